@@ -1,0 +1,1 @@
+"""The gateway: REST in front of the jobs."""

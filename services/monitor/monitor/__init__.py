@@ -1,0 +1,1 @@
+"""The monitor: nothing stays lost, nothing waits for ever."""

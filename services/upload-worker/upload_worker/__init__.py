@@ -1,0 +1,1 @@
+"""The upload worker: CSV into a dataset."""

@@ -1,0 +1,1 @@
+"""Collect Jobs: long-running data jobs that a person can stop."""

@@ -1,0 +1,1 @@
+"""The command `collect-admin`: migrate, keys, seed, check, dead letters."""

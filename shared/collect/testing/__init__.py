@@ -1,0 +1,1 @@
+"""Doubles and fixtures that ship with the package."""
