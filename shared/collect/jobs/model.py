@@ -1,0 +1,199 @@
+"""A job and its parts as values. They read the stored documents and ignore fields that a newer release has added."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from collect.jobs.states import State, Verb, allowed_verbs
+
+SYSTEM_ID = "system"
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class Phase(StrEnum):
+    """What a part is for at the moment."""
+
+    PLAN = "plan"
+    RUN = "run"
+    FINISH = "finish"
+    UNDO = "undo"
+
+
+class PartStatus(StrEnum):
+    """Who may do something with a part: nobody yet, whoever has its ticket, its owner, nobody any more."""
+
+    IDLE = "idle"
+    QUEUED = "queued"
+    LEASED = "leased"
+    DONE = "done"
+
+
+OUT = (PartStatus.QUEUED.value, PartStatus.LEASED.value)
+"""A part that can be claimed or is held."""
+
+Priority = Literal["low", "normal", "high"]
+
+
+class Actor(_Value):
+    """Who did something: an API key, or the system itself."""
+
+    id: str
+    name: str
+
+
+SYSTEM = Actor(id=SYSTEM_ID, name="Collect Jobs")
+
+
+class Reason(_Value):
+    """Why a job is where it is, for people."""
+
+    code: str
+    message: str
+    hint: str | None = None
+    where: str | None = None
+
+
+class Action(_Value):
+    """The last verb that was taken, and when it was in effect."""
+
+    verb: Verb
+    actor: Actor
+    reason: str
+    requested_at: datetime
+    effective_at: datetime | None = None
+    slots_free_at: datetime | None = None
+    holding: tuple[Any, ...] = ()
+    request_id: str | None = None
+
+    @property
+    def latency_ms(self) -> int | None:
+        """Milliseconds from asked to in effect."""
+        if self.effective_at is None:
+            return None
+        return round((self.effective_at - self.requested_at).total_seconds() * 1000)
+
+
+class FileRef(_Value):
+    """The input file, as it was when the job was created. ``blob`` names its bytes in the blob store."""
+
+    id: str
+    name: str
+    bytes: int
+    sha256: str
+    blob: str
+
+
+class MaxRejected(_Value):
+    """How many rejects a job may have before it pauses itself: a number of rows, or a share of all rows."""
+
+    rows: int | None = Field(default=None, ge=0)
+    percent: float | None = Field(default=None, ge=0, le=100)
+
+    def limit(self, total: int) -> float:
+        """The number of rejects that is still accepted, for a job of ``total`` rows."""
+        if self.rows is not None:
+            return self.rows
+        return total * (100.0 if self.percent is None else self.percent) / 100
+
+
+class Counts(_Value):
+    """Rows by outcome, and documents that undo would delete (``created``) and restore (``changed``)."""
+
+    succeeded: int = 0
+    rejected: int = 0
+    created: int = 0
+    changed: int = 0
+    undone: int = 0
+
+    @property
+    def done(self) -> int:
+        return self.succeeded + self.rejected
+
+
+class Job(_Value):
+    """One request, and what has become of it."""
+
+    id: str = Field(alias="_id")
+    org_id: str
+    kind: str
+    params: dict[str, Any]
+    state: State
+    reason: Reason | None = None
+    priority: Priority = "normal"
+    parent_id: str | None = None
+    created_at: datetime
+    created_by: Actor
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    start_at: datetime | None = None
+    confirm_by: datetime | None = None
+    time_limit_seconds: float | None = None
+    lock: str | None = None
+    on_conflict: str = "reject"
+    file: FileRef | None = None
+    total_rows: int | None = None
+    parts_left: int = 0
+    undo_target: State | None = None
+    window: int = 4
+    conflicts: int = 0
+    until: datetime | None = None
+    until_seq: int | None = None
+    audit_seq: int = 0
+    v: int = 0
+    max_rows_per_second: float | None = None
+    max_rejected: MaxRejected | None = None
+    rejected_before: int = 0
+    undo_until: datetime | None = None
+    last_action: Action | None = None
+    result: dict[str, Any] | None = None
+    callback: dict[str, Any] | None = None
+    request_id: str | None = None
+    traceparent: str | None = None
+
+    def allowed_verbs(self, now: datetime) -> list[Verb]:
+        """The verbs that would change something at ``now``."""
+        undo_open = self.undo_until is None or now < self.undo_until
+        return allowed_verbs(self.state, conflicts=self.conflicts, undo_open=undo_open)
+
+
+class Part(_Value):
+    """A range of a job that one worker can run alone: the unit of leasing."""
+
+    id: str = Field(alias="_id")
+    job_id: str
+    org_id: str
+    kind: str
+    n: int
+    phase: Phase
+    status: PartStatus
+    epoch: int = 0
+    ticket: int = -1
+    seq: int = 0
+    left: int = 0
+    cursor: dict[str, Any] = Field(default_factory=dict)
+    losses: int = 0
+    lease_until: datetime | None = None
+    owner: str | None = None
+    lsid: dict[str, Any] | None = None
+    published_at: datetime | None = None
+    source: dict[str, Any] = Field(default_factory=dict)
+    total: int = 0
+    counts: Counts = Counts()
+    conflicts: int = 0
+
+
+def part_id(job_id: str, n: int) -> str:
+    """The ``_id`` of part ``n``."""
+    return f"{job_id}:{n}"
+
+
+def entry_id(job_id: str, n: int, seq: int) -> str:
+    """The ``_id`` of the ledger entry of chunk ``seq`` of part ``n``: the mark that its documents carry."""
+    return f"{job_id}:{n}:{seq}"

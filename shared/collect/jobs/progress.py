@@ -1,0 +1,75 @@
+"""How far a job is, summed from its parts. Nothing here is stored: the parts are the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from collect.jobs.model import Counts, Job, Part, Phase
+from collect.jobs.states import State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Rows by outcome. ``total`` is ``None`` while planning; ``seconds_left`` is known only while rows are written."""
+
+    total: int | None
+    done: int
+    succeeded: int
+    rejected: int
+    undone: int
+    percent: float
+    rows_per_second: float
+    seconds_left: float | None
+    at: datetime
+
+
+def summed(parts: Iterable[Part]) -> Counts:
+    """The counts of all parts together."""
+    parts = list(parts)
+    names = ("succeeded", "rejected", "created", "changed", "undone")
+    return Counts(**{name: sum(getattr(part.counts, name) for part in parts) for name in names})
+
+
+def progress(job: Job, parts: Iterable[Part], now: datetime, *, rows_per_second: float | None = None) -> Progress:
+    """The progress of ``job`` at ``now``.
+
+    ``rows_per_second``: the live rate, where one is known; else the average since the job started (0 at rest).
+    """
+    parts = list(parts)
+    counts = summed(parts)
+    total = job.total_rows
+    rate = _rate(job, counts, now) if rows_per_second is None else rows_per_second
+    seconds_left = None
+    if job.state is State.RUNNING and total is not None and rate > 0:
+        seconds_left = round((total - counts.done) / rate, 1)
+    return Progress(
+        total=total,
+        done=counts.done,
+        succeeded=counts.succeeded,
+        rejected=counts.rejected,
+        undone=counts.undone,
+        percent=_percent(counts.done, total),
+        rows_per_second=round(rate, 1),
+        seconds_left=seconds_left,
+        at=now,
+    )
+
+
+def planning(parts: Iterable[Part]) -> bool:
+    """Whether the job's total is still being found."""
+    return any(part.n == 0 and part.phase is Phase.PLAN for part in parts)
+
+
+def _percent(done: int, total: int | None) -> float:
+    if total is None:
+        return 0.0
+    return 100.0 if total == 0 else round(100 * done / total, 1)
+
+
+def _rate(job: Job, counts: Counts, now: datetime) -> float:
+    if job.state is not State.RUNNING or job.started_at is None:
+        return 0.0
+    seconds = (now - job.started_at).total_seconds()
+    return counts.done / seconds if seconds > 0 else 0.0

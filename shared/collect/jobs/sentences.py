@@ -1,0 +1,78 @@
+"""The state of a job in one sentence, for a person who has never seen the table of states."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from collect.jobs.model import Job
+from collect.jobs.progress import Progress
+from collect.jobs.states import State
+
+
+def status_sentence(job: Job, progress: Progress, *, waiting_for: str | None = None) -> str:
+    """What is going on, in words and numbers."""
+    written = _written(progress)
+    match job.state:
+        case State.AWAITING_CONFIRMATION:
+            return "Waiting for somebody to confirm that it is wanted; nothing runs until then."
+        case State.QUEUED:
+            return _queued(job, progress, waiting_for)
+        case State.RUNNING if progress.total is None:
+            return "Running: reading the file to find its parts."
+        case State.RUNNING:
+            return f"Running: {written}{_left(progress)}."
+        case State.PAUSED:
+            why = f" {job.reason.message}" if job.reason else ""
+            return f"Paused: {written}; nothing is written until it is resumed.{why}"
+        case State.STOPPED:
+            return f"Stopped: {written}; what was written is kept."
+        case State.TERMINATING | State.UNDOING:
+            verb = "Terminating" if job.state is State.TERMINATING else "Undoing"
+            return f"{verb}: {progress.undone:,} documents taken back so far."
+        case State.TERMINATED | State.UNDONE:
+            word = "Terminated" if job.state is State.TERMINATED else "Undone"
+            return f"{word}: {_taken_back(job, progress)}"
+        case State.SUCCEEDED:
+            return f"Succeeded: {written}."
+        case State.FAILED:
+            return f"Failed: {job.reason.message if job.reason else 'no reason was recorded.'} {_sentence(written)} kept."
+        case State.UNDO_FAILED:
+            return f"Undo failed: {job.reason.message if job.reason else 'no reason was recorded.'} Undo tries again."
+        case _:
+            assert_never(job.state)
+
+
+def _queued(job: Job, progress: Progress, waiting_for: str | None) -> str:
+    if waiting_for:
+        return f"Queued: waiting for job {waiting_for}, which holds the dataset."
+    if job.start_at and job.started_at is None and job.start_at > progress.at:
+        return f"Queued: starts at {job.start_at:%Y-%m-%d %H:%M} UTC."
+    if progress.done:
+        return f"Queued: {_written(progress)}; waiting for a slot."
+    return "Queued: waiting for a slot."
+
+
+def _written(progress: Progress) -> str:
+    of_total = "" if progress.total is None else f" of {progress.total:,}"
+    return f"{progress.succeeded:,}{of_total} rows written, {progress.rejected:,} rejected"
+
+
+def _left(progress: Progress) -> str:
+    if progress.seconds_left is None:
+        return ""
+    seconds = round(progress.seconds_left)
+    if seconds < 120:
+        return f"; about {seconds} s left"
+    return f"; about {round(seconds / 60)} min left"
+
+
+def _taken_back(job: Job, progress: Progress) -> str:
+    if job.conflicts:
+        return f"{progress.undone:,} documents taken back, {job.conflicts:,} left alone because others changed them."
+    if not progress.undone:
+        return "nothing had been written."
+    return f"everything it wrote was taken back ({progress.undone:,} documents)."
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]

@@ -1,0 +1,144 @@
+"""The states of a job and every legal move between them, as data.
+
+The docs' diagram, the API's 409 and ``allowed_verbs`` are made from :data:`MOVES`; a move that is not in it is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """What is true of a job."""
+
+    AWAITING_CONFIRMATION = "awaiting_confirmation"
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    TERMINATING = "terminating"
+    TERMINATED = "terminated"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    UNDOING = "undoing"
+    UNDONE = "undone"
+    UNDO_FAILED = "undo_failed"
+
+
+class Verb(StrEnum):
+    """What a person or a pipeline can ask of a job that exists."""
+
+    CONFIRM = "confirm"
+    PAUSE = "pause"
+    RESUME = "resume"
+    STOP = "stop"
+    TERMINATE = "terminate"
+    UNDO = "undo"
+    RESTART = "restart"
+
+
+class Trigger(StrEnum):
+    """What moves a job: the verbs (``restart`` makes a new job and moves nothing), and what happens to it."""
+
+    CONFIRM = "confirm"
+    PAUSE = "pause"
+    RESUME = "resume"
+    STOP = "stop"
+    TERMINATE = "terminate"
+    UNDO = "undo"
+    BEGIN = "begin"
+    FINISH = "finish"
+    FAIL = "fail"
+    TAKEN_BACK = "taken_back"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One legal move, and why there is one."""
+
+    trigger: Trigger
+    source: State
+    target: State
+    why: str
+
+
+def _moves() -> Iterator[Move]:
+    s, t = State, Trigger
+    yield Move(t.CONFIRM, s.AWAITING_CONFIRMATION, s.QUEUED, "somebody has seen how big it is and wants it")
+    yield Move(t.PAUSE, s.QUEUED, s.PAUSED, "it has not begun, and shall not yet")
+    yield Move(t.PAUSE, s.RUNNING, s.PAUSED, "nothing more is written until it is resumed")
+    yield Move(t.RESUME, s.PAUSED, s.QUEUED, "it goes on from its cursors")
+    yield Move(t.RESUME, s.FAILED, s.QUEUED, "what made it fail has been mended")
+    for source in (s.AWAITING_CONFIRMATION, s.QUEUED, s.RUNNING, s.PAUSED):
+        yield Move(t.STOP, source, s.STOPPED, "what was committed is kept, the rest is not wanted")
+        yield Move(t.TERMINATE, source, s.TERMINATED, "nothing was written, so nothing has to be taken back")
+    for source in (s.QUEUED, s.RUNNING, s.PAUSED):
+        yield Move(t.TERMINATE, source, s.TERMINATING, "what was written is taken back")
+    for source in (s.SUCCEEDED, s.STOPPED, s.FAILED, s.UNDO_FAILED):
+        yield Move(t.UNDO, source, s.UNDOING, "what was written is not wanted after all")
+    for source in (s.SUCCEEDED, s.STOPPED, s.FAILED):
+        yield Move(t.UNDO, source, s.UNDONE, "nothing was written, so nothing has to be taken back")
+    for source in (s.UNDONE, s.TERMINATED):
+        yield Move(t.UNDO, source, s.UNDOING, "conflicts were left, and may be gone by now")
+    yield Move(t.BEGIN, s.QUEUED, s.RUNNING, "a worker has claimed a part")
+    for source in (s.QUEUED, s.RUNNING):
+        yield Move(t.FINISH, source, s.SUCCEEDED, "every part is done and the task has finished")
+        yield Move(t.FAIL, source, s.FAILED, "it cannot go on; what was committed is kept")
+    yield Move(t.TAKEN_BACK, s.TERMINATING, s.TERMINATED, "everything that could be taken back has been")
+    yield Move(t.TAKEN_BACK, s.UNDOING, s.UNDONE, "everything that could be taken back has been")
+    for source in (s.TERMINATING, s.UNDOING):
+        yield Move(t.FAIL, source, s.UNDO_FAILED, "taking back cannot go on; the lock is kept, undo tries again")
+
+
+MOVES: tuple[Move, ...] = tuple(_moves())
+LEGAL = frozenset((move.trigger, move.source, move.target) for move in MOVES)
+
+ACTIVE = frozenset({State.QUEUED, State.RUNNING, State.TERMINATING, State.UNDOING})
+"""Parts of the job may be published."""
+RESTING = frozenset(State) - ACTIVE
+"""Nothing runs and nothing will until somebody asks."""
+FINAL = frozenset({State.STOPPED, State.TERMINATED, State.SUCCEEDED, State.UNDONE})
+"""Left only through undo (and corrections)."""
+WRITING = frozenset({State.QUEUED, State.RUNNING})
+TAKING_BACK = frozenset({State.TERMINATING, State.UNDOING})
+ENDED = FINAL | {State.FAILED, State.UNDO_FAILED}
+"""Long polls for ``final`` answer here: nothing more happens unless somebody acts."""
+HOLDING = frozenset({State.QUEUED, State.RUNNING, State.PAUSED, State.TERMINATING, State.UNDOING, State.UNDO_FAILED})
+"""The job stands in its lock's queue (a queued job whose ``start_at`` is still to come excepted)."""
+
+REPEATS: dict[Verb, frozenset[State]] = {
+    Verb.CONFIRM: frozenset({State.QUEUED, State.RUNNING}),
+    Verb.PAUSE: frozenset({State.PAUSED}),
+    Verb.RESUME: frozenset({State.QUEUED, State.RUNNING}),
+    Verb.STOP: frozenset({State.STOPPED}),
+    Verb.TERMINATE: frozenset({State.TERMINATING, State.TERMINATED}),
+    Verb.UNDO: frozenset({State.UNDOING, State.UNDONE}),
+    Verb.RESTART: frozenset(),
+}
+"""Where a verb that was the job's last one has happened already: asking again is answered alike and writes nothing."""
+
+RESTARTABLE = RESTING - {State.PAUSED, State.AWAITING_CONFIRMATION}
+CONFLICTED = frozenset({State.UNDONE, State.TERMINATED})
+"""States in which undo may be asked for again, if conflicts were left."""
+
+
+def sources(verb: Verb) -> frozenset[State]:
+    """The states from which ``verb`` does something (conflicts and deadlines aside)."""
+    if verb is Verb.RESTART:
+        return RESTARTABLE
+    return frozenset(move.source for move in MOVES if move.trigger == verb.value)
+
+
+def allowed_verbs(state: State, *, conflicts: int = 0, undo_open: bool = True) -> list[Verb]:
+    """The verbs that would change something now, in the order of :class:`Verb`.
+
+    ``undo_open``: the time until which undo is possible has not passed.
+    """
+    allowed = [verb for verb in Verb if state in sources(verb)]
+    if state in CONFLICTED and not conflicts:
+        allowed.remove(Verb.UNDO)
+    if Verb.UNDO in allowed and not undo_open and state is not State.UNDO_FAILED:
+        allowed.remove(Verb.UNDO)
+    return allowed
