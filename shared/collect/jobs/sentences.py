@@ -35,7 +35,9 @@ def status_sentence(job: Job, progress: Progress, *, waiting_for: str | None = N
         case State.SUCCEEDED:
             return f"Succeeded: {written}."
         case State.FAILED:
-            return f"Failed: {job.reason.message if job.reason else 'no reason was recorded.'} {_sentence(written)} kept."
+            return (
+                f"Failed: {job.reason.message if job.reason else 'no reason was recorded.'} {_sentence(written)} kept."
+            )
         case State.UNDO_FAILED:
             return f"Undo failed: {job.reason.message if job.reason else 'no reason was recorded.'} Undo tries again."
         case _:

@@ -1,0 +1,169 @@
+"""Making a job: the job, its part 0, its place in the lock's line, its first audit entry, in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from ulid import ULID
+
+from collect.errors import DatasetHeld
+from collect.jobs.model import Actor, FileRef, Job, MaxRejected, Part, Priority, part_id
+from collect.jobs.states import RESTARTABLE, State, Verb
+from collect.storage import feeding, jobs, locks, transitions, undoing
+from collect.storage.database import Transaction
+from collect.storage.transitions import Request
+
+CONFIRM_WITHIN = timedelta(hours=24)
+DEFAULT_WINDOW = 4
+
+OnConflict = Literal["reject", "queue", "supersede"]
+
+
+def new_job_id() -> str:
+    """A ULID, lower case: ids sort by creation."""
+    return str(ULID()).lower()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """What a job is made from. ``id`` is chosen by the caller, so that running the transaction again finds it made."""
+
+    id: str = field(default_factory=new_job_id)
+    org_id: str
+    kind: str
+    params: dict[str, Any]
+    actor: Actor
+    reason: str
+    requested_at: datetime
+    request_id: str | None = None
+    priority: Priority = "normal"
+    lock: str | None = None
+    on_conflict: OnConflict = "reject"
+    supersedes: str | None = None
+    confirm: bool = False
+    start_at: datetime | None = None
+    time_limit_seconds: float | None = None
+    max_rows_per_second: float | None = None
+    max_rejected: MaxRejected | None = None
+    file: FileRef | None = None
+    parent_id: str | None = None
+    callback: dict[str, Any] | None = None
+    traceparent: str | None = None
+
+    @property
+    def request(self) -> Request:
+        """Its creation, as a request."""
+        return Request(actor=self.actor, reason=self.reason, requested_at=self.requested_at, request_id=self.request_id)
+
+
+def create(tx: Transaction, new: NewJob) -> Job:
+    """Make the job; it is queued (and fed, when it is the head of its lock) or waits for confirmation.
+
+    Raises:
+        DatasetHeld: the lock is held and ``on_conflict`` is ``reject``, or the place behind ``supersedes`` is taken.
+        IllegalTransition: the parent of a restart, or the job to be superseded, is in a state that does not allow it.
+        NotFound: the organisation has no such parent, or no such job to supersede.
+    """
+    existing = tx.db.jobs.find_one({"_id": new.id}, session=tx.session)
+    if existing is not None:  # an earlier try whose outcome was unknown had been committed
+        return Job.model_validate(existing)
+    if new.parent_id is not None:
+        _check_parent(tx, new)
+    job = _insert(tx, new)
+    if job.state is State.AWAITING_CONFIRMATION or job.start_at is not None or job.lock is None:
+        feeding.feed(tx, job)
+    elif new.on_conflict == "supersede":
+        _supersede(tx, job, new)
+    elif new.on_conflict == "queue":
+        locks.join(tx, job.lock, job.id)
+        feeding.feed(tx, job)
+    else:
+        locks.take_free(tx, job.lock, job.id)
+        feeding.feed(tx, job)
+    return jobs.read(tx, job.id)
+
+
+def _insert(tx: Transaction, new: NewJob) -> Job:
+    now = datetime.now(UTC)
+    state = State.AWAITING_CONFIRMATION if new.confirm else State.QUEUED
+    job = Job(
+        id=new.id,
+        org_id=new.org_id,
+        kind=new.kind,
+        params=new.params,
+        state=state,
+        priority=new.priority,
+        parent_id=new.parent_id,
+        created_at=now,
+        created_by=new.actor,
+        start_at=new.start_at if new.start_at is not None and new.start_at > now else None,
+        confirm_by=now + CONFIRM_WITHIN if new.confirm else None,
+        time_limit_seconds=new.time_limit_seconds,
+        lock=new.lock,
+        on_conflict=new.on_conflict,
+        file=new.file,
+        window=DEFAULT_WINDOW,
+        audit_seq=1,
+        max_rows_per_second=new.max_rows_per_second,
+        max_rejected=new.max_rejected,
+        callback=new.callback,
+        request_id=new.request_id,
+        traceparent=new.traceparent,
+    )
+    tx.db.jobs.insert_one(job.model_dump(by_alias=True), session=tx.session)
+    plan = Part(
+        id=part_id(job.id, 0), job_id=job.id, org_id=job.org_id, kind=job.kind, n=0, phase="plan", status="idle"
+    )
+    tx.db.parts.insert_one(plan.model_dump(by_alias=True), session=tx.session)
+    transitions.record(tx, job, source=None, verb="create", request=new.request)
+    return job
+
+
+def _check_parent(tx: Transaction, new: NewJob) -> None:
+    parent = jobs.get_in(tx, org_id=new.org_id, job_id=str(new.parent_id))
+    if parent.state not in RESTARTABLE:
+        raise transitions.illegal(parent, Verb.RESTART.value)
+
+
+def _supersede(tx: Transaction, job: Job, new: NewJob) -> None:
+    """Put ``job`` right behind the one that it replaces, and take that one back (docs/protocol.md, `supersede`)."""
+    lock = str(job.lock)
+    line = locks.queue(tx, lock)
+    old_id = new.supersedes or (line[-1] if line else None)
+    if old_id is None:
+        locks.take_free(tx, lock, job.id)
+        feeding.feed(tx, job)
+        return
+    old = jobs.get_in(tx, org_id=job.org_id, job_id=old_id)
+    feeding.cut(tx, old.id)
+    if old.lock != job.lock:
+        raise DatasetHeld(f"Job {old.id} works on something else; it cannot be superseded here.", holder=old.id)
+    request = Request(
+        actor=new.actor,
+        reason=f"Superseded by job {job.id}: {new.reason}",
+        requested_at=new.requested_at,
+        request_id=new.request_id,
+    )
+    match old.state:
+        case State.QUEUED | State.RUNNING | State.PAUSED if old.id in line:
+            locks.join_behind(tx, lock, job.id, behind=old.id)
+            undoing.terminate(tx, old, request)
+        case State.QUEUED | State.PAUSED | State.AWAITING_CONFIRMATION:
+            undoing.terminate(tx, old, request)
+            locks.take_free(tx, lock, job.id)
+        case State.SUCCEEDED | State.STOPPED | State.FAILED:
+            if Verb.UNDO not in old.allowed_verbs(datetime.now(UTC)):
+                raise transitions.illegal(old, Verb.UNDO.value)
+            locks.take_free(tx, lock, old.id)
+            locks.join_behind(tx, lock, job.id, behind=old.id)
+            undoing.undo(tx, old, request)
+        case State.UNDO_FAILED:
+            locks.join_behind(tx, lock, job.id, behind=old.id)
+            undoing.undo_again(tx, old, request)
+        case State.TERMINATING | State.UNDOING:
+            locks.join_behind(tx, lock, job.id, behind=old.id)
+        case _:
+            locks.take_free(tx, lock, job.id)
+    feeding.feed(tx, jobs.read(tx, job.id))

@@ -1,0 +1,256 @@
+"""The connection to MongoDB, and the one way to run a transaction on it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+from pymongo import MongoClient, ReadPreference
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+from pymongo.database import Database as MongoDatabase
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure, PyMongoError, WTimeoutError
+from pymongo.read_concern import ReadConcern
+from pymongo.uri_parser import parse_uri
+from pymongo.write_concern import WriteConcern
+
+from collect.errors import Transient
+from collect.jobs.model import OUT
+from collect.storage.outbox import OutboxEntry
+
+T = TypeVar("T")
+Document = dict[str, Any]
+SessionId = dict[str, Any]
+"""How ``killSessions`` names a session: ``{id, uid}``; ``uid`` only where access control is on."""
+
+SNAPSHOT = ReadConcern("snapshot")
+MAJORITY = WriteConcern("majority")
+
+RETRY_JITTER_SECONDS = (0.002, 0.008)
+KILL_AFTER_SECONDS = 0.5
+GIVE_UP_AFTER_SECONDS = 10.0
+_RETRYABLE_CODES = frozenset({24, 112, 225, 246, 251, 11600, 11601, 11602})
+"""LockTimeout, WriteConflict, TransactionTooOld, SnapshotUnavailable, NoSuchTransaction, Interrupted…"""
+
+_log = logging.getLogger(__name__)
+
+
+class Again(Exception):
+    """Raised by a transaction's work: abort it and run it again from the beginning."""
+
+
+class Database:
+    """The collections, by name. Documents come back with times in UTC, with zone."""
+
+    def __init__(self, *, client: MongoClient[Document], name: str, user_digest: bytes | None = None) -> None:
+        self.client = client
+        self.db: MongoDatabase[Document] = client[name].with_options(write_concern=MAJORITY)
+        self.user_digest = user_digest
+
+    def __getitem__(self, name: str) -> Collection[Document]:
+        return self.db[name]
+
+    @property
+    def jobs(self) -> Collection[Document]:
+        return self.db["jobs"]
+
+    @property
+    def parts(self) -> Collection[Document]:
+        return self.db["parts"]
+
+    @property
+    def ledger(self) -> Collection[Document]:
+        return self.db["ledger"]
+
+    @property
+    def rejects(self) -> Collection[Document]:
+        return self.db["rejects"]
+
+    @property
+    def audit(self) -> Collection[Document]:
+        return self.db["audit"]
+
+    @property
+    def outbox(self) -> Collection[Document]:
+        return self.db["outbox"]
+
+    @property
+    def locks(self) -> Collection[Document]:
+        return self.db["locks"]
+
+    @property
+    def rows(self) -> Collection[Document]:
+        return self.db["rows"]
+
+    @property
+    def datasets(self) -> Collection[Document]:
+        return self.db["datasets"]
+
+    @property
+    def files(self) -> Collection[Document]:
+        return self.db["files"]
+
+    @property
+    def orgs(self) -> Collection[Document]:
+        return self.db["orgs"]
+
+    @property
+    def api_keys(self) -> Collection[Document]:
+        return self.db["api_keys"]
+
+    @property
+    def idempotency(self) -> Collection[Document]:
+        return self.db["idempotency"]
+
+    @property
+    def workers(self) -> Collection[Document]:
+        return self.db["workers"]
+
+    @property
+    def heartbeats(self) -> Collection[Document]:
+        return self.db["heartbeats"]
+
+    def session_id(self, session: ClientSession) -> SessionId:
+        """The name under which others can kill ``session``."""
+        lsid: SessionId = {"id": session.session_id["id"]}
+        if self.user_digest is not None:
+            lsid["uid"] = self.user_digest
+        return lsid
+
+    def kill_sessions(self, sessions: Iterable[SessionId]) -> None:
+        """End what these sessions have open on the server. A failure is logged only: correctness rests on the fence."""
+        named = list(sessions)
+        if not named:
+            return
+        try:
+            self.client.admin.command("killSessions", named)
+        except PyMongoError as error:
+            _log.warning("sessions_not_killed", extra={"count": len(named), "error": type(error).__name__})
+
+    def close(self) -> None:
+        self.client.close()
+
+
+def connect(url: str, *, database: str, app_name: str) -> Database:
+    """A database handle. Blocks only on first use; raises nothing until then.
+
+    ``app_name`` is shown by the server beside each operation, so that an operator sees whose it is.
+    """
+    client: MongoClient[Document] = MongoClient(
+        url,
+        appname=app_name,
+        tz_aware=True,
+        tzinfo=UTC,
+        retryWrites=True,
+        serverSelectionTimeoutMS=5_000,
+        connectTimeoutMS=5_000,
+        socketTimeoutMS=30_000,
+        read_preference=ReadPreference.PRIMARY,
+        readConcernLevel="majority",
+    )
+    return Database(client=client, name=database, user_digest=_user_digest(url))
+
+
+def _user_digest(url: str) -> bytes | None:
+    """SHA-256 of ``user@authdb``: how the server names the owner of a session (its LogicalSessionId)."""
+    parsed = parse_uri(url, validate=False)
+    user = parsed["username"]
+    if user is None:
+        return None
+    source = parsed["options"].get("authSource") or parsed["database"] or "admin"
+    return hashlib.sha256(f"{user}@{source}".encode()).digest()
+
+
+@dataclass(kw_only=True)
+class Transaction:
+    """What a transaction's work needs: the session for its statements, and what is to happen after the commit."""
+
+    db: Database
+    session: ClientSession
+    outbox: list[OutboxEntry] = field(default_factory=list)
+    cut_sessions: dict[str, list[SessionId]] = field(default_factory=dict)
+    """Job id → sessions of its parts that were leased when they were cut."""
+
+    def publish(self, entry: OutboxEntry) -> None:
+        """Put ``entry`` into the outbox with the transaction, and remember it for publishing at once after it."""
+        self.db.outbox.insert_one(entry.document(), session=self.session)
+        self.outbox.append(entry)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Committed(Generic[T]):
+    """A transaction that is known to be committed: its value, and what its caller has to send."""
+
+    value: T
+    outbox: Sequence[OutboxEntry]
+    at: datetime
+
+
+def begin(session: ClientSession) -> Any:
+    """The context manager of a transaction with the concerns that every transaction here has."""
+    return session.start_transaction(
+        read_concern=SNAPSHOT, write_concern=MAJORITY, read_preference=ReadPreference.PRIMARY
+    )
+
+
+def retryable(error: PyMongoError) -> bool:
+    """Whether the outcome is unknown, or known to be nothing, so that looking again or running again is right."""
+    if isinstance(error, ConnectionFailure | ExecutionTimeout | WTimeoutError):
+        return True
+    if error.has_error_label("TransientTransactionError") or error.has_error_label("UnknownTransactionCommitResult"):
+        return True
+    return isinstance(error, OperationFailure) and error.code in _RETRYABLE_CODES
+
+
+def transact(db: Database, work: Callable[[Transaction], T], *, job_id: str | None = None) -> Committed[T]:
+    """Run ``work`` in a transaction until it is committed; kill the sessions that it has cut; return its value.
+
+    ``work`` runs again after a write conflict and after a commit whose outcome is unknown, so it must be idempotent by
+    state or by ``_id``. Whatever else it raises aborts the transaction and passes. A chunk of ``job_id`` that is busy
+    delays this by milliseconds; one whose process is dead would delay it until the server's transaction lifetime ends,
+    so after half a second the sessions of the job's leased parts are killed.
+
+    Raises:
+        Transient: after ten seconds without a commit.
+    """
+    started = time.monotonic()
+    kill_at = started + KILL_AFTER_SECONDS
+    with db.client.start_session(causal_consistency=True) as session:
+        while True:
+            tx = Transaction(db=db, session=session)
+            try:
+                with begin(session):
+                    value = work(tx)
+            except Again:
+                pass
+            except PyMongoError as error:
+                if not retryable(error):
+                    raise
+                if time.monotonic() - started > GIVE_UP_AFTER_SECONDS:
+                    raise Transient(
+                        "The database did not answer in time; nothing may have been done. Ask again."
+                    ) from error
+            else:
+                committed = Committed(value=value, outbox=tuple(tx.outbox), at=_now())
+                db.kill_sessions(lsid for sessions in tx.cut_sessions.values() for lsid in sessions)
+                return committed
+            if job_id is not None and time.monotonic() > kill_at:
+                _kill_leased(db, job_id)
+                kill_at = time.monotonic() + KILL_AFTER_SECONDS
+            time.sleep(random.uniform(*RETRY_JITTER_SECONDS))
+
+
+def _kill_leased(db: Database, job_id: str) -> None:
+    held = db.parts.find({"job_id": job_id, "status": {"$in": OUT}, "lsid": {"$ne": None}}, {"lsid": 1})
+    db.kill_sessions([part["lsid"] for part in held])
+
+
+def _now() -> datetime:
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -1,0 +1,125 @@
+"""Who may run: publishing parts, and taking that right away (docs/protocol.md: `publish`, `feed`, `cut`, `dequeue`).
+
+Whoever publishes a part either changes, in the same transaction, a part of that job that was queued or leased, or
+writes the job's document: else two snapshots would not notice each other, and a paused job would hold a live ticket.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pymongo import ReturnDocument
+
+from collect.jobs.model import OUT, Job, Part
+from collect.jobs.states import ACTIVE, WRITING
+from collect.storage import locks, organisations, outbox
+from collect.storage.database import Again, Transaction
+
+
+def publish(tx: Transaction, part: Part, *, traceparent: str | None) -> None:
+    """Give out a new ticket for an idle part."""
+    document = tx.db.parts.find_one_and_update(
+        {"_id": part.id, "status": "idle"},
+        [
+            {
+                "$set": {
+                    "status": "queued",
+                    "epoch": {"$add": ["$epoch", 1]},
+                    "ticket": {"$add": ["$epoch", 1]},
+                    "owner": None,
+                    "cut_lsid": None,
+                    "published_at": "$$NOW",
+                }
+            }
+        ],
+        return_document=ReturnDocument.AFTER,
+        session=tx.session,
+    )
+    if document is None:
+        raise Again
+    tx.publish(outbox.run_part(Part.model_validate(document), traceparent=traceparent))
+
+
+def feed(tx: Transaction, job: Job, *, after: int = 0) -> int:
+    """Publish idle parts up to the job's window, round and round by number, starting behind ``after``.
+
+    ``job`` is as this transaction has written or read it. Returns the number of parts published.
+    """
+    if not may_run(tx, job):
+        return 0
+    out = tx.db.parts.count_documents({"job_id": job.id, "status": {"$in": OUT}}, session=tx.session)
+    free = job.window - out
+    if free <= 0:
+        return 0
+    idle = [
+        Part.model_validate(document)
+        for document in tx.db.parts.find({"job_id": job.id, "status": "idle"}, session=tx.session)
+    ]
+    idle.sort(key=lambda part: (part.n <= after, part.n))
+    for part in idle[:free]:
+        publish(tx, part, traceparent=job.traceparent)
+    return min(free, len(idle))
+
+
+def may_run(tx: Transaction, job: Job) -> bool:
+    """Whether parts of the job may be out. What takes back is never held up by lock, cap or time."""
+    if job.state not in ACTIVE:
+        return False
+    if job.state not in WRITING:
+        return True
+    if job.start_at is not None and job.started_at is None and job.start_at > datetime.now(UTC):
+        return False
+    if job.lock is not None and locks.queue(tx, job.lock)[:1] != [job.id]:
+        return False
+    return not _cap_reached(tx, job)
+
+
+def _cap_reached(tx: Transaction, job: Job) -> bool:
+    """Soft: two feeds at once may overshoot, and nothing depends on it."""
+    cap = organisations.get(tx.db, org_id=job.org_id).limits.concurrent_jobs
+    out = tx.db.parts.distinct("job_id", {"org_id": job.org_id, "status": {"$in": OUT}}, session=tx.session)
+    return job.id not in out and len(out) >= cap
+
+
+def cut(tx: Transaction, job_id: str) -> None:
+    """Make every ticket and every owner of the job void. From the commit on, nothing of those parts can be written.
+
+    The sessions of parts that were leased are remembered, to be killed after the commit.
+    """
+    tx.db.parts.update_many(
+        {"job_id": job_id, "status": {"$in": OUT}},
+        [
+            {
+                "$set": {
+                    "status": "idle",
+                    "owner": None,
+                    "epoch": {"$add": ["$epoch", 1]},
+                    "cut_lsid": {"$cond": [{"$eq": ["$status", "leased"]}, "$lsid", None]},
+                }
+            }
+        ],
+        session=tx.session,
+    )
+    held = tx.db.parts.find(
+        {"job_id": job_id, "status": "idle", "cut_lsid": {"$ne": None}}, {"cut_lsid": 1}, session=tx.session
+    )
+    sessions = [part["cut_lsid"] for part in held]
+    tx.cut_sessions.setdefault(job_id, []).extend(s for s in sessions if s not in tx.cut_sessions.get(job_id, []))
+
+
+def dequeue(tx: Transaction, job: Job) -> None:
+    """The only way out of the lock's line; the job that becomes its head is fed.
+
+    The new head's document is always written, whatever its state: a verb on it, under way on an older snapshot in which
+    it was not the head, must fail and look again.
+    """
+    if job.lock is None:
+        return
+    head = locks.leave(tx, job.lock, job.id)
+    if head is None:
+        return
+    document = tx.db.jobs.find_one_and_update(
+        {"_id": head}, {"$inc": {"v": 1}}, return_document=ReturnDocument.AFTER, session=tx.session
+    )
+    if document is not None:
+        feed(tx, Job.model_validate(document))

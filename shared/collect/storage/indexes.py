@@ -1,0 +1,61 @@
+"""Every index, declared in one place and created by one command, which deploys run first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.errors import CollectionInvalid
+
+from collect.storage.database import Database
+
+HEARTBEAT_TTL_SECONDS = 3600
+IDEMPOTENCY_TTL_SECONDS = 24 * 3600
+
+COLLECTIONS = (
+    "jobs", "parts", "ledger", "rejects", "audit", "outbox", "idempotency", "orgs", "api_keys", "files",
+    "datasets", "rows", "locks", "workers", "heartbeats",
+)  # fmt: skip
+
+
+def _index(*keys: tuple[str, int], **options: Any) -> IndexModel:
+    return IndexModel(list(keys), **options)
+
+
+INDEXES: dict[str, list[IndexModel]] = {
+    "jobs": [
+        _index(("org_id", ASCENDING), ("_id", DESCENDING)),
+        _index(("org_id", ASCENDING), ("state", ASCENDING), ("_id", DESCENDING)),
+        _index(("state", ASCENDING), ("until", ASCENDING)),
+    ],
+    "parts": [
+        _index(("job_id", ASCENDING), ("status", ASCENDING), ("n", ASCENDING)),
+        _index(("status", ASCENDING), ("kind", ASCENDING), ("job_id", ASCENDING)),
+        _index(("status", ASCENDING), ("lease_until", ASCENDING)),
+        _index(("org_id", ASCENDING), ("status", ASCENDING)),
+    ],
+    "ledger": [_index(("job_id", ASCENDING), ("n", ASCENDING), ("seq", ASCENDING))],
+    "rejects": [_index(("job_id", ASCENDING), ("row", ASCENDING))],
+    "audit": [_index(("job_id", ASCENDING), ("seq", ASCENDING), unique=True)],
+    "outbox": [_index(("at", ASCENDING))],
+    "idempotency": [_index(("created_at", ASCENDING), expireAfterSeconds=IDEMPOTENCY_TTL_SECONDS)],
+    "api_keys": [_index(("org_id", ASCENDING))],
+    "files": [_index(("org_id", ASCENDING), ("_id", DESCENDING))],
+    "heartbeats": [
+        _index(("at", ASCENDING), expireAfterSeconds=HEARTBEAT_TTL_SECONDS),
+        _index(("worker_id", ASCENDING), ("at", DESCENDING)),
+    ],
+}
+
+
+def migrate(db: Database) -> None:
+    """Create what is missing. Idempotent; collections are made first, since a transaction had better not have to."""
+    existing = set(db.db.list_collection_names())
+    for name in COLLECTIONS:
+        if name not in existing:
+            try:
+                db.db.create_collection(name)
+            except CollectionInvalid:  # another migration was faster
+                continue
+    for name, indexes in INDEXES.items():
+        db[name].create_indexes(indexes)

@@ -1,0 +1,139 @@
+"""Reading jobs, and the few changes to them that are not moves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pymongo import DESCENDING, ReturnDocument
+
+from collect.errors import NotFound
+from collect.jobs.model import Job
+from collect.storage.database import Again, Database, Transaction
+
+POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """Which jobs. ``q`` is looked for in ids, names, datasets and reasons; ``since`` and ``until`` bound creation."""
+
+    states: tuple[str, ...] = ()
+    kind: str | None = None
+    created_by: str | None = None
+    q: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def get(db: Database, *, org_id: str, job_id: str) -> Job:
+    """One job of the organisation.
+
+    Raises:
+        NotFound: it has none of that id.
+    """
+    document = db.jobs.find_one({"_id": job_id, "org_id": org_id})
+    if document is None:
+        raise NotFound(f"There is no job {job_id!r}.")
+    return Job.model_validate(document)
+
+
+def read(tx: Transaction, job_id: str) -> Job:
+    """The job as the transaction's snapshot has it.
+
+    Raises:
+        NotFound: there is none of that id.
+    """
+    document = tx.db.jobs.find_one({"_id": job_id}, session=tx.session)
+    if document is None:
+        raise NotFound(f"There is no job {job_id!r}.")
+    return Job.model_validate(document)
+
+
+def get_in(tx: Transaction, *, org_id: str, job_id: str) -> Job:
+    """One job of the organisation, as the transaction's snapshot has it.
+
+    Raises:
+        NotFound: it has none of that id.
+    """
+    job = read(tx, job_id)
+    if job.org_id != org_id:
+        raise NotFound(f"There is no job {job_id!r}.")
+    return job
+
+
+def update(tx: Transaction, job: Job, changes: dict[str, Any]) -> Job:
+    """Set fields other than the state, by compare-and-set on what the transaction has read."""
+    document = tx.db.jobs.find_one_and_update(
+        {"_id": job.id, "v": job.v},
+        {"$set": changes, "$inc": {"v": 1}},
+        return_document=ReturnDocument.AFTER,
+        session=tx.session,
+    )
+    if document is None:
+        raise Again
+    return Job.model_validate(document)
+
+
+def patch(db: Database, *, org_id: str, job_id: str, changes: dict[str, Any]) -> Job:
+    """Change ``priority``, ``max_rows_per_second`` or ``max_rejected`` of a job, whatever its state.
+
+    Raises:
+        NotFound: the organisation has no such job.
+    """
+    document = db.jobs.find_one_and_update(
+        {"_id": job_id, "org_id": org_id},
+        {"$set": changes, "$inc": {"v": 1}},
+        return_document=ReturnDocument.AFTER,
+    )
+    if document is None:
+        raise NotFound(f"There is no job {job_id!r}.")
+    return Job.model_validate(document)
+
+
+def page(
+    db: Database, *, org_id: str, filters: Filters, limit: int, before: str | None = None
+) -> tuple[list[Job], str | None]:
+    """Jobs, newest first, from those older than the id ``before``; and the id to go on before, if there are more."""
+    query = _query(org_id, filters)
+    if before is not None:
+        query["_id"] = {**query.get("_id", {}), "$lt": before}
+    found = [Job.model_validate(doc) for doc in db.jobs.find(query).sort("_id", DESCENDING).limit(limit + 1)]
+    return found[:limit], found[limit - 1].id if len(found) > limit else None
+
+
+def wait(db: Database, *, org_id: str, job_id: str, until: Callable[[Job], bool], seconds: float) -> Job:
+    """The job as soon as ``until`` holds of it, or as it is after ``seconds``. Blocks the calling thread."""
+    deadline = time.monotonic() + seconds
+    while True:
+        job = get(db, org_id=org_id, job_id=job_id)
+        left = deadline - time.monotonic()
+        if until(job) or left <= 0:
+            return job
+        time.sleep(min(POLL_SECONDS, left))
+
+
+def _query(org_id: str, filters: Filters) -> dict[str, Any]:
+    query: dict[str, Any] = {"org_id": org_id}
+    if filters.states:
+        query["state"] = {"$in": list(filters.states)}
+    if filters.kind is not None:
+        query["kind"] = filters.kind
+    if filters.created_by is not None:
+        query["$and"] = [{"$or": [{"created_by.id": filters.created_by}, {"created_by.name": filters.created_by}]}]
+    if filters.since is not None or filters.until is not None:
+        bounds = {"$gte": filters.since, "$lt": filters.until}
+        query["created_at"] = {operator: at for operator, at in bounds.items() if at is not None}
+    if filters.q:
+        words = {"$regex": _literal(filters.q), "$options": "i"}
+        fields = ("_id", "file.name", "params.dataset", "last_action.reason", "created_by.name")
+        query["$or"] = [{field: words} for field in fields]
+    return query
+
+
+def _literal(text: str) -> str:
+    """``text`` as a regular expression that matches just itself."""
+    return "".join(f"\\{c}" if c in r"\^$.|?*+()[]{}-/" else c for c in text)

@@ -1,0 +1,67 @@
+"""Organisations and their limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pymongo import ReturnDocument
+
+from collect.errors import NotFound
+from collect.storage.database import Database
+
+
+class Limits(BaseModel):
+    """What one organisation may use. Changed by its admins."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    concurrent_jobs: int = Field(default=8, ge=1, le=1000)
+    confirm_threshold_rows: int = Field(default=1_000_000, ge=0)
+    max_upload_bytes: int = Field(default=10 * 1024**3, ge=1)
+    undo_days: int = Field(default=7, ge=0, le=365)
+    retention_days: int = Field(default=30, ge=1, le=3650)
+    requests_per_minute: int = Field(default=6_000, ge=1)
+
+
+class Organisation(BaseModel):
+    """The tenant."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    id: str = Field(alias="_id")
+    name: str
+    limits: Limits = Limits()
+
+
+def get(db: Database, *, org_id: str) -> Organisation:
+    """The organisation.
+
+    Raises:
+        NotFound: there is none of that id.
+    """
+    document = db.orgs.find_one({"_id": org_id})
+    if document is None:
+        raise NotFound(f"There is no organisation {org_id!r}.")
+    return Organisation.model_validate(document)
+
+
+def ensure(db: Database, *, org_id: str, name: str, limits: dict[str, Any] | None = None) -> None:
+    """Create the organisation if it is missing. Idempotent; an existing one keeps its limits."""
+    db.orgs.update_one({"_id": org_id}, {"$setOnInsert": {"name": name, "limits": limits or {}}}, upsert=True)
+
+
+def patch(db: Database, *, org_id: str, limits: dict[str, Any]) -> Organisation:
+    """Change some limits, leaving the others.
+
+    Raises:
+        NotFound: there is no such organisation.
+    """
+    document = db.orgs.find_one_and_update(
+        {"_id": org_id},
+        {"$set": {f"limits.{name}": value for name, value in limits.items()}} if limits else {"$setOnInsert": {}},
+        return_document=ReturnDocument.AFTER,
+    )
+    if document is None:
+        raise NotFound(f"There is no organisation {org_id!r}.")
+    return Organisation.model_validate(document)

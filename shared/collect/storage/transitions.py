@@ -1,0 +1,132 @@
+"""The one function that moves a job's state: compare-and-set, numbered audit entry, event, all in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pymongo import ReturnDocument
+
+from collect.errors import IllegalTransition
+from collect.jobs.model import SYSTEM, Actor, Job
+from collect.jobs.states import ENDED, LEGAL, RESTING, TAKING_BACK, State, Trigger, Verb
+from collect.storage import organisations, outbox
+from collect.storage.database import Again, Transaction
+
+_VERBS = frozenset(verb.value for verb in Verb)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Who asked for a move, why, and when the request was there. ``if_match``: the audit number it was made on."""
+
+    actor: Actor
+    reason: str
+    requested_at: datetime
+    request_id: str | None = None
+    if_match: int | None = None
+
+    def at_version(self, audit_seq: int) -> Request:
+        """The same, valid only while the job's last audit entry is ``audit_seq``."""
+        return replace(self, if_match=audit_seq)
+
+
+def by_system(reason: str) -> Request:
+    """A move that nobody asked for."""
+    return Request(actor=SYSTEM, reason=reason, requested_at=datetime.now(UTC))
+
+
+def move(
+    tx: Transaction,
+    job: Job,
+    *,
+    trigger: Trigger,
+    target: State,
+    request: Request,
+    changes: dict[str, Any] | None = None,
+) -> Job:
+    """Move ``job``, as this transaction has read it, to ``target``; returns it as it is now.
+
+    ``changes`` are further fields to set. Verbs leave themselves as the job's last action, with the sessions that they
+    have cut as what still holds slots.
+
+    Raises:
+        IllegalTransition: the table has no such move.
+    """
+    if (trigger, job.state, target) not in LEGAL:
+        raise illegal(job, trigger.value)
+    now = datetime.now(UTC)
+    fields: dict[str, Any] = {"state": target.value, **_ended(tx, job, target, now), **(changes or {})}
+    if trigger.value in _VERBS:
+        fields["last_action"] = action(trigger, request, tx.cut_sessions.get(job.id, []))
+    document = tx.db.jobs.find_one_and_update(
+        {"_id": job.id, "state": job.state.value},
+        {"$set": fields, "$inc": {"audit_seq": 1, "v": 1}},
+        return_document=ReturnDocument.AFTER,
+        session=tx.session,
+    )
+    if document is None:
+        raise Again
+    moved = Job.model_validate(document)
+    record(tx, moved, source=job.state, verb=trigger.value, request=request)
+    return moved
+
+
+def record(tx: Transaction, job: Job, *, source: State | None, verb: str, request: Request) -> None:
+    """The numbered audit entry of what has just been done to ``job``, and the event for whoever listens."""
+    tx.db.audit.insert_one(
+        {
+            "_id": f"{job.id}:{job.audit_seq}",
+            "job_id": job.id,
+            "org_id": job.org_id,
+            "seq": job.audit_seq,
+            "at": datetime.now(UTC),
+            "actor": request.actor.model_dump(),
+            "verb": verb,
+            "reason": request.reason,
+            "from": source.value if source else None,
+            "to": job.state.value,
+            "requested_at": request.requested_at,
+            "effective_at": None,
+            "latency_ms": None,
+            "request_id": request.request_id,
+        },
+        session=tx.session,
+    )
+    tx.publish(outbox.job_event(job, source=source, reason=request.reason))
+
+
+def illegal(job: Job, verb: str) -> IllegalTransition:
+    """The refusal of ``verb``, with what is allowed instead."""
+    allowed = [allowed.value for allowed in job.allowed_verbs(datetime.now(UTC))]
+    instead = f" It allows: {', '.join(allowed)}." if allowed else " Nothing can be done to it."
+    return IllegalTransition(
+        f"A job that is {job.state.value} cannot {verb}.{instead}", state=job.state, allowed_verbs=allowed
+    )
+
+
+def action(trigger: Trigger, request: Request, holding: list[dict[str, Any]]) -> dict[str, Any]:
+    """The job's ``last_action``: who asked for what, when it was in effect, and which sessions still hold slots."""
+    return {
+        "verb": trigger.value,
+        "actor": request.actor.model_dump(),
+        "reason": request.reason,
+        "requested_at": request.requested_at,
+        "effective_at": None,
+        "slots_free_at": None,
+        "holding": holding,
+        "request_id": request.request_id,
+    }
+
+
+def _ended(tx: Transaction, job: Job, target: State, now: datetime) -> dict[str, Any]:
+    """The times that follow from the move. Taking back again does not prolong the time for it."""
+    if target in ENDED and job.state in TAKING_BACK and job.undo_until is not None:
+        return {"ended_at": now}
+    if target in ENDED:
+        days = organisations.get(tx.db, org_id=job.org_id).limits.undo_days
+        return {"ended_at": now, "undo_until": now + timedelta(days=days)}
+    if job.state in RESTING:
+        return {"ended_at": None}
+    return {}

@@ -1,0 +1,228 @@
+"""What people ask of a job. Each verb is one transaction, and in effect when that is committed.
+
+`cut` is a verb's first statement and the job's compare-and-set comes after it; a verb that turns out to be refused or
+repeated aborts, so that its cut is never seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from collect.errors import IllegalTransition, PreconditionFailed
+from collect.jobs.model import Job, MaxRejected, Part
+from collect.jobs.progress import summed
+from collect.jobs.states import REPEATS, State, Trigger, Verb, sources
+from collect.storage import feeding, jobs, locks, transitions, undoing
+from collect.storage.database import Database, Transaction, transact
+from collect.storage.outbox import OutboxEntry
+from collect.storage.transitions import Request
+
+__all__ = ["Options", "Outcome", "Request", "apply", "perform"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What some verbs take beside the reason: ``until`` (pause), ``max_rejected`` (resume)."""
+
+    until: datetime | None = None
+    max_rejected: MaxRejected | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """A verb that is in effect. ``repeated``: it had been before, and nothing was written. ``outbox`` is to be sent."""
+
+    job: Job
+    repeated: bool
+    outbox: tuple[OutboxEntry, ...] = ()
+
+
+class _Repeated(Exception):
+    """Aborts the transaction of a verb that has happened already."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+
+def perform(
+    db: Database, *, org_id: str, job_id: str, verb: Verb, request: Request, options: Options | None = None
+) -> Outcome:
+    """Do ``verb`` to a job, and say what the job is now. Blocks for some milliseconds; idempotent.
+
+    Raises:
+        NotFound: the organisation has no such job.
+        IllegalTransition: the job's state does not allow the verb.
+        DatasetHeld: resume or undo needs a lock that another job holds.
+        PreconditionFailed: ``request.if_match`` is not the job's audit number.
+        Transient: the database did not commit in time.
+    """
+    jobs.get(db, org_id=org_id, job_id=job_id)
+    try:
+        committed = transact(
+            db,
+            lambda tx: apply(tx, job_id=job_id, verb=verb, request=request, options=options or Options()),
+            job_id=job_id,
+        )
+    except _Repeated as repeated:
+        job = repeated.job
+        if _is_ours(job, request):
+            job = in_effect(db, job, at=datetime.now(UTC))
+        return Outcome(job=job, repeated=True)
+    return Outcome(job=in_effect(db, committed.value, at=committed.at), repeated=False, outbox=tuple(committed.outbox))
+
+
+def apply(tx: Transaction, *, job_id: str, verb: Verb, request: Request, options: Options | None = None) -> Job:
+    """``verb`` as part of a transaction. Raises as :func:`perform` does, and a private signal when it is a repeat."""
+    if verb in _CUTS:
+        feeding.cut(tx, job_id)
+    job = jobs.read(tx, job_id)
+    if request.if_match is not None and request.if_match != job.audit_seq and not _is_ours(job, request):
+        raise PreconditionFailed(f"The job has moved on: it is at {job.audit_seq}, not {request.if_match}.")
+    chosen = options or Options()
+    if _repeats(job, verb):
+        if verb is Verb.PAUSE and chosen.until != job.until:
+            return _set_until(tx, job, request, chosen)
+        raise _Repeated(job)
+    if verb not in job.allowed_verbs(datetime.now(UTC)):
+        raise _refusal(job, verb)
+    return _VERBS[verb](tx, job, request, chosen)
+
+
+def in_effect(db: Database, job: Job, *, at: datetime) -> Job:
+    """Write down when the job's last action was known to be in effect. With no slot to wait for, slots are free too."""
+    action = job.last_action
+    if action is None or action.effective_at is not None:
+        return job
+    latency = round((at - action.requested_at).total_seconds() * 1000)
+    db.audit.update_one(
+        {"_id": f"{job.id}:{job.audit_seq}", "effective_at": None},
+        {"$set": {"effective_at": at, "latency_ms": latency}},
+    )
+    fields: dict[str, Any] = {"last_action.effective_at": at}
+    if not action.holding:
+        fields["last_action.slots_free_at"] = at
+    ours = {"_id": job.id, "last_action.request_id": action.request_id, "last_action.requested_at": action.requested_at}
+    db.jobs.update_one(ours, {"$set": fields})
+    return jobs.get(db, org_id=job.org_id, job_id=job.id)
+
+
+def freed(db: Database, *, part_id: str, job_id: str, session_id: dict[str, Any]) -> None:
+    """A child has let go of a part that was cut: one slot less is held by what the last action cut. Idempotent."""
+    db.parts.update_one({"_id": part_id, "cut_lsid": session_id}, {"$set": {"cut_lsid": None}})
+    db.jobs.update_one(
+        {"_id": job_id, "last_action.holding": session_id},
+        {"$pull": {"last_action.holding": session_id}, "$max": {"last_action.slots_free_at": datetime.now(UTC)}},
+    )
+
+
+def _repeats(job: Job, verb: Verb) -> bool:
+    last = job.last_action
+    if job.state not in REPEATS[verb] or last is None or last.verb != verb:
+        return False
+    return not (verb is Verb.UNDO and job.conflicts and job.state is not State.UNDOING)
+
+
+def _is_ours(job: Job, request: Request) -> bool:
+    """The commit's outcome was unknown, and this very request turns out to have been the last action."""
+    last = job.last_action
+    return last is not None and request.request_id is not None and last.request_id == request.request_id
+
+
+def _refusal(job: Job, verb: Verb) -> IllegalTransition:
+    refusal = transitions.illegal(job, verb.value)
+    if verb is Verb.UNDO and job.state in sources(verb) and job.undo_until is not None:
+        return IllegalTransition(
+            f"Undo was possible until {job.undo_until:%Y-%m-%d %H:%M} UTC; what it needs may be gone.",
+            state=refusal.state,
+            allowed_verbs=refusal.allowed_verbs,
+        )
+    return refusal
+
+
+def _confirm(tx: Transaction, job: Job, request: Request, options: Options) -> Job:
+    job = transitions.move(
+        tx, job, trigger=Trigger.CONFIRM, target=State.QUEUED, request=request, changes={"confirm_by": None}
+    )
+    if job.lock is not None and job.start_at is None:
+        enter = locks.take_free if job.on_conflict == "reject" else locks.join
+        enter(tx, job.lock, job.id)
+    feeding.feed(tx, job)
+    return job
+
+
+def _pause(tx: Transaction, job: Job, request: Request, options: Options) -> Job:
+    changes = {"until": options.until, "until_seq": job.audit_seq + 1 if options.until else None, "reason": None}
+    return transitions.move(tx, job, trigger=Trigger.PAUSE, target=State.PAUSED, request=request, changes=changes)
+
+
+def _set_until(tx: Transaction, job: Job, request: Request, options: Options) -> Job:
+    """Another ``until`` for a job that is paused: a write and an audit entry, but no move."""
+    seq = job.audit_seq + 1
+    changes = {
+        "until": options.until,
+        "until_seq": seq if options.until else None,
+        "audit_seq": seq,
+        "last_action": transitions.action(Trigger.PAUSE, request, []),
+    }
+    job = jobs.update(tx, job, changes)
+    transitions.record(tx, job, source=State.PAUSED, verb=Verb.PAUSE.value, request=request)
+    return job
+
+
+def _resume(tx: Transaction, job: Job, request: Request, options: Options) -> Job:
+    if job.state is State.FAILED:
+        tx.db.parts.update_many({"job_id": job.id}, {"$set": {"losses": 0}}, session=tx.session)
+        if job.lock is not None:
+            locks.take_free(tx, job.lock, job.id)
+    elif job.lock is not None and not _starts_later(job):
+        locks.join(tx, job.lock, job.id)
+    parts = [Part.model_validate(found) for found in tx.db.parts.find({"job_id": job.id}, session=tx.session)]
+    changes: dict[str, Any] = {
+        "until": None,
+        "until_seq": None,
+        "reason": None,
+        "rejected_before": summed(parts).rejected,
+    }
+    if options.max_rejected is not None:
+        changes["max_rejected"] = options.max_rejected.model_dump(exclude_none=True)
+    job = transitions.move(tx, job, trigger=Trigger.RESUME, target=State.QUEUED, request=request, changes=changes)
+    feeding.feed(tx, job)
+    return job
+
+
+def _stop(tx: Transaction, job: Job, request: Request, options: Options) -> Job:
+    job = transitions.move(
+        tx, job, trigger=Trigger.STOP, target=State.STOPPED, request=request, changes={"until": None, "reason": None}
+    )
+    feeding.dequeue(tx, job)
+    return job
+
+
+def _terminate(tx: Transaction, job: Job, request: Request, options: Options) -> Job:
+    return undoing.terminate(tx, job, request)
+
+
+def _undo(tx: Transaction, job: Job, request: Request, options: Options) -> Job:
+    if job.state is State.UNDO_FAILED:
+        return undoing.undo_again(tx, job, request)
+    if job.lock is not None:
+        locks.take_free(tx, job.lock, job.id)
+    return undoing.undo(tx, job, request)
+
+
+def _starts_later(job: Job) -> bool:
+    return job.start_at is not None and job.started_at is None and job.start_at > datetime.now(UTC)
+
+
+_CUTS = frozenset({Verb.PAUSE, Verb.STOP, Verb.TERMINATE})
+_VERBS: dict[Verb, Callable[[Transaction, Job, Request, Options], Job]] = {
+    Verb.CONFIRM: _confirm,
+    Verb.PAUSE: _pause,
+    Verb.RESUME: _resume,
+    Verb.STOP: _stop,
+    Verb.TERMINATE: _terminate,
+    Verb.UNDO: _undo,
+}

@@ -1,0 +1,186 @@
+"""What the owner of a part commits: chunks, undone entries, and the ends of its phases (docs/protocol.md).
+
+Each is one transaction whose last statement is the compare-and-set on the part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pymongo import ReturnDocument
+from pymongo.client_session import ClientSession
+
+from collect.jobs.model import Counts, Job, Part, Reason, entry_id, part_id
+from collect.jobs.outcomes import Applied, TakenBack
+from collect.jobs.states import WRITING, State, Trigger, Verb
+from collect.storage import feeding, jobs, ledger, rejects, transitions, undoing, verbs
+from collect.storage.database import Transaction
+from collect.storage.ownership import Tenure
+
+
+def chunk(
+    tenure: Tenure,
+    job: Job,
+    *,
+    cursor: dict[str, Any],
+    write: Callable[[str, ClientSession], Applied],
+) -> Applied:
+    """Commit one chunk: the task's writes, the rejects, the ledger entry, then the cursor and the right to write."""
+    part = tenure.part
+    entry = entry_id(job.id, part.n, part.seq)
+
+    def work(tx: Transaction) -> tuple[Applied, Counts]:
+        applied = write(entry, tx.session)
+        rejects.store(tx.db, job=job, rejects=applied.rejects, session=tx.session)
+        ledger.insert(tx, part=part, applied=applied)
+        counts = _added(part.counts, applied)
+        tenure.advance(tx, {"seq": part.seq}, {"seq": part.seq + 1, "cursor": cursor, "counts": counts.model_dump()})
+        return applied, counts
+
+    applied, counts = tenure.commit(work, moved=lambda now: now.seq == part.seq + 1)
+    tenure.part = part.model_copy(update={"seq": part.seq + 1, "cursor": cursor, "counts": counts, "losses": 0})
+    return applied
+
+
+def take_back(tenure: Tenure, *, entry: dict[str, Any], undo: Callable[[ClientSession], TakenBack] | None) -> None:
+    """Commit the undo of one ledger entry, the newest that this part has left. ``None``: it has been undone already."""
+    part = tenure.part
+    left = part.left - 1
+
+    def work(tx: Transaction) -> tuple[Counts, int]:
+        counts, conflicts = part.counts, part.conflicts
+        if undo is not None:
+            taken = undo(tx.session)
+            conflicts += len(taken.conflicts) - len(entry["conflicts"])
+            ledger.mark_undone(tx, entry_id=entry["_id"], conflicts=taken.conflicts)
+            counts = counts.model_copy(update={"undone": counts.undone + taken.deleted + taken.restored})
+        fields = {"left": left, "counts": counts.model_dump(), "conflicts": conflicts}
+        tenure.advance(tx, {"left": part.left}, fields)
+        return counts, conflicts
+
+    counts, conflicts = tenure.commit(work, moved=lambda now: now.left == left)
+    tenure.part = part.model_copy(update={"left": left, "counts": counts, "conflicts": conflicts, "losses": 0})
+
+
+def release(tenure: Tenure) -> None:
+    """The slice is over: the part goes back, and the job's next idle parts go out, this one last."""
+
+    def work(tx: Transaction) -> None:
+        tenure.let_go(tx, "idle")
+        feeding.feed(tx, jobs.read(tx, tenure.part.job_id), after=tenure.part.n)
+
+    tenure.commit(work)
+
+
+def planned(tenure: Tenure, parts: Sequence[dict[str, Any]]) -> None:
+    """The plan is made: parts 1…N stand ready (``{source, cursor, total}`` each); with none, finishing is next."""
+    mine = tenure.part
+
+    def work(tx: Transaction) -> None:
+        made = [
+            Part(
+                id=part_id(mine.job_id, n), job_id=mine.job_id, org_id=mine.org_id, kind=mine.kind, n=n,
+                phase="run", status="idle", **part,
+            ).model_dump(by_alias=True)
+            for n, part in enumerate(parts, 1)
+        ]  # fmt: skip
+        if made:
+            tx.db.parts.insert_many(made, session=tx.session)
+        total = sum(part["total"] for part in parts)
+        job = jobs.read(tx, mine.job_id)
+        job = jobs.update(tx, job, {"parts_left": len(made), "total_rows": total})
+        if made:
+            tenure.let_go(tx, "done")
+        else:
+            tenure.let_go(tx, "idle")
+            tx.db.parts.update_one({"_id": mine.id}, {"$set": {"phase": "finish"}}, session=tx.session)
+        feeding.feed(tx, job)
+
+    tenure.commit(work)
+
+
+def part_done(tenure: Tenure) -> bool:
+    """The part has nothing left to do. Returns whether it was the last, and the job was taken back with it."""
+    mine = tenure.part
+
+    def work(tx: Transaction) -> bool:
+        document = tx.db.jobs.find_one_and_update(
+            {"_id": mine.job_id}, {"$inc": {"parts_left": -1, "v": 1}},
+            return_document=ReturnDocument.AFTER, session=tx.session,
+        )  # fmt: skip
+        job = Job.model_validate(document)
+        taken_back = False
+        if job.parts_left == 0 and mine.phase == "run":
+            tx.db.parts.update_one(
+                {"_id": part_id(job.id, 0)}, {"$set": {"phase": "finish", "status": "idle"}}, session=tx.session
+            )
+        elif job.parts_left == 0:
+            _taken_back(tx, job)
+            taken_back = True
+        tenure.let_go(tx, "done")
+        feeding.feed(tx, jobs.read(tx, job.id), after=mine.n)
+        return taken_back
+
+    return tenure.commit(work)
+
+
+def finished(tenure: Tenure, result: dict[str, Any] | None) -> None:
+    """The job has succeeded."""
+
+    def work(tx: Transaction) -> None:
+        job = jobs.read(tx, tenure.part.job_id)
+        if job.state in WRITING:
+            job = transitions.move(
+                tx, job, trigger=Trigger.FINISH, target=State.SUCCEEDED,
+                request=transitions.by_system("Every row has its outcome."), changes={"result": result, "reason": None},
+            )  # fmt: skip
+            feeding.dequeue(tx, job)
+        tenure.let_go(tx, "done")
+
+    tenure.commit(work)
+
+
+def over_limit(tenure: Tenure, reason: Reason) -> None:
+    """Too many rejects: the part goes back, and the job pauses itself through the same verb that people use."""
+
+    def work(tx: Transaction) -> None:
+        tenure.let_go(tx, "idle")
+        job = jobs.read(tx, tenure.part.job_id)
+        if job.state in WRITING:
+            request = transitions.by_system(reason.message)
+            job = verbs.apply(tx, job_id=job.id, verb=Verb.PAUSE, request=request)
+            jobs.update(tx, job, {"reason": reason.model_dump()})
+
+    tenure.commit(work)
+
+
+def fail(tenure: Tenure, reason: Reason) -> None:
+    """The job cannot go on, and says why."""
+
+    def work(tx: Transaction) -> None:
+        tenure.let_go(tx, "idle")
+        undoing.fail(tx, jobs.read(tx, tenure.part.job_id), reason)
+
+    tenure.commit(work)
+
+
+def _taken_back(tx: Transaction, job: Job) -> None:
+    found = tx.db.parts.find({"job_id": job.id}, {"conflicts": 1}, session=tx.session)
+    conflicts = sum(part["conflicts"] for part in found)
+    target = State(job.undo_target or State.UNDONE)
+    said = f"{conflicts} documents were left alone." if conflicts else "Everything was taken back."
+    job = transitions.move(
+        tx, job, trigger=Trigger.TAKEN_BACK, target=target, request=transitions.by_system(said),
+        changes={"conflicts": conflicts},
+    )  # fmt: skip
+    feeding.dequeue(tx, job)
+
+
+def _added(counts: Counts, applied: Applied) -> Counts:
+    return counts.model_copy(
+        update={
+            name: getattr(counts, name) + getattr(applied, name)
+            for name in ("succeeded", "rejected", "created", "changed")
+        }
+    )
