@@ -1,0 +1,111 @@
+"""Fixtures for every layer. Servers start when a test first asks for one; unit tests may not ask."""
+
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import pytest
+from pymongo import MongoClient
+
+from servers import Servers, unavailable
+from stack import rabbitmq
+from stack.children import Child
+from stack.server import ServerMissing
+
+TESTS = Path(__file__).resolve().parent
+LAYERS_WITHOUT_SERVERS = ("unit", "architecture")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        layer = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
+        if layer in LAYERS_WITHOUT_SERVERS and "servers" in getattr(item, "fixturenames", ()):
+            raise pytest.UsageError(f"{item.nodeid} asks for a server: it belongs into tests/integration")
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """All servers of the session, each started at first use."""
+    running = Servers()
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def mongodb_url(servers: Servers) -> str:
+    try:
+        return servers.mongodb_url
+    except ServerMissing as error:
+        unavailable(error)
+        raise
+
+
+@pytest.fixture(scope="session")
+def redis_url(servers: Servers) -> str:
+    try:
+        return servers.redis_url
+    except ServerMissing as error:
+        unavailable(error)
+        raise
+
+
+@pytest.fixture(scope="session")
+def management_url(servers: Servers) -> str:
+    """The management API, credentials included: `rabbitmq.call(management_url, "GET", "/api/queues")`."""
+    try:
+        return servers.management_url
+    except ServerMissing as error:
+        unavailable(error)
+        raise
+
+
+@pytest.fixture(scope="module")
+def vhost(management_url: str) -> Iterator[str]:
+    """The name of a fresh virtual host, so that the queues of two modules never mix."""
+    name = f"test-{secrets.token_hex(6)}"
+    rabbitmq.create_vhost(management_url, name)
+    yield name
+    rabbitmq.delete_vhost(management_url, name)
+
+
+@pytest.fixture(scope="module")
+def amqp_url(servers: Servers, vhost: str) -> str:
+    """The broker, in the module's own virtual host."""
+    return urlunsplit(urlsplit(servers.amqp_url)._replace(path="/" + quote(vhost, safe="")))
+
+
+@pytest.fixture(scope="module")
+def database_name(request: pytest.FixtureRequest, mongodb_url: str) -> Iterator[str]:
+    """A database of the module's own, dropped afterwards."""
+    module = re.sub(r"[^a-z0-9_]", "_", Path(str(request.path)).stem.lower())[:40]
+    name = f"{module}_{secrets.token_hex(4)}"
+    yield name
+    with MongoClient[dict[str, object]](mongodb_url, serverSelectionTimeoutMS=10_000) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture
+def own_broker(servers: Servers, management_url: str) -> Iterator[Child]:
+    """The private broker as a process, to be stopped, killed, restarted; it runs again when the test ends."""
+    yield from lent(servers.rabbitmq_child)
+
+
+@pytest.fixture
+def own_mongodb(servers: Servers, mongodb_url: str) -> Iterator[Child]:
+    """The private mongod as a process, likewise."""
+    yield from lent(servers.mongodb_child)
+
+
+@pytest.fixture
+def own_redis(servers: Servers, redis_url: str) -> Iterator[Child]:
+    """The private Redis as a process, likewise."""
+    yield from lent(servers.redis_child)
+
+
+def lent(child: Child | None) -> Iterator[Child]:
+    if child is None:
+        pytest.skip("the server was given by the environment: it is not ours to stop")
+    yield child
+    child.start()
