@@ -176,6 +176,8 @@ class Transaction:
     outbox: list[OutboxEntry] = field(default_factory=list)
     cut_sessions: dict[str, list[SessionId]] = field(default_factory=dict)
     """Job id → sessions of its parts that were leased when they were cut."""
+    traceparent: str | None = None
+    """The slice that runs this, so that the slices which it brings about can be linked to it."""
 
     def publish(self, entry: OutboxEntry) -> None:
         """Put ``entry`` into the outbox with the transaction, and remember it for publishing at once after it."""

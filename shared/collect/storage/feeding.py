@@ -37,7 +37,7 @@ def publish(tx: Transaction, part: Part, *, traceparent: str | None) -> None:
     )
     if document is None:
         raise Again
-    tx.publish(outbox.run_part(Part.model_validate(document), traceparent=traceparent))
+    tx.publish(outbox.run_part(Part.model_validate(document), traceparent=tx.traceparent or traceparent))
 
 
 def feed(tx: Transaction, job: Job, *, after: int = 0) -> int:

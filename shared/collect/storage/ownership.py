@@ -106,6 +106,7 @@ class Tenure:
         self.session = session
         self.part = part
         self.outbox: list[OutboxEntry] = []
+        self.traceparent: str | None = None
         self._lease_seconds = lease_seconds
         self._rest = rest
 
@@ -152,7 +153,7 @@ class Tenure:
         collisions, pause = 0, FIRST_PAUSE_SECONDS
         while True:
             value.clear()
-            tx = Transaction(db=self.db, session=self.session)
+            tx = Transaction(db=self.db, session=self.session, traceparent=self.traceparent)
             try:
                 with begin(self.session):
                     value.append(work(tx))

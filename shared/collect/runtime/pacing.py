@@ -1,0 +1,80 @@
+"""How big a chunk may be, how fast rows may go, and how long a slice may last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from collect.jobs.model import OUT, Part
+from collect.runtime.task import ChunkSize
+from collect.storage.database import Database
+
+CHUNK_SECONDS = 0.25
+FIRST_ROWS = 2_000
+FEWEST_ROWS = 500
+MOST_ROWS = 10_000
+
+SLICE_SECONDS = 60.0
+SLICE_SECONDS_WHEN_OWN_PARTS_WAIT = 3.0
+SLICE_SECONDS_WHEN_ANOTHER_JOB_WAITS = 1.0
+
+
+class Pace:
+    """Adapts the chunk's size to :data:`CHUNK_SECONDS` of work, and to the job's own limit of rows per second."""
+
+    def __init__(self) -> None:
+        self.size = ChunkSize(rows=FIRST_ROWS)
+        self._limit: float | None = None
+        self._rows = FIRST_ROWS
+
+    def limit(self, rows_per_second: float | None) -> None:
+        """From now on no faster than this; ``None``: as fast as it goes."""
+        self._limit = rows_per_second
+        self._resize()
+
+    def spent(self, *, rows: int, seconds: float) -> float:
+        """A chunk of ``rows`` took ``seconds``. Returns the seconds to rest before the next one."""
+        if rows >= self.size.rows and seconds > 0:
+            factor = min(2.0, max(0.5, CHUNK_SECONDS / seconds))
+            self._rows = round(min(MOST_ROWS, max(FEWEST_ROWS, self._rows * factor)))
+            self._resize()
+        if self._limit is None:
+            return 0.0
+        return max(0.0, rows / self._limit - seconds)
+
+    def _resize(self) -> None:
+        rows = self._rows
+        if self._limit is not None:
+            rows = min(rows, round(self._limit * CHUNK_SECONDS))
+        self.size.rows = max(1, rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queue:
+    """Who waits for a slot of this kind, apart from the part that is running."""
+
+    another_job: bool
+    own_parts: bool
+
+    @property
+    def slice_seconds(self) -> float:
+        """How long a slice may last: the biggest job must not keep the smallest waiting."""
+        if self.another_job:
+            return SLICE_SECONDS_WHEN_ANOTHER_JOB_WAITS
+        return SLICE_SECONDS_WHEN_OWN_PARTS_WAIT if self.own_parts else SLICE_SECONDS
+
+
+def queue_behind(db: Database, part: Part) -> Queue:
+    """The queue as the database knows it: parts that are published and not claimed."""
+    waits = {"status": "queued", "kind": part.kind}
+    return Queue(
+        another_job=db.parts.find_one({**waits, "job_id": {"$ne": part.job_id}}, {"_id": 1}) is not None,
+        own_parts=db.parts.find_one({**waits, "job_id": part.job_id}, {"_id": 1}) is not None,
+    )
+
+
+def share(db: Database, part: Part, rows_per_second: float | None) -> float | None:
+    """This part's share of what its job may do in a second: as much as each other part that is out."""
+    if rows_per_second is None:
+        return None
+    running = db.parts.count_documents({"job_id": part.job_id, "status": {"$in": OUT[1:]}})
+    return rows_per_second / max(1, running)

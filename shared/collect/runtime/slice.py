@@ -1,0 +1,274 @@
+"""One slice: from the claim to the release. A row's way through a worker is read here, downwards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, assert_never
+
+from opentelemetry.trace import Span
+from pymongo.client_session import ClientSession
+from pymongo.errors import PyMongoError
+
+from collect.errors import Abandoned, Drained, Fenced, TaskRefused, Transient
+from collect.jobs.model import Job, Part, Phase, Reason
+from collect.jobs.outcomes import Applied
+from collect.jobs.progress import summed
+from collect.jobs.states import WRITING
+from collect.observability import logs, metrics, traces
+from collect.runtime import undo
+from collect.runtime.commands import Alive, Claimed, Ended, Ending, Publish, Run
+from collect.runtime.control import Control
+from collect.runtime.pacing import Pace, queue_behind, share
+from collect.runtime.task import Chunk, PlannedPart, Task
+from collect.storage import jobs, ownership, parts, rejects, work
+from collect.storage.database import Database, retryable
+from collect.storage.ownership import Tenure
+from collect.storage.reaping import MAX_LOSSES, poisoned
+
+LOOK_SECONDS = 1.0
+
+
+class SliceOver(Exception):
+    """The slice has had its time: release the part."""
+
+
+class Slice:
+    """Runs one slice in a slot. Blocking; ends at the latest one chunk after it was told to."""
+
+    def __init__(self, *, db: Database, task: Task, control: Control, owner: str, lease_seconds: float) -> None:
+        self._db = db
+        self._task = task
+        self._control = control
+        self._owner = owner
+        self._lease_seconds = lease_seconds
+
+    def run(self, command: Run) -> Ended:
+        """Claim the part and work on it until the slice is over. What it must publish has been reported by then."""
+        with self._db.client.start_session(causal_consistency=True) as session:
+            try:
+                claimed = self._claim(command, session)
+            except Drained:
+                return Ended(run=command.run, ending=Ending.UNTOUCHED)
+            except Abandoned:
+                return Ended(run=command.run, ending=Ending.ABANDONED)
+            if claimed is None:
+                return Ended(run=command.run, ending=Ending.FORGOTTEN)
+            return self._hold(command, *claimed, session)
+
+    def _claim(self, command: Run, session: ClientSession) -> tuple[Part, Job] | None:
+        part: Part | None = None
+        while True:
+            self._control.check()
+            try:
+                part = part or ownership.claim(
+                    self._db,
+                    command.ticket,
+                    redelivered=command.redelivered,
+                    owner=self._owner,
+                    session_id=self._db.session_id(session),
+                    lease_seconds=self._lease_seconds,
+                )
+                return None if part is None else (part, jobs.get(self._db, org_id=part.org_id, job_id=part.job_id))
+            except PyMongoError as error:
+                if not retryable(error):
+                    raise
+                self._control.rest(LOOK_SECONDS)
+
+    def _hold(self, command: Run, part: Part, job: Job, session: ClientSession) -> Ended:
+        self._control.report(Claimed(run=command.run, part=part, session_id=self._db.session_id(session)))
+        tenure = Tenure(
+            db=self._db, session=session, part=part, lease_seconds=self._lease_seconds, rest=self._control.rest
+        )
+        links = [command.traceparent, job.traceparent]
+        with (
+            logs.bound(job=part.job_id, part=part.n, epoch=part.epoch, org=part.org_id),
+            traces.slice_span(
+                kind=part.kind, phase=part.phase.value, job_id=part.job_id, part=part.n, links=links
+            ) as span,
+        ):
+            tenure.traceparent = traces.current_traceparent()
+            ending = Holding(
+                db=self._db, task=self._task, control=self._control, tenure=tenure, job=job, run=command.run
+            ).work()
+            _describe(span, tenure.part, ending)
+        if tenure.outbox and ending is not Ending.ABANDONED:
+            self._control.report(Publish(entries=tuple(tenure.outbox)))
+        return Ended(run=command.run, ending=ending)
+
+
+class Holding:
+    """The loop over a part that is ours."""
+
+    def __init__(self, *, db: Database, task: Task, control: Control, tenure: Tenure, job: Job, run: int) -> None:
+        self.db = db
+        self.task = task
+        self.tenure = tenure
+        self.job = job
+        self._control = control
+        self._run = run
+        self._pace = Pace()
+        self._began = time.monotonic()
+        self._looked = self._began
+        self._slice_seconds = 0.0
+
+    def work(self) -> Ending:
+        """Work until the phase, the slice, or the right to write is over."""
+        try:
+            try:
+                return self._work()
+            except (SliceOver, Drained, Transient):
+                return self._release()
+            except PyMongoError as error:  # a read that found no server: what was committed stands, go on from there
+                if not retryable(error):
+                    raise
+                return self._release()
+            except TaskRefused as refused:
+                work.fail(self.tenure, Reason(code=refused.code, message=refused.detail, where=refused.where))
+                return Ending.FAILED
+        except Fenced:
+            return Ending.FENCED
+        except Abandoned:
+            return Ending.ABANDONED
+
+    def _release(self) -> Ending:
+        work.release(self.tenure)
+        return Ending.RELEASED
+
+    def _work(self) -> Ending:
+        part = self.tenure.part
+        if part.losses >= MAX_LOSSES:
+            work.fail(self.tenure, poisoned(self.job, part, "the broker gave its message away."))
+            return Ending.FAILED
+        if self.job.state in WRITING:
+            ownership.job_begins(self.tenure)
+        self.look()
+        match part.phase:
+            case Phase.PLAN:
+                self._plan()
+            case Phase.RUN:
+                return self._write()
+            case Phase.FINISH:
+                self._finish()
+            case Phase.UNDO:
+                undo.take_back(self)
+            case _:
+                assert_never(part.phase)
+        return Ending.COMPLETED
+
+    def _plan(self) -> None:
+        planned: list[PlannedPart] = []
+        for step in self.task.plan(self.job):
+            self.breathe(0.0)
+            if step is not None:
+                planned.append(step)
+        work.planned(
+            self.tenure, [{"source": part.source, "cursor": part.cursor, "total": part.total} for part in planned]
+        )
+
+    def _write(self) -> Ending:
+        chunks = self.task.chunks(self.job, self.tenure.part, self._pace.size)
+        for chunk, encoding in _timed(chunks):
+            self.step()
+            began = time.monotonic()
+            applied = self._commit(chunk)
+            committing = time.monotonic() - began
+            metrics.CHUNK_SECONDS.labels(kind=self.job.kind, phase="run").observe(committing)
+            metrics.ROWS.labels(kind=self.job.kind, outcome="succeeded").inc(max(0, applied.succeeded))
+            metrics.ROWS.labels(kind=self.job.kind, outcome="rejected").inc(max(0, applied.rejected))
+            if applied.rejected > 0 and (reason := self._over_limit()) is not None:
+                work.over_limit(self.tenure, reason)
+                return Ending.FAILED
+            seconds = encoding + committing
+            idle = self._pace.spent(rows=chunk.rows, seconds=seconds)
+            self.breathe(chunk.rows / max(seconds + idle, 1e-6))
+            self._rest(idle)
+        self.step(release=False)
+        work.part_done(self.tenure)
+        return Ending.COMPLETED
+
+    def _commit(self, chunk: Chunk) -> Applied:
+        def write(entry_id: str, session: ClientSession) -> Applied:
+            return self.task.apply(self.job, self.tenure.part, chunk, entry_id=entry_id, session=session)
+
+        return work.chunk(self.tenure, self.job, cursor=chunk.cursor, write=write)
+
+    def _finish(self) -> None:
+        result: dict[str, Any] | None = None
+        for step in self.task.finish(self.job):
+            self.breathe(0.0)
+            result = step if step is not None else result
+        work.finished(self.tenure, result)
+
+    def step(self, *, release: bool = True) -> None:
+        """Between two chunks: hear, look when told to and once a second in any case, and mind the slice's time."""
+        told = self._control.check()
+        if told or time.monotonic() - self._looked >= LOOK_SECONDS:
+            self.look()
+        if release and time.monotonic() - self._began >= self._slice_seconds:
+            raise SliceOver
+
+    def breathe(self, rows_per_second: float) -> None:
+        """Show life, so that the parent prolongs the lease while a step takes long; and hear."""
+        self._control.report(Alive(run=self._run, rows_per_second=rows_per_second))
+        self.step(release=False)
+
+    def look(self) -> None:
+        """Read what may have changed: whether the part is still ours, the job's limits, who else waits."""
+        self._looked = time.monotonic()
+        try:
+            self.tenure.look()
+            document = self.db.jobs.find_one({"_id": self.job.id})
+            if document is not None:
+                self.job = Job.model_validate(document)
+            self._pace.limit(share(self.db, self.tenure.part, self.job.max_rows_per_second))
+            self._slice_seconds = queue_behind(self.db, self.tenure.part).slice_seconds
+        except PyMongoError as error:  # the next commit finds out what is the matter, and waits for it
+            if not retryable(error):
+                raise
+
+    def _rest(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self._control.rest(min(left, LOOK_SECONDS))
+            self.step(release=False)
+
+    def _over_limit(self) -> Reason | None:
+        job = self.job
+        if job.max_rejected is None:
+            return None
+        counted = summed(parts.of_job(self.db, job_id=job.id)).rejected - job.rejected_before
+        limit = job.max_rejected.limit(job.total_rows or 0)
+        if counted <= limit:
+            return None
+        return Reason(
+            code="rejections_over_limit",
+            message=f"{counted:,} rows were rejected; {limit:,.0f} were allowed.",
+            hint=_hint(rejects.most_frequent(self.db, job_id=job.id)),
+        )
+
+
+def _hint(worst: dict[str, Any] | None) -> str:
+    advice = "Resume accepts the rejects so far; terminate takes back what was written."
+    if worst is None:
+        return advice
+    return (
+        f"Most often it is {worst['field'] or 'the row'}: {worst['code']} ({worst['count']:,} times, first in row "
+        f"{worst['row']:,}: {worst['message']}). Are its columns the right ones? {advice}"
+    )
+
+
+def _timed(chunks: Iterator[Chunk]) -> Iterator[tuple[Chunk, float]]:
+    """Each chunk with the seconds that it took to make."""
+    while True:
+        began = time.monotonic()
+        chunk = next(chunks, None)
+        if chunk is None:
+            return
+        yield chunk, time.monotonic() - began
+
+
+def _describe(span: Span, part: Part, ending: Ending) -> None:
+    span.set_attribute("collect.slice.ending", ending.value)
+    span.set_attribute("collect.part.seq", part.seq)
+    span.set_attribute("collect.part.epoch", part.epoch)

@@ -1,0 +1,42 @@
+"""Taking back, entry by entry, newest first: ordinary work on a part that is ours."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from pymongo.client_session import ClientSession
+
+from collect.jobs.model import entry_id
+from collect.jobs.outcomes import TakenBack
+from collect.observability import metrics
+from collect.storage import work
+
+if TYPE_CHECKING:
+    from collect.runtime.slice import Holding
+
+
+def take_back(holding: Holding) -> None:
+    """Undo the ledger entries that the part has left. A crash loses one entry's work at most.
+
+    An entry that has been undone without conflicts is passed by: nothing of it is left to take back.
+    """
+    tenure = holding.tenure
+    while tenure.part.left > 0:
+        holding.step()
+        began = time.monotonic()
+        this = entry_id(tenure.part.job_id, tenure.part.n, tenure.part.left - 1)
+        entry = holding.db.ledger.find_one({"_id": this})
+        if entry is None:
+            raise LookupError(f"ledger entry {this} is missing")
+        before = tenure.part.counts.undone
+
+        def undo(session: ClientSession, record: dict[str, object] = entry["undo"], mark: str = this) -> TakenBack:
+            return holding.task.undo(holding.job, record, entry_id=mark, session=session)
+
+        settled = entry["undone"] and not entry["conflicts"]
+        work.take_back(tenure, entry=entry, undo=None if settled else undo)
+        seconds = time.monotonic() - began
+        metrics.CHUNK_SECONDS.labels(kind=holding.job.kind, phase="undo").observe(seconds)
+        holding.breathe((tenure.part.counts.undone - before) / max(seconds, 1e-6))
+    work.part_done(tenure)

@@ -1,0 +1,320 @@
+"""The parent of a worker: deliveries to slots, leases, control, heartbeats, signals. It never touches a row."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from multiprocessing import connection
+from types import FrameType
+from typing import assert_never
+
+from pymongo.errors import PyMongoError
+
+from collect.jobs.model import Part, part_id
+from collect.messaging.consumer import Consumer, Delivery
+from collect.messaging.messages import Heartbeat, Poke, SlotReport
+from collect.messaging.outbox import OutboxSender
+from collect.observability import metrics
+from collect.runtime import processes
+from collect.runtime.commands import Alive, Claimed, Crashed, Ended, Ending, Publish, Ready, Report
+from collect.runtime.seat import Running, Seat
+from collect.runtime.slot import SlotSettings
+from collect.storage import ownership, reaping, verbs
+from collect.storage.database import Database
+
+TICK_SECONDS = 0.2
+HEARTBEAT_SECONDS = 1.0
+DRAIN_SECONDS = 8.0
+RENEW_BELOW = 0.5
+"""The share of a lease below which it is prolonged, and for which a child may be silent before it is not."""
+MAX_STARTS_WITHOUT_READY = 5
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings:
+    """How a worker runs. Times are in seconds."""
+
+    kind: str
+    version: str
+    slots: int
+    lease_seconds: float
+    grace_seconds: float
+    slot: SlotSettings
+
+
+class Worker:
+    """Runs until it is drained. All happens on the main thread; the consumer's thread only leaves things for it."""
+
+    def __init__(
+        self,
+        *,
+        settings: WorkerSettings,
+        db: Database,
+        sender: OutboxSender,
+        connect_consumer: Callable[[Worker], Consumer],
+    ) -> None:
+        self.worker_id = f"{socket.gethostname()}-{os.getpid()}"
+        self._settings = settings
+        self._db = db
+        self._sender = sender
+        self._deliveries: deque[Delivery] = deque()
+        self._pokes: deque[str] = deque()
+        self._lost = False
+        self._stopping = False
+        self._drain_until: float | None = None
+        self._failed_starts = 0
+        self._beat_at = 0.0
+        self._upkeep_at = 0.0
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._seats: list[Seat] = []
+        self._consumer = connect_consumer(self)
+
+    # What the consumer's thread and the signal handler call: leave it, and wake the main thread.
+
+    def on_job(self, delivery: Delivery) -> None:
+        """A job message is here."""
+        self._deliveries.append(delivery)
+        self._wake()
+
+    def on_control(self, message: object) -> None:
+        """Something happened to a job."""
+        if isinstance(message, Poke):
+            self._pokes.append(message.job_id)
+            self._wake()
+
+    def on_lost(self) -> None:
+        """The broker has given all deliveries away."""
+        self._lost = True
+        self._wake()
+
+    def on_signal(self, _signal: int, _frame: FrameType | None) -> None:
+        """Go away, in good order."""
+        self._stopping = True
+        self._wake()
+
+    def _wake(self) -> None:
+        try:
+            os.write(self._wake_write, b"!")
+        except BlockingIOError:
+            return  # it has not looked at the last one yet
+
+    # The main thread.
+
+    def run(self) -> None:
+        """Block until drained: SIGTERM or SIGINT."""
+        signal.signal(signal.SIGTERM, self.on_signal)
+        signal.signal(signal.SIGINT, self.on_signal)
+        names = [f"{self.worker_id}/{n}" for n in range(self._settings.slots)]
+        self._seats = [Seat(name=name, settings=self._settings.slot) for name in names]
+        self._consumer.start()
+        _log.info("worker_started", extra={"worker": self.worker_id, "slots": self._settings.slots})
+        while self._seats:
+            self._wait()
+            self._take_in()
+            self._hand_out()
+            self._look_after()
+        self._consumer.close()
+        self._sender.close(timeout_seconds=2.0)
+        _log.info("worker_drained", extra={"worker": self.worker_id})
+
+    def _wait(self) -> None:
+        sources: list[object] = [self._wake_read]
+        for seat in self._seats:
+            sources += [seat.connection, seat.process.sentinel]
+        ready = connection.wait(sources, timeout=TICK_SECONDS)  # type: ignore[arg-type]  # sentinels are file numbers
+        if self._wake_read in ready:
+            os.read(self._wake_read, 4096)
+        for seat in list(self._seats):
+            if seat.connection in ready:
+                self._hear(seat)
+            if seat.process.sentinel in ready:
+                self._hear(seat)
+                self._child_ended(seat)
+
+    def _take_in(self) -> None:
+        if self._lost:
+            self._lost = False
+            self._deliveries = deque(d for d in self._deliveries if self._consumer.holds(d))
+            for seat in self._seats:
+                if seat.running and not self._consumer.holds(seat.running.delivery):
+                    seat.abandon()
+        while self._pokes:
+            job_id = self._pokes.popleft()
+            for seat in self._seats:
+                if seat.running and seat.running.delivery.message.job_id == job_id:
+                    seat.look()
+        if self._stopping and self._drain_until is None:
+            self._begin_drain()
+
+    def _hand_out(self) -> None:
+        for seat in self._seats:
+            if not self._deliveries or self._drain_until is not None:
+                return
+            if seat.free:
+                seat.start(self._deliveries.popleft())
+
+    def _look_after(self) -> None:
+        now = time.monotonic()
+        if now - self._beat_at >= HEARTBEAT_SECONDS:
+            self._beat_at = now
+            self._sender.heartbeat(self._heartbeat())
+        if now - self._upkeep_at >= HEARTBEAT_SECONDS:
+            self._upkeep_at = now
+            for seat in self._seats:
+                self._look_after_lease(seat)
+        if self._drain_until is not None and now > self._drain_until:
+            for seat in self._seats:
+                seat.kill()
+
+    def _look_after_lease(self, seat: Seat) -> None:
+        """Prolong the lease of a child that shows life; kill one that is silent and whose part was cut."""
+        running = seat.running
+        if running is None or running.part is None:
+            return
+        lease = self._settings.lease_seconds
+        try:
+            if seat.silent_seconds() < lease * RENEW_BELOW:
+                ownership.renew(self._db, part=running.part, lease_seconds=lease, left_seconds=lease * RENEW_BELOW)
+            if seat.silent_seconds() > self._settings.grace_seconds and not self._still_ours(running.part):
+                _log.warning("slot_killed", extra={"slot": seat.name, "job": running.part.job_id})
+                seat.kill()
+        except PyMongoError as error:  # leases are long; the next round is a second away
+            _log.warning("lease_not_looked_after", extra={"error": type(error).__name__})
+
+    def _still_ours(self, part: Part) -> bool:
+        this = {"_id": part.id, "epoch": part.epoch, "status": "leased"}
+        return self._db.parts.find_one(this, {"_id": 1}) is not None
+
+    def _hear(self, seat: Seat) -> None:
+        try:
+            while seat.connection.poll(0):
+                self._heard(seat, seat.connection.recv())
+        except (EOFError, OSError):
+            return  # its sentinel tells the rest
+
+    def _heard(self, seat: Seat, report: Report) -> None:
+        match report:
+            case Ready():
+                seat.ready = True
+                self._failed_starts = 0
+            case Claimed():
+                if seat.running:
+                    seat.running.part, seat.running.session_id = report.part, report.session_id
+            case Alive():
+                if seat.running:
+                    seat.running.alive_at = time.monotonic()
+                    seat.running.rows_per_second = report.rows_per_second
+            case Publish():
+                self._sender.send(report.entries)
+            case Crashed():
+                if seat.running:
+                    seat.running.error = report.error
+            case Ended():
+                self._ended(seat, report.ending)
+            case _:
+                assert_never(report)
+
+    def _ended(self, seat: Seat, ending: Ending) -> None:
+        running, seat.running = seat.running, None
+        if running is None:
+            return
+        metrics.SLICES.labels(kind=self._settings.kind, ending=ending.value).inc()
+        match ending:
+            case Ending.ABANDONED:
+                return
+            case Ending.UNTOUCHED:
+                self._consumer.requeue(running.delivery)
+            case Ending.FENCED:
+                self._let_go(running)
+                self._consumer.ack(running.delivery)
+            case _:
+                self._consumer.ack(running.delivery)
+
+    def _let_go(self, running: Running) -> None:
+        """The slot of a part that was cut is free: whoever asked for the cut may see when."""
+        if running.part is None or running.session_id is None:
+            return
+        try:
+            verbs.freed(self._db, part_id=running.part.id, job_id=running.part.job_id, session_id=running.session_id)
+        except PyMongoError as error:
+            _log.warning("freed_not_recorded", extra={"error": type(error).__name__})
+
+    def _child_ended(self, seat: Seat) -> None:
+        running = seat.running
+        if running is not None:
+            self._lost_child(seat, running)
+        if self._drain_until is not None:
+            seat.process.join()
+            self._seats.remove(seat)
+            return
+        if not seat.ready:
+            self._failed_starts += 1
+        if self._failed_starts >= MAX_STARTS_WITHOUT_READY:
+            raise RuntimeError(f"slots do not start: the last one ended with {seat.process.exitcode}")
+        seat.respawn()
+
+    def _lost_child(self, seat: Seat, running: Running) -> None:
+        """A child died at work: its transaction goes with it, its part goes out again, its message is done with."""
+        why = running.error or processes.ending(seat.process.exitcode)
+        _log.warning("slot_died", extra={"slot": seat.name, "why": why})
+        try:
+            part = running.part or self._claimed_unheard(seat, running)
+            if part is not None:
+                reaped = reaping.reap(self._db, part, why=f"its process died ({why}).", expired_only=False)
+                self._sender.send(reaped.outbox)
+                if not reaped.value:
+                    self._let_go(running)
+        except PyMongoError as error:  # the lease runs out, and the monitor does the same
+            _log.warning("part_not_reaped", extra={"error": type(error).__name__})
+        self._consumer.ack(running.delivery)
+
+    def _claimed_unheard(self, seat: Seat, running: Running) -> Part | None:
+        """The part, if the child had claimed it and died before it could say so."""
+        message = running.delivery.message
+        document = self._db.parts.find_one(
+            {"_id": part_id(message.job_id, message.part), "ticket": message.ticket, "status": "leased"}
+        )
+        if document is None or document["owner"] != seat.name:
+            return None
+        return Part.model_validate(document)
+
+    def _begin_drain(self) -> None:
+        self._drain_until = time.monotonic() + DRAIN_SECONDS
+        _log.info("worker_draining", extra={"worker": self.worker_id})
+        self._consumer.stop_consuming()
+        while self._deliveries:
+            self._consumer.requeue(self._deliveries.popleft())
+        for seat in self._seats:
+            seat.drain()
+
+    def _heartbeat(self) -> Heartbeat:
+        return Heartbeat(
+            worker_id=self.worker_id,
+            kind=self._settings.kind,
+            version=self._settings.version,
+            slots=[_slot_report(seat) for seat in self._seats],
+            at=datetime.now(UTC),
+        )
+
+
+def _slot_report(seat: Seat) -> SlotReport:
+    running = seat.running
+    part = running.part if running else None
+    rss, cpu = processes.usage(seat.process.pid)
+    return SlotReport(
+        job_id=part.job_id if part else None,
+        part=part.n if part else None,
+        epoch=part.epoch if part else None,
+        rate=running.rows_per_second if running else 0.0,
+        rss=rss,
+        cpu=cpu,
+    )
