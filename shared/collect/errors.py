@@ -1,25 +1,25 @@
 """What can go wrong, classed by what the caller should do about it.
 
-    CollectError
-    ├── InvalidInput            mend the request (400 when it cannot be parsed, else 422)
-    │   └── TaskRefused         the job cannot run as it is: it fails, with this as its reason
-    ├── Unauthorised            show a key (401)
-    ├── Forbidden               ask somebody with another role (403)
-    ├── NotFound                there is nothing here for you (404)
-    ├── Conflict                look at the state of things, then decide (409)
-    │   ├── IllegalTransition   the verb is not allowed in this state
-    │   ├── DatasetHeld         another job holds the dataset
-    │   └── InProgress          the same request is under way
-    ├── PreconditionFailed      look again: it has moved on (412)
-    ├── TooLarge                send less (413)
-    ├── LimitReached            come back later (429)
-    ├── Transient               try again (503)
-    └── Poison                  set the message aside
+CollectError
+├── InvalidInput            mend the request (400 when it cannot be parsed, else 422)
+│   └── TaskRefused         the job cannot run as it is: it fails, with this as its reason
+├── Unauthorised            show a key (401)
+├── Forbidden               ask somebody with another role (403)
+├── NotFound                there is nothing here for you (404)
+├── Conflict                look at the state of things, then decide (409)
+│   ├── IllegalTransition   the verb is not allowed in this state
+│   ├── DatasetHeld         another job holds the dataset
+│   └── InProgress          the same request is under way
+├── PreconditionFailed      look again: it has moved on (412)
+├── TooLarge                send less (413)
+├── LimitReached            come back later (429)
+├── Transient               try again (503)
+└── Poison                  set the message aside
 
-    StopSignal (BaseException)  so that no ``except Exception`` in a task can swallow it
-    ├── Fenced                  the right to write is gone: drop everything, say nothing
-    ├── Abandoned               the broker has given the delivery away: stop, neither publish nor ack
-    └── Drained                 the worker is going away: finish the chunk, release
+StopSignal (BaseException)  so that no ``except Exception`` in a task can swallow it
+├── Fenced                  the right to write is gone: drop everything, say nothing
+├── Abandoned               the broker has given the delivery away: stop, neither publish nor ack
+└── Drained                 the worker is going away: finish the chunk, release
 """
 
 from __future__ import annotations
