@@ -1,0 +1,69 @@
+"""The services as supervised processes, and how one knows that they are ready."""
+
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+import pika
+from pika.exceptions import AMQPError
+
+from stack.ports import LOOPBACK
+from stack.supervision import Program
+
+WORKER_SLOTS = 2
+PRIORITY = 100
+# A worker hands its parts back in under 10 s; what needs longer is stuck.
+STOP_SECONDS = 15
+# A queue with a consumer is one that a ready service listens to.
+UPLOAD_QUEUE = "jobs.upload"
+MONITOR_QUEUE = "monitor.heartbeats"
+
+
+def programs(*, python: Path, port: int, environment: Mapping[str, str]) -> list[Program]:
+    gateway = (
+        *(str(python), "-m", "gunicorn", "gateway.wsgi:application", "-c", "python:gateway.gunicorn_config"),
+        *("--worker-class", "gthread", "--workers", "2", "--threads", "16", "--bind", f"{LOOPBACK}:{port}"),
+    )
+    settings = {**environment, "PYTHONUNBUFFERED": "1"}
+    return [
+        Program(
+            name="monitor",
+            command=(str(python), "-m", "monitor"),
+            environment=settings,
+            priority=PRIORITY,
+            stop_seconds=STOP_SECONDS,
+        ),
+        Program(
+            name="upload-worker",
+            command=(str(python), "-m", "upload_worker"),
+            environment={"COLLECT_SLOTS": str(WORKER_SLOTS), **settings},
+            priority=PRIORITY + 1,
+            stop_seconds=STOP_SECONDS,
+        ),
+        Program(
+            name="gateway", command=gateway, environment=settings, priority=PRIORITY + 2, stop_seconds=STOP_SECONDS
+        ),
+    ]
+
+
+def gateway_is_ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=5) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def has_consumer(amqp_url: str, queue: str) -> bool:
+    """True if somebody consumes the queue. Asked of the broker itself, whose console lags behind."""
+    try:
+        connection = pika.BlockingConnection(pika.URLParameters(amqp_url))
+    except (AMQPError, OSError):
+        return False
+    try:
+        return bool(connection.channel().queue_declare(queue, passive=True).method.consumer_count > 0)
+    except AMQPError:
+        return False
+    finally:
+        if connection.is_open:
+            connection.close()

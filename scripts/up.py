@@ -1,0 +1,247 @@
+"""Starts everything on this machine, or finds it running; leaves `.local/demo.env` behind and says where things are.
+
+Needs what `scripts/bootstrap.py` installs. Running it again changes nothing that runs as it should.
+"""
+
+import argparse
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pika
+from pika.exceptions import AMQPError
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+from redis import Redis, RedisError
+
+from stack import demo_env, leftovers, mongodb, rabbitmq, redis_server, services
+from stack.addresses import Addresses, choose_ports, remember_ports, remembered_ports, resolve
+from stack.ports import LOOPBACK, is_free, wait_until
+from stack.server import Server, ServerMissing
+from stack.supervision import Supervisor, configuration, program_of
+from stack.telling import StackError, say, step
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV_BIN = ROOT / ".venv" / "bin"
+LOCAL = ROOT / ".local"
+LOGS = LOCAL / "log"
+PORTS = LOCAL / "ports.json"
+DEMO_ENV = LOCAL / "demo.env"
+SUPERVISOR = Supervisor(folder=LOCAL / "supervisor", home=LOCAL)
+SERVER_PRIORITY = 10
+GATEWAY_PORT = 8080
+READY_SECONDS = 90
+COMMAND_SECONDS = 120
+
+
+def gateway_port() -> int:
+    text = os.environ.get("COLLECT_PORT") or str(GATEWAY_PORT)
+    if not text.isdigit() or not 0 < int(text) < 65_536:
+        raise StackError(f"COLLECT_PORT is {text!r}, which is no port.")
+    return int(text)
+
+
+def check_gateway_port(port: int) -> None:
+    """A port that our own gateway holds is fine; one held by anything else is said now, not after a minute of work."""
+    ours = remembered_ports(PORTS).get("gateway") == port and SUPERVISOR.states().get("gateway") == "RUNNING"
+    if not ours and not is_free(port):
+        raise StackError(
+            f"Port {port} is taken by something that `make up` did not start. "
+            f"Stop it, or choose another port: COLLECT_PORT={port + 1} make up"
+        )
+
+
+def settle_addresses(port: int) -> Addresses:
+    running = SUPERVISOR.is_running()
+    if not running and leftovers.find(LOCAL):
+        with step("processes left over from before") as details:
+            details.append(f"{leftovers.end(LOCAL)} ended")
+    ports = choose_ports(PORTS, running=running)
+    remember_ports(PORTS, {**ports, "gateway": port})
+    return resolve(os.environ, ports)
+
+
+def private_servers(addresses: Addresses) -> list[Server]:
+    """In the order in which to start them: the slowest first."""
+    servers: list[Server] = []
+    if "rabbitmq" in addresses.private:
+        servers += [rabbitmq.epmd(addresses.ports), rabbitmq.broker(LOCAL / "rabbitmq", addresses.ports)]
+    if "mongodb" in addresses.private:
+        servers.append(mongodb.mongodb(LOCAL / "mongo", addresses.ports, installed=LOCAL / "mongodb"))
+    if "redis" in addresses.private:
+        servers.append(redis_server.redis(LOCAL / "redis", addresses.ports))
+    return servers
+
+
+def supervise(servers: list[Server], addresses: Addresses, port: int) -> list[str]:
+    """Has supervisord run with the servers and services as its programs; returns the names of the services."""
+    wanted = services.programs(python=VENV_BIN / "python", port=port, environment=addresses.environment())
+    watched = [program_of(server, priority=SERVER_PRIORITY + n) for n, server in enumerate(servers)]
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with step("supervisor"):
+        for server in servers:
+            server.prepare()
+        SUPERVISOR.apply(
+            configuration([*watched, *wanted], folder=LOCAL / "supervisor", directory=ROOT, log_folder=LOGS)
+        )
+    return [program.name for program in wanted]
+
+
+def start_servers(servers: list[Server]) -> None:
+    """All are started before the first is waited for; only the broker must find its port mapper there."""
+    for server in servers:
+        SUPERVISOR.start(server.name)
+        if server.name == "epmd":
+            wait_until(server.ready, seconds=server.ready_seconds, what="epmd to be ready")
+    for server in reversed(servers):
+        with step(server.name):
+            wait_for(server.name, server.ready, seconds=server.ready_seconds)
+
+
+def wait_for(name: str, ready: Callable[[], bool], *, seconds: float) -> None:
+    try:
+        wait_until(ready, seconds=seconds, what=f"{name} to be ready")
+    except StackError as error:
+        raise StackError(f"{error}\n{last_words(name)}") from error
+
+
+def last_words(program: str) -> str:
+    log = LOGS / f"{program}.log"
+    said = log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:] if log.exists() else []
+    return "\n".join([f"The end of {log.relative_to(ROOT)}:", *said])
+
+
+def check_given_servers(addresses: Addresses) -> None:
+    """Servers named in the environment are used as they are; here they only have to answer."""
+    checks = {
+        "mongodb": (ping_mongodb, addresses.mongodb_url),
+        "rabbitmq": (ping_rabbitmq, addresses.amqp_url),
+        "redis": (ping_redis, addresses.redis_url),
+    }
+    for name, (ping, url) in checks.items():
+        if name in addresses.private:
+            continue
+        with step(f"{name} of the environment at {place(url)}"):
+            try:
+                ping(url)
+            except (PyMongoError, AMQPError, RedisError, OSError) as error:
+                raise StackError(f"{name} at {place(url)} does not answer: {error!r}") from error
+
+
+def ping_mongodb(url: str) -> None:
+    with MongoClient[dict[str, object]](url, serverSelectionTimeoutMS=10_000) as client:
+        client.admin.command("ping")
+
+
+def ping_rabbitmq(url: str) -> None:
+    pika.BlockingConnection(pika.URLParameters(url)).close()
+
+
+def ping_redis(url: str) -> None:
+    with Redis.from_url(url, socket_timeout=10) as client:
+        client.ping()
+
+
+def place(url: str) -> str:
+    """An address without the credentials in it."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def admin(addresses: Addresses, *arguments: str) -> str:
+    """Runs `collect-admin`; keys of an earlier run are in its environment, so that seeding again can keep them."""
+    before = {name: value for name, value in demo_env.read(DEMO_ENV).items() if name in demo_env.KEY_NAMES}
+    command = [str(VENV_BIN / "python"), str(VENV_BIN / "collect-admin"), *arguments]
+    environment = {**os.environ, **before, **addresses.environment()}
+    result = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=COMMAND_SECONDS
+    )
+    if result.returncode != 0:
+        raise StackError(f"`collect-admin {' '.join(arguments)}` failed:\n{result.stdout}{result.stderr}")
+    return result.stdout
+
+
+def migrate_and_seed(addresses: Addresses) -> dict[str, str]:
+    with step("indexes and collections"):
+        admin(addresses, "migrate")
+    with step("demo organisations, datasets and keys"):
+        keys = demo_env.parse(admin(addresses, "seed", "demo", "--env"))
+    missing = [name for name in demo_env.KEY_NAMES if name not in keys]
+    if missing:
+        raise StackError(f"`collect-admin seed demo --env` did not print {', '.join(missing)}.")
+    return {name: keys[name] for name in demo_env.KEY_NAMES}
+
+
+def start_services(names: list[str], addresses: Addresses, url: str) -> None:
+    for name in names:
+        SUPERVISOR.start(name)
+    ready = {
+        "monitor": partial(services.has_consumer, addresses.amqp_url, services.MONITOR_QUEUE),
+        "upload-worker": partial(services.has_consumer, addresses.amqp_url, services.UPLOAD_QUEUE),
+        "gateway": partial(services.gateway_is_ready, url),
+    }
+    for name in names:
+        with step(name):
+            wait_for(name, ready[name], seconds=READY_SECONDS)
+
+
+def write_demo_env(url: str, keys: dict[str, str], addresses: Addresses) -> None:
+    database = os.environ.get("MONGODB_DATABASE") or "collect"
+    demo_env.write(DEMO_ENV, {"COLLECT_URL": url, **keys, **addresses.environment(), "MONGODB_DATABASE": database})
+
+
+def tell(url: str, addresses: Addresses) -> None:
+    say(f"""
+Everything is up.
+  gateway               {url}
+  RabbitMQ management   {addresses.management_url}
+  RabbitMQ              {addresses.amqp_url}
+  MongoDB               {addresses.mongodb_url}
+  Redis                 {addresses.redis_url}
+  keys and addresses    {DEMO_ENV.relative_to(ROOT)}      (set -a; . {DEMO_ENV.relative_to(ROOT)})
+  logs                  {LOGS.relative_to(ROOT)}/
+`make down` stops it.""")
+
+
+def bring_up(*, only_servers: bool) -> None:
+    port = gateway_port()
+    if not only_servers:
+        check_gateway_port(port)
+    addresses = settle_addresses(port)
+    servers = private_servers(addresses)
+    names = supervise(servers, addresses, port)
+    start_servers(servers)
+    check_given_servers(addresses)
+    if only_servers:
+        return
+    url = f"http://{LOOPBACK}:{port}"
+    keys = migrate_and_seed(addresses)
+    start_services(names, addresses, url)
+    write_demo_env(url, keys, addresses)
+    tell(url, addresses)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only-servers", action="store_true", help="start no service, migrate and seed nothing")
+    only_servers: bool = parser.parse_args().only_servers
+    LOCAL.mkdir(exist_ok=True)
+    with (LOCAL / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            bring_up(only_servers=only_servers)
+        except ServerMissing as error:
+            say(f"{error} is not on this machine. `make bootstrap` installs it.")
+            return 1
+        except (StackError, subprocess.TimeoutExpired) as error:
+            say(str(error))
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
