@@ -1,1 +1,51 @@
-"""The typed client, and the command `collect` built on it."""
+"""The typed client for pipelines, and the command ``collect`` that stands on it.
+
+>>> with CollectClient(url="http://127.0.0.1:8080", api_key=key) as client:  # doctest: +SKIP
+...     file = client.files.upload("baseline.csv")
+...     job = client.jobs.create("upload", {"file_id": file.id, "dataset": "baseline"}, reason="Round 2")
+...     job = client.jobs.wait(job.id)
+"""
+
+from collect.client.api import CollectClient, NotConfigured
+from collect.client.errors import (
+    ApiError,
+    BadAnswer,
+    ClientError,
+    InvalidRequest,
+    Missing,
+    MovedOn,
+    NotAuthenticated,
+    NotPermitted,
+    Refused,
+    ServerFailed,
+    TooMany,
+    Unreachable,
+    WaitedInVain,
+)
+from collect.client.models import File, Job, Preview, Progress, Reject, UndoPreview
+from collect.client.transport import Patience
+
+__all__ = [
+    "ApiError",
+    "BadAnswer",
+    "ClientError",
+    "CollectClient",
+    "File",
+    "InvalidRequest",
+    "Job",
+    "Missing",
+    "MovedOn",
+    "NotAuthenticated",
+    "NotConfigured",
+    "NotPermitted",
+    "Patience",
+    "Preview",
+    "Progress",
+    "Refused",
+    "Reject",
+    "ServerFailed",
+    "TooMany",
+    "UndoPreview",
+    "Unreachable",
+    "WaitedInVain",
+]

@@ -1,0 +1,84 @@
+"""The client: one object for one gateway and one key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any
+
+from collect.client.errors import ClientError
+from collect.client.files import FilesApi
+from collect.client.jobs import JobsApi
+from collect.client.models import Dataset, Row
+from collect.client.pages import every
+from collect.client.transport import Patience, Transport
+
+URL_VARIABLE = "COLLECT_URL"
+KEY_VARIABLE = "COLLECT_API_KEY"
+
+
+class NotConfigured(ClientError):
+    """The environment does not say which gateway, or with which key."""
+
+    code = "not_configured"
+
+
+class DatasetsApi:
+    """``client.datasets``."""
+
+    def __init__(self, *, transport: Transport) -> None:
+        self._transport = transport
+
+    def get(self, name: str) -> Dataset:
+        """The template, who holds the dataset, and how many rows are in it."""
+        body, _ = self._transport.json("GET", f"/v1/datasets/{name}")
+        return Dataset.model_validate(body)
+
+    def put(self, name: str, *, key: list[str], columns: list[dict[str, Any]]) -> Dataset:
+        """Make or change a template."""
+        body, _ = self._transport.json("PUT", f"/v1/datasets/{name}", body={"key": key, "columns": columns})
+        return Dataset.model_validate(body)
+
+    def rows(self, name: str, *, key: str | None = None, most: int | None = None) -> Iterator[Row]:
+        """Stored rows; those with one key, all, or the first ``most``."""
+        return every(self._transport, f"/v1/datasets/{name}/rows", Row, {"key": key}, most=most)
+
+
+class CollectClient:
+    """Everything that one key may ask of one gateway. Blocks; may be used by several threads. Use it with ``with``."""
+
+    def __init__(self, *, url: str, api_key: str, patience: Patience | None = None) -> None:
+        self._transport = Transport(url=url, api_key=api_key, patience=patience or Patience())
+        self.files = FilesApi(transport=self._transport)
+        self.jobs = JobsApi(transport=self._transport)
+        self.datasets = DatasetsApi(transport=self._transport)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], *, patience: Patience | None = None) -> CollectClient:
+        """The client that ``COLLECT_URL`` and ``COLLECT_API_KEY`` name.
+
+        Raises:
+            NotConfigured: one of them is missing; all that is missing is said at once.
+        """
+        missing = [name for name in (URL_VARIABLE, KEY_VARIABLE) if not environment.get(name)]
+        if missing:
+            raise NotConfigured(
+                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set. The gateway's address and a "
+                "key are needed; on a machine with the demo: set -a; . .local/demo.env; set +a"
+            )
+        return cls(url=environment[URL_VARIABLE], api_key=environment[KEY_VARIABLE], patience=patience)
+
+    @property
+    def url(self) -> str:
+        return self._transport.url
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def __enter__(self) -> CollectClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,206 @@
+"""Jobs: making them, watching them, controlling them, reading what they left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from collect.client.errors import WaitedInVain
+from collect.client.files import save
+from collect.client.models import AuditEntry, Conflict, Job, Part, Preview, Reject, UndoPreview
+from collect.client.pages import Page, every, page
+from collect.client.transport import Transport
+
+LONG_POLL_SECONDS = 20.0
+Params = Mapping[str, Any]
+
+
+class JobsApi:
+    """``client.jobs``. Each verb answers with the job as it is then, and the verb is in effect."""
+
+    def __init__(self, *, transport: Transport, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._transport = transport
+        self._monotonic = monotonic
+
+    def create(
+        self,
+        kind: str,
+        params: Params,
+        *,
+        reason: str | None = None,
+        priority: str | None = None,
+        confirm: str | None = None,
+        start_at: datetime | None = None,
+        time_limit_seconds: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Start a job; it is durably recorded when this returns. ``params`` are those of the kind (see the API)."""
+        body = _given(
+            kind=kind,
+            params=dict(params),
+            reason=reason,
+            priority=priority,
+            confirm=confirm,
+            start_at=start_at.isoformat() if start_at else None,
+            time_limit_seconds=time_limit_seconds,
+        )
+        return _job(self._transport.create("/v1/jobs", body=body, idempotency_key=idempotency_key))
+
+    def preview(self, kind: str, params: Params) -> Preview:
+        """What such a job would do. Whatever would be refused is refused alike."""
+        query = {"validate_only": "true"}
+        body, _ = self._transport.json("POST", "/v1/jobs", params=query, body={"kind": kind, "params": dict(params)})
+        return Preview.model_validate(body)
+
+    def get(self, job_id: str) -> Job:
+        """The job as it is."""
+        return _job(self._transport.json("GET", f"/v1/jobs/{job_id}"))
+
+    def list(
+        self,
+        *,
+        state: str | None = None,
+        kind: str | None = None,
+        created_by: str | None = None,
+        q: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        most: int | None = None,
+    ) -> Iterator[Job]:
+        """Jobs, newest first; all of them, or the first ``most``."""
+        bounds = {"since": since.isoformat() if since else None, "until": until.isoformat() if until else None}
+        filters = {"state": state, "kind": kind, "created_by": created_by, "q": q, **bounds}
+        return every(self._transport, "/v1/jobs", Job, filters, most=most)
+
+    def page(self, *, limit: int = 50, cursor: str | None = None, **filters: str) -> Page[Job]:
+        """One page of the list."""
+        return page(self._transport, "/v1/jobs", Job, {**filters, "limit": limit, "cursor": cursor})
+
+    def wait(self, job_id: str, until: str = "final", *, timeout_seconds: float = 3600.0) -> Job:
+        """The job as soon as it is ``until``: ``final``, ``rest``, or a state. Outlives a restart of the gateway.
+
+        ``final`` answers at ``failed`` and ``undo_failed`` too: nothing more happens there unless somebody acts.
+
+        Raises:
+            WaitedInVain: it is not there after ``timeout_seconds``.
+        """
+        deadline = self._monotonic() + timeout_seconds
+        while True:
+            seconds = max(0.0, min(LONG_POLL_SECONDS, deadline - self._monotonic()))
+            query = {"wait_for": until, "timeout_seconds": round(seconds, 3)}
+            answer = self._transport.json("GET", f"/v1/jobs/{job_id}", params=query, wait_seconds=seconds)
+            job = _job(answer)
+            if _is(job, until):
+                return job
+            if self._monotonic() >= deadline:
+                raise WaitedInVain(f"Job {job_id} is {job.state.value}, not {until}, after {timeout_seconds:g} s.")
+
+    def patch(self, job_id: str, **changes: Any) -> Job:
+        """Change ``priority``, ``max_rows_per_second`` or ``max_rejected``; in effect within a chunk."""
+        return _job(self._transport.json("PATCH", f"/v1/jobs/{job_id}", body=changes))
+
+    def pause(self, job_id: str, *, reason: str, until: datetime | None = None, if_match: str | None = None) -> Job:
+        """Nothing more is written, and no slot is held, until it is resumed."""
+        return self._verb(job_id, "pause", reason, if_match, until=until.isoformat() if until else None)
+
+    def resume(
+        self, job_id: str, *, reason: str, max_rejected: Params | None = None, if_match: str | None = None
+    ) -> Job:
+        """Go on from where it was."""
+        return self._verb(job_id, "resume", reason, if_match, max_rejected=max_rejected)
+
+    def stop(self, job_id: str, *, reason: str, if_match: str | None = None) -> Job:
+        """End it, and keep what was written."""
+        return self._verb(job_id, "stop", reason, if_match)
+
+    def confirm(self, job_id: str, *, reason: str, if_match: str | None = None) -> Job:
+        """Let a job that waits for confirmation run."""
+        return self._verb(job_id, "confirm", reason, if_match)
+
+    def terminate(self, job_id: str, *, reason: str, wait_seconds: float = 0.0, if_match: str | None = None) -> Job:
+        """End it, and take back what was written; ``wait_seconds``: answer when it rests, if that is before then."""
+        return self._verb(job_id, "terminate", reason, if_match, wait_seconds=wait_seconds)
+
+    def undo(self, job_id: str, *, reason: str, wait_seconds: float = 0.0, if_match: str | None = None) -> Job:
+        """Take back what a job at rest has written."""
+        return self._verb(job_id, "undo", reason, if_match, wait_seconds=wait_seconds)
+
+    def will_undo(self, job_id: str, verb: str = "undo") -> UndoPreview:
+        """What ``terminate`` or ``undo`` would take back now."""
+        query = {"validate_only": "true"}
+        body = {"reason": f"Preview of {verb}"}
+        answer, _ = self._transport.json("POST", f"/v1/jobs/{job_id}/{verb}", params=query, body=body)
+        return UndoPreview.model_validate(answer)
+
+    def restart(
+        self,
+        job_id: str,
+        *,
+        reason: str,
+        file_id: str | None = None,
+        params: Params | None = None,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """A new job with the same params, or with those given merged over them."""
+        body = _given(reason=reason, file_id=file_id, params=dict(params) if params else None)
+        return _job(self._transport.create(f"/v1/jobs/{job_id}/restart", body=body, idempotency_key=idempotency_key))
+
+    def audit(self, job_id: str) -> Iterator[AuditEntry]:
+        """Every move, in order."""
+        return every(self._transport, f"/v1/jobs/{job_id}/audit", AuditEntry)
+
+    def parts(self, job_id: str) -> Iterator[Part]:
+        """The ranges that the job is run in."""
+        return every(self._transport, f"/v1/jobs/{job_id}/parts", Part)
+
+    def rejects(self, job_id: str, *, most: int | None = None) -> Iterator[Reject]:
+        """Rows that were not written, by number."""
+        return every(self._transport, f"/v1/jobs/{job_id}/rejects", Reject, most=most)
+
+    def conflicts(self, job_id: str) -> Iterator[Conflict]:
+        """What undo left alone."""
+        return every(self._transport, f"/v1/jobs/{job_id}/conflicts", Conflict)
+
+    def save_rejects(self, job_id: str, path: Path) -> int:
+        """The rejects as a CSV that can be mended and sent again; returns its bytes."""
+        return save(self._transport, f"/v1/jobs/{job_id}/rejects", {"format": "csv"}, path)
+
+    def save_unprocessed(self, job_id: str, path: Path) -> int:
+        """The rows that a job at rest never reached, as a CSV; returns its bytes."""
+        return save(self._transport, f"/v1/jobs/{job_id}/unprocessed", {"format": "csv"}, path)
+
+    def _verb(
+        self, job_id: str, verb: str, reason: str, if_match: str | None, *, wait_seconds: float = 0.0, **options: Any
+    ) -> Job:
+        return _job(
+            self._transport.json(
+                "POST",
+                f"/v1/jobs/{job_id}/{verb}",
+                params={"wait_seconds": wait_seconds} if wait_seconds else None,
+                body=_given(reason=reason, **options),
+                headers={"If-Match": if_match} if if_match else None,
+                wait_seconds=wait_seconds,
+            )
+        )
+
+
+def _job(answer: tuple[Any, Mapping[str, str]]) -> Job:
+    body, headers = answer
+    return Job.model_validate({**body, "etag": headers.get("ETag")})
+
+
+def _given(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _is(job: Job, until: str) -> bool:
+    match until:
+        case "final":
+            return job.ended
+        case "rest":
+            return job.rests
+        case _:
+            return job.state.value == until

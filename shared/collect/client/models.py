@@ -1,0 +1,225 @@
+"""What the API answers with, as values. Fields that a newer gateway has added are kept and passed on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+from collect.jobs.states import ENDED, RESTING, State
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Time = Annotated[datetime, PlainSerializer(_rfc3339, when_used="json-unless-none")]
+"""Written as the API writes it."""
+
+
+class Answer(BaseModel):
+    """Root of all answers."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class File(Answer):
+    """An input file: it never changes."""
+
+    id: str
+    name: str
+    bytes: int
+    sha256: str
+    created_at: Time | None = None
+    expires_at: Time | None = None
+
+
+class Actor(Answer):
+    """Who did something."""
+
+    id: str
+    name: str
+
+
+class Reason(Answer):
+    """Why a job is where it is."""
+
+    code: str
+    message: str
+    hint: str | None = None
+
+
+class Progress(Answer):
+    """Rows by outcome. ``total`` is ``None`` while the file is being read for the first time."""
+
+    total: int | None = None
+    done: int = 0
+    succeeded: int = 0
+    rejected: int = 0
+    undone: int = 0
+    percent: float = 0.0
+    rows_per_second: float = 0.0
+    seconds_left: float | None = None
+    at: Time | None = None
+
+
+class Action(Answer):
+    """The last verb: when it was asked for, when it was in effect, when no slot worked on the job any more."""
+
+    verb: str
+    actor: Actor | None = None
+    reason: str | None = None
+    requested_at: Time | None = None
+    effective_at: Time | None = None
+    latency_ms: float | None = None
+    slots_free_at: Time | None = None
+
+
+class Job(Answer):
+    """A job as it was when it was asked for. ``etag`` goes into ``if_match`` of a verb."""
+
+    id: str
+    org_id: str
+    kind: str
+    state: State
+    status: str = ""
+    params: dict[str, Any] = Field(default_factory=dict)
+    reason: Reason | None = None
+    priority: str = "normal"
+    parent_id: str | None = None
+    waiting_for: str | None = None
+    created_at: Time
+    created_by: Actor | None = None
+    started_at: Time | None = None
+    ended_at: Time | None = None
+    progress: Progress = Progress()
+    allowed_verbs: list[str] = Field(default_factory=list)
+    last_action: Action | None = None
+    conflicts: int = 0
+    undo_until: Time | None = None
+    etag: str | None = Field(default=None, exclude=True)
+
+    @property
+    def rests(self) -> bool:
+        """Nothing happens to it until somebody asks."""
+        return self.state in RESTING
+
+    @property
+    def ended(self) -> bool:
+        """Final, or failed."""
+        return self.state in ENDED
+
+
+class Part(Answer):
+    """A range of a job that one worker runs alone."""
+
+    n: int
+    phase: str
+    status: str
+    worker: str | None = None
+    epoch: int = 0
+    cursor: dict[str, Any] | None = None
+    done: int = 0
+    total: int = 0
+    lease_until: Time | None = None
+
+
+class AuditEntry(Answer):
+    """One move of a job: who asked for it, why, and how long it took to be in effect."""
+
+    seq: int
+    at: Time
+    verb: str
+    actor: Actor | None = None
+    reason: str | None = None
+    source: str | None = Field(default=None, alias="from")
+    target: str | None = Field(default=None, alias="to")
+    requested_at: Time | None = None
+    effective_at: Time | None = None
+    latency_ms: float | None = None
+    request_id: str | None = None
+
+
+class Reject(Answer):
+    """A row that was not written, and why."""
+
+    row: int
+    field: str = ""
+    code: str
+    message: str
+    line: str = ""
+
+
+class Conflict(Answer):
+    """What undo left alone, and why."""
+
+    id: str
+    why: str = ""
+    row: int | None = None
+
+
+class UndoPreview(Answer):
+    """What terminate or undo would do now."""
+
+    will_delete: int = 0
+    will_restore: int = 0
+    conflicts: int = 0
+    seconds: float | None = None
+
+
+class Notice(Answer):
+    """A warning or an error of a preview."""
+
+    code: str = ""
+    message: str = ""
+    field: str | None = None
+    suggestion: dict[str, Any] | None = None
+
+
+class Column(Answer):
+    """A column of a file, as it was seen."""
+
+    header: str = ""
+    mapped_to: str | None = None
+    type_seen: str | None = None
+    samples: list[Any] = Field(default_factory=list)
+
+
+class Preview(Answer):
+    """What a job would do, before there is one. ``ok``: it would be accepted."""
+
+    ok: bool = True
+    total_rows: int | None = None
+    seconds: float | None = None
+    warnings: list[Notice] = Field(default_factory=list)
+    errors: list[Notice] = Field(default_factory=list)
+    conflict: dict[str, Any] | None = None
+    columns: list[Column] = Field(default_factory=list)
+    first_rows: list[Any] = Field(default_factory=list)
+    rejects: Any = None
+
+    @property
+    def holder(self) -> str | None:
+        """The job that holds the dataset now."""
+        return (self.conflict or {}).get("holder")
+
+
+class Dataset(Answer):
+    """A dataset's template, and what is in it."""
+
+    name: str
+    key: list[str]
+    columns: list[dict[str, Any]]
+    locked_by: str | None = None
+    row_count: int | None = None
+
+
+class Row(Answer):
+    """A stored row, with the mark of the job that wrote it."""
+
+    id: str = Field(alias="_id")
+    values: dict[str, Any]
+    row: int | None = None
+    written_by: str | None = None
+    revision: int | None = None
