@@ -188,8 +188,9 @@ class Supervisor:
 
 
 def is_alive(pid: int) -> bool:
+    """False also for a process that has ended and that nobody has waited for yet."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
         return False
-    return True
+    return status.rpartition(")")[2].split()[0] != "Z"
