@@ -98,7 +98,7 @@ def start_servers(servers: list[Server]) -> None:
         SUPERVISOR.start(server.name)
         if server.name == "epmd":
             wait_until(server.ready, seconds=server.ready_seconds, what="epmd to be ready")
-    for server in reversed(servers):
+    for server in reversed([server for server in servers if server.name != "epmd"]):
         with step(server.name):
             wait_for(server.name, server.ready, seconds=server.ready_seconds)
 

@@ -17,8 +17,14 @@ def say(text: str) -> None:
 
 @contextmanager
 def step(title: str) -> Iterator[list[str]]:
-    """Tells `title` when the block has ended, with whatever the block appended as details and the seconds it took."""
+    """Tells `title` when the block has ended, with whatever the block appended as details and the seconds it took.
+
+    On a terminal the title is there from the beginning, so that one sees what is being waited for.
+    """
     details: list[str] = []
+    if sys.stdout.isatty():
+        sys.stdout.write(f"  … {title}\r")
+        sys.stdout.flush()
     began = time.monotonic()
     try:
         yield details
