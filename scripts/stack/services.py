@@ -22,6 +22,7 @@ MONITOR_QUEUE = "monitor.heartbeats"
 def programs(*, python: Path, port: int, environment: Mapping[str, str]) -> list[Program]:
     gateway = (
         *(str(python), "-m", "gunicorn", "gateway.wsgi:application", "-c", "python:gateway.gunicorn_config"),
+        "--no-control-socket",
         *("--worker-class", "gthread", "--workers", "2", "--threads", "16", "--bind", f"{LOOPBACK}:{port}"),
     )
     settings = {**environment, "PYTHONUNBUFFERED": "1"}
