@@ -11,7 +11,7 @@ from collect.client.files import FilesApi
 from collect.client.jobs import JobsApi
 from collect.client.models import Dataset, Row
 from collect.client.pages import every
-from collect.client.transport import Patience, Transport
+from collect.client.transport import OnRetry, Patience, Transport
 
 URL_VARIABLE = "COLLECT_URL"
 KEY_VARIABLE = "COLLECT_API_KEY"
@@ -47,14 +47,18 @@ class DatasetsApi:
 class CollectClient:
     """Everything that one key may ask of one gateway. Blocks; may be used by several threads. Use it with ``with``."""
 
-    def __init__(self, *, url: str, api_key: str, patience: Patience | None = None) -> None:
-        self._transport = Transport(url=url, api_key=api_key, patience=patience or Patience())
+    def __init__(
+        self, *, url: str, api_key: str, patience: Patience | None = None, on_retry: OnRetry | None = None
+    ) -> None:
+        self._transport = Transport(url=url, api_key=api_key, patience=patience or Patience(), on_retry=on_retry)
         self.files = FilesApi(transport=self._transport)
         self.jobs = JobsApi(transport=self._transport)
         self.datasets = DatasetsApi(transport=self._transport)
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str], *, patience: Patience | None = None) -> CollectClient:
+    def from_environment(
+        cls, environment: Mapping[str, str], *, patience: Patience | None = None, on_retry: OnRetry | None = None
+    ) -> CollectClient:
         """The client that ``COLLECT_URL`` and ``COLLECT_API_KEY`` name.
 
         Raises:
@@ -66,7 +70,8 @@ class CollectClient:
                 f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set. The gateway's address and a "
                 "key are needed; on a machine with the demo: set -a; . .local/demo.env; set +a"
             )
-        return cls(url=environment[URL_VARIABLE], api_key=environment[KEY_VARIABLE], patience=patience)
+        url, api_key = environment[URL_VARIABLE], environment[KEY_VARIABLE]
+        return cls(url=url, api_key=api_key, patience=patience, on_retry=on_retry)
 
     @property
     def url(self) -> str:

@@ -89,14 +89,16 @@ class JobsApi:
         """
         deadline = self._monotonic() + timeout_seconds
         while True:
-            seconds = max(0.0, min(LONG_POLL_SECONDS, deadline - self._monotonic()))
-            query = {"wait_for": until, "timeout_seconds": round(seconds, 3)}
-            answer = self._transport.json("GET", f"/v1/jobs/{job_id}", params=query, wait_seconds=seconds)
-            job = _job(answer)
-            if _is(job, until):
+            job = self.look(job_id, until, seconds=max(0.0, min(LONG_POLL_SECONDS, deadline - self._monotonic())))
+            if is_at(job, until):
                 return job
             if self._monotonic() >= deadline:
                 raise WaitedInVain(f"Job {job_id} is {job.state.value}, not {until}, after {timeout_seconds:g} s.")
+
+    def look(self, job_id: str, until: str, *, seconds: float) -> Job:
+        """The job as soon as it is ``until`` (see :meth:`wait`), or as it is after ``seconds``."""
+        query = {"wait_for": until, "timeout_seconds": round(seconds, 3)}
+        return _job(self._transport.json("GET", f"/v1/jobs/{job_id}", params=query, wait_seconds=seconds))
 
     def patch(self, job_id: str, **changes: Any) -> Job:
         """Change ``priority``, ``max_rows_per_second`` or ``max_rejected``; in effect within a chunk."""
@@ -196,7 +198,8 @@ def _given(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _is(job: Job, until: str) -> bool:
+def is_at(job: Job, until: str) -> bool:
+    """Whether the job is ``until``: ``final``, ``rest``, or a state."""
     match until:
         case "final":
             return job.ended

@@ -26,6 +26,10 @@ _PASSING = frozenset({429, 502, 503, 504})
 IN_PROGRESS = "request_in_progress"
 
 
+OnRetry = Callable[[ClientError], None]
+"""Told why a call is about to be tried again."""
+
+
 class Source(Protocol):
     """What a file is read from."""
 
@@ -60,6 +64,7 @@ class Transport:
         url: str,
         api_key: str,
         patience: Patience,
+        on_retry: OnRetry | None = None,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -67,6 +72,7 @@ class Transport:
             raise ClientError(f"{url!r} is no address of a gateway; it looks like http://127.0.0.1:8080.")
         self.url = url.rstrip("/")
         self.patience = patience
+        self._on_retry = on_retry
         self._sleep = sleep
         self._monotonic = monotonic
         self._session = requests.Session()
@@ -167,6 +173,8 @@ class Transport:
                 again = _again_in(error, pause * random.uniform(0.5, 1.5))
                 if again is None or self._monotonic() + again > deadline or not rewind():
                     raise
+                if self._on_retry is not None:
+                    self._on_retry(error)
             self._sleep(again)
             pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
 

@@ -1,0 +1,5 @@
+"""The command ``collect``."""
+
+from collect.client.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,92 @@
+"""How the command ends, for scripts. Stable: pipelines decide by these."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from collect.client.api import NotConfigured
+from collect.client.errors import (
+    ApiError,
+    ClientError,
+    InvalidRequest,
+    Missing,
+    NotAuthenticated,
+    NotPermitted,
+    Refused,
+    ServerFailed,
+    TooMany,
+    Unreachable,
+    WaitedInVain,
+)
+from collect.client.models import Job
+from collect.jobs.states import State
+
+
+class Exit(IntEnum):
+    """Exit codes of ``collect``."""
+
+    OK = 0
+    OTHERWISE = 1
+    USAGE = 2
+    REFUSED = 3
+    NOT_ALLOWED = 4
+    NOT_FOUND = 5
+    UNAVAILABLE = 6
+    INVALID = 7
+    INTERRUPTED = 130
+
+
+MEANINGS: dict[Exit, str] = {
+    Exit.OK: "done; a job that was waited for ended as wished",
+    Exit.OTHERWISE: "the job ended, or rests, otherwise than wished; a preview found errors; waiting was too long",
+    Exit.USAGE: "wrong usage of the command, or COLLECT_URL or COLLECT_API_KEY is missing",
+    Exit.REFUSED: "refused as things are (409, 412): verb not allowed now, dataset held, job moved on",
+    Exit.NOT_ALLOWED: "the key is not valid, or its role is not enough (401, 403)",
+    Exit.NOT_FOUND: "there is no such job, file or dataset (404)",
+    Exit.UNAVAILABLE: "the gateway does not answer, or cannot now (429, 5xx); it was tried again for half a minute",
+    Exit.INVALID: "the request or the file is wrong (400, 413, 422)",
+    Exit.INTERRUPTED: "interrupted with Ctrl-C; a job that was started goes on",
+}
+
+
+def described() -> str:
+    """All of them, for ``--help``."""
+    return "\b\nExit codes:\n" + "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in MEANINGS.items())
+
+
+def of_error(error: ClientError) -> Exit:
+    """The exit code for what a call ended with."""
+    match error:
+        case NotConfigured():
+            return Exit.USAGE
+        case NotAuthenticated() | NotPermitted():
+            return Exit.NOT_ALLOWED
+        case Missing():
+            return Exit.NOT_FOUND
+        case Refused():
+            return Exit.REFUSED
+        case InvalidRequest():
+            return Exit.INVALID
+        case TooMany() | ServerFailed() | Unreachable():
+            return Exit.UNAVAILABLE
+        case WaitedInVain():
+            return Exit.OTHERWISE
+        case ApiError():
+            return Exit.UNAVAILABLE
+        case _:
+            return Exit.USAGE
+
+
+WISHED: dict[str | None, frozenset[State]] = {
+    None: frozenset({State.SUCCEEDED}),
+    "pause": frozenset({State.PAUSED}),
+    "stop": frozenset({State.STOPPED}),
+    "terminate": frozenset({State.TERMINATED}),
+    "undo": frozenset({State.UNDONE}),
+}
+"""Where a job is wished to end, by the verb that was asked of it."""
+
+
+def of_job(job: Job, *, verb: str | None = None) -> Exit:
+    """Whether a job rests where it was wished: success, or what ``verb`` leads to."""
+    return Exit.OK if job.state in WISHED.get(verb, WISHED[None]) else Exit.OTHERWISE

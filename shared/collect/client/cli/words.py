@@ -1,0 +1,99 @@
+"""Answers in words, for people."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from collect.client.cli.console import Shell
+from collect.client.models import Action, Job, Preview, UndoPreview
+
+
+def job(shell: Shell, found: Job) -> None:
+    """A job, whole."""
+    grid = Table.grid(padding=(0, 2))
+    for name, value in _job_lines(found):
+        grid.add_row(Text(name, style="bold"), Text(value))
+    shell.out.print(grid)
+
+
+def _job_lines(found: Job) -> list[tuple[str, str]]:
+    progress = found.progress
+    total = "?" if progress.total is None else f"{progress.total:,}"
+    lines: list[tuple[str, str | None]] = [
+        ("job", found.id),
+        ("state", found.state.value),
+        ("status", found.status),
+        ("rows", f"{progress.succeeded:,} written, {progress.rejected:,} rejected, of {total}"),
+        ("reason", None if found.reason is None else f"{found.reason.code}: {found.reason.message}"),
+        ("hint", None if found.reason is None else found.reason.hint),
+        ("waiting for", found.waiting_for),
+        ("params", ", ".join(f"{name}={_short(value)}" for name, value in found.params.items())),
+        ("created", f"{moment(found.created_at)}{f' by {found.created_by.name}' if found.created_by else ''}"),
+        ("restart of", found.parent_id),
+        ("last action", None if found.last_action is None else action(found.last_action)),
+        ("conflicts", str(found.conflicts) if found.conflicts else None),
+        ("undo until", moment(found.undo_until) if found.undo_until else None),
+        ("allowed", ", ".join(found.allowed_verbs) or "nothing"),
+    ]
+    return [(name, value) for name, value in lines if value]
+
+
+def action(last: Action) -> str:
+    """A verb, and how fast it was."""
+    said = last.verb
+    if last.actor is not None:
+        said += f" by {last.actor.name}"
+    if last.reason:
+        said += f" ({last.reason})"
+    if last.requested_at and last.effective_at:
+        said += f", in effect after {milliseconds(last.requested_at, last.effective_at)} ms"
+    if last.requested_at and last.slots_free_at:
+        said += f", slots free after {milliseconds(last.requested_at, last.slots_free_at)} ms"
+    return said
+
+
+def preview(shell: Shell, found: Preview) -> None:
+    """What a job would do."""
+    rows = "an unknown number of" if found.total_rows is None else f"{found.total_rows:,}"
+    shell.out.print(f"{rows} rows{'' if found.seconds is None else f', about {found.seconds:.0f} s'}")
+    if found.columns:
+        table = Table("header", "column", "type seen", "samples", box=None, pad_edge=False, header_style="bold")
+        for column in found.columns:
+            samples = ", ".join(_short(sample) for sample in column.samples[:3])
+            cells = (column.header, column.mapped_to or "(left out)", column.type_seen or "", samples)
+            table.add_row(*(Text(cell) for cell in cells))
+        shell.out.print(table)
+    for notice in found.warnings:
+        shell.out.print(Text(f"Warning: {notice.message}", style="yellow"))
+    for notice in found.errors:
+        shell.out.print(Text(f"Error: {notice.message}", style="red"))
+    if found.rejects:
+        shell.out.print(Text(f"Rejects: {_short(found.rejects, most=300)}"))
+    if found.holder:
+        shell.out.print(Text(f"The dataset is held by job {found.holder}.", style="yellow"))
+
+
+def will_undo(found: UndoPreview) -> str:
+    """What would be taken back, in words."""
+    seconds = "" if found.seconds is None else f" It takes about {found.seconds:.0f} s."
+    conflicts = f" {found.conflicts:,} were changed by others since and stay." if found.conflicts else ""
+    return f"{found.will_delete:,} documents would be deleted, {found.will_restore:,} restored.{conflicts}{seconds}"
+
+
+def moment(at: datetime) -> str:
+    """A time in UTC, to the second."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def milliseconds(start: datetime, end: datetime) -> int:
+    """From one to the other."""
+    return round((end - start).total_seconds() * 1000)
+
+
+def _short(value: Any, *, most: int = 60) -> str:
+    text = str(value)
+    return text if len(text) <= most else text[: most - 1] + "…"
