@@ -9,13 +9,14 @@ from stack.supervision import Supervisor
 from stack.telling import StackError, say, step
 
 LOCAL = Path(__file__).resolve().parent.parent / ".local"
+ENDED = ("STOPPED", "EXITED", "FATAL")
 
 
 def bring_down() -> None:
     supervisor = Supervisor(folder=LOCAL / "supervisor", home=LOCAL)
     if supervisor.is_running():
         with step("services and servers stopped") as details:
-            running = [name for name, state in supervisor.states().items() if state == "RUNNING"]
+            running = [name for name, state in supervisor.states().items() if state not in ENDED]
             details.append(", ".join(running) or "none was running")
             supervisor.shutdown()
     if leftovers.find(LOCAL):

@@ -9,20 +9,19 @@ import sys
 import tempfile
 import xmlrpc.client
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from supervisor.xmlrpc import SupervisorTransport
-
 from stack.leftovers import MARKER
 from stack.ports import wait_until
 from stack.server import Server
+from stack.supervisor_rpc import supervisor_rpc
 from stack.telling import StackError
 
 ALREADY_STARTED = 60
-ALREADY_ADDED = 90
 # The path of a Unix socket may have 107 bytes.
 MAX_SOCKET_PATH = 100
 # Each failed start in a row is waited for a second longer, so this is given up only after a day.
@@ -123,14 +122,13 @@ class Supervisor:
         self._home = home
         self._config = folder / "supervisord.conf"
 
-    @property
-    def _rpc(self) -> Any:
-        transport = SupervisorTransport(None, None, f"unix://{socket_path(self._folder)}")
-        return xmlrpc.client.ServerProxy("http://localhost", transport=transport).supervisor
+    def _rpc(self) -> AbstractContextManager[Any]:
+        return supervisor_rpc(socket_path(self._folder))
 
     def is_running(self) -> bool:
         try:
-            return bool(self._rpc.getState()["statename"] == "RUNNING")
+            with self._rpc() as rpc:
+                return bool(rpc.getState()["statename"] == "RUNNING")
         except (OSError, HTTPException, xmlrpc.client.Fault):
             return False
 
@@ -140,7 +138,8 @@ class Supervisor:
         self._config.write_text(config, encoding="utf-8")
         self._config.chmod(0o600)
         if self.is_running():
-            self._reload()
+            with self._rpc() as rpc:
+                reload(rpc)
         else:
             self._launch()
 
@@ -152,23 +151,11 @@ class Supervisor:
             raise StackError(f"supervisord did not start: {result.stdout}{result.stderr}")
         wait_until(self.is_running, seconds=15, what="supervisord to answer")
 
-    def _reload(self) -> None:
-        rpc = self._rpc
-        added, changed, removed = rpc.reloadConfig()[0]
-        for name in [*changed, *removed]:
-            rpc.stopProcessGroup(name)
-            rpc.removeProcessGroup(name)
-        for name in [*changed, *added]:
-            try:
-                rpc.addProcessGroup(name)
-            except xmlrpc.client.Fault as fault:
-                if fault.faultCode != ALREADY_ADDED:
-                    raise
-
     def start(self, name: str) -> None:
         """Has the process started, unless it runs or is being started; does not wait for it."""
         try:
-            self._rpc.startProcess(name, False)
+            with self._rpc() as rpc:
+                rpc.startProcess(name, False)
         except xmlrpc.client.Fault as fault:
             if fault.faultCode != ALREADY_STARTED:
                 raise
@@ -176,15 +163,27 @@ class Supervisor:
     def states(self) -> dict[str, str]:
         """The state of each process (`RUNNING`, `BACKOFF`, …), in supervisord's words; empty if it does not run."""
         try:
-            return {info["name"]: info["statename"] for info in self._rpc.getAllProcessInfo()}
+            with self._rpc() as rpc:
+                return {info["name"]: info["statename"] for info in rpc.getAllProcessInfo()}
         except (OSError, HTTPException, xmlrpc.client.Fault):
             return {}
 
     def shutdown(self) -> None:
         """Stops every process, the services before the servers, then supervisord itself; blocks until it is done."""
-        pid = int(self._rpc.getPID())
-        self._rpc.shutdown()
+        with self._rpc() as rpc:
+            pid = int(rpc.getPID())
+            rpc.shutdown()
         wait_until(lambda: not is_alive(pid), seconds=120, what="supervisord to end")
+
+
+def reload(rpc: Any) -> None:
+    """Stops and exchanges the programs that changed, adds the new ones, drops the old ones; the others go on."""
+    added, changed, removed = rpc.reloadConfig()[0]
+    for name in [*changed, *removed]:
+        rpc.stopProcessGroup(name)
+        rpc.removeProcessGroup(name)
+    for name in [*changed, *added]:
+        rpc.addProcessGroup(name)
 
 
 def is_alive(pid: int) -> bool:
