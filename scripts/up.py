@@ -48,7 +48,8 @@ def gateway_port() -> int:
 
 def check_gateway_port(port: int) -> None:
     """A port that our own gateway holds is fine; one held by anything else is said now, not after a minute of work."""
-    ours = remembered_ports(PORTS).get("gateway") == port and SUPERVISOR.states().get("gateway") == "RUNNING"
+    holding = SUPERVISOR.states().get("gateway") in ("STARTING", "RUNNING")
+    ours = holding and remembered_ports(PORTS).get("gateway") == port
     if not ours and not is_free(port):
         raise StackError(
             f"Port {port} is taken by something that `make up` did not start. "
