@@ -1,0 +1,74 @@
+"""Plays the support user's story on the running system, with a real file of 100,000 rows, and checks every step."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from pymongo.errors import PyMongoError
+
+from collect.admin.baseline import NAME
+from collect.client import ClientError, CollectClient
+from collect.storage.database import connect
+from stack import demo_env
+from story.acts import Story
+from story.stores import Stores
+from story.telling import CheckFailed, Teller
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCAL = ROOT / ".local"
+ORG_ID = "labs"
+
+
+def play(environment: dict[str, str], teller: Teller) -> None:
+    folder = LOCAL / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    db = connect(environment["MONGODB_URL"], database=environment["MONGODB_DATABASE"], app_name="collect-demo")
+    try:
+        with CollectClient.from_environment(environment) as client:
+            stores = Stores(db=db, org_id=ORG_ID, dataset=NAME)
+            Story(client=client, stores=stores, teller=teller, folder=folder).play()
+    finally:
+        db.close()
+
+
+def where(environment: dict[str, str]) -> list[str]:
+    return [
+        "",
+        "The system is still up:",
+        f"  gateway               {environment['COLLECT_URL']}  (its API: /docs)",
+        f"  RabbitMQ management   {environment['RABBITMQ_MANAGEMENT_URL']}",
+        f"  MongoDB               {environment['MONGODB_URL']}",
+        "  keys and addresses    .local/demo.env",
+        "",
+        "  set -a; . .local/demo.env; set +a; .venv/bin/collect jobs list",
+        "  make down             stops it",
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--env-file", type=Path, default=LOCAL / "demo.env", help="what `make up` has written")
+    environment = demo_env.read(parser.parse_args().env_file)
+    teller = Teller()
+    if not environment:
+        teller.failed("there is no .local/demo.env; `make up` makes it.")
+        return 1
+    try:
+        play({"MONGODB_DATABASE": "collect", **environment}, teller)
+    except CheckFailed as failure:
+        teller.failed(str(failure))
+        return 1
+    except (ClientError, PyMongoError) as error:
+        teller.failed(f"{type(error).__name__}: {error}")
+        return 1
+    except KeyboardInterrupt:
+        teller.failed("interrupted; the next demo takes back what this one has left.")
+        return 130
+    teller.finish(where(environment))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
