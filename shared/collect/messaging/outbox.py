@@ -1,0 +1,127 @@
+"""Sending what a committed transaction has left, at once and behind the caller's back; the relay is the net."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from collect.errors import Transient
+from collect.messaging import topology
+from collect.messaging.messages import Heartbeat, Poke, encode
+from collect.messaging.publisher import Publisher
+
+MAX_WAITING = 10_000
+
+_log = logging.getLogger(__name__)
+
+
+class Entry(Protocol):
+    """An outbox entry, as the storage has it."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def exchange(self) -> str: ...
+
+    @property
+    def routing_key(self) -> str: ...
+
+    @property
+    def body(self) -> str: ...
+
+    @property
+    def mandatory(self) -> bool: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Loose:
+    """A message that is in no outbox: losing it loses nothing."""
+
+    exchange: str
+    routing_key: str
+    body: str
+    id: str = ""
+    mandatory: bool = False
+
+
+class OutboxSender:
+    """Publishes from a thread of its own and then deletes the entries. Callers never block and never fail.
+
+    What cannot be sent stays in the outbox, where the relay finds it. The thread starts with the first message, so that
+    a process may fork before.
+    """
+
+    def __init__(self, publisher: Publisher, *, delete: Callable[[list[str]], None]) -> None:
+        self._publisher = publisher
+        self._delete = delete
+        self._waiting: queue.Queue[Sequence[Entry] | None] = queue.Queue(maxsize=MAX_WAITING)
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def send(self, entries: Sequence[Entry]) -> None:
+        """Publish entries that are committed."""
+        if entries:
+            self._put(entries)
+
+    def poke(self, kind: str, job_id: str) -> None:
+        """Tell the kind's workers that something happened to a job."""
+        exchange, key = topology.poke_route(kind, job_id)
+        body = encode(Poke(job_id=job_id, kind=kind), traceparent=None).decode()
+        self._put([_Loose(exchange=exchange, routing_key=key, body=body)])
+
+    def heartbeat(self, heartbeat: Heartbeat) -> None:
+        """Show life."""
+        exchange, key = topology.heartbeat_route()
+        body = encode(heartbeat, traceparent=None).decode()
+        self._put([_Loose(exchange=exchange, routing_key=key, body=body)])
+
+    def close(self, *, timeout_seconds: float) -> None:
+        """Send what waits, for as long as that; then close the connection."""
+        thread = self._thread
+        if thread is not None:
+            try:
+                self._waiting.put(None, timeout=timeout_seconds)
+            except queue.Full:
+                _log.warning("outbox_sender_not_drained")
+            thread.join(timeout=timeout_seconds)
+        self._publisher.close()
+
+    def _put(self, entries: Sequence[Entry]) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="outbox-sender", daemon=True)
+                self._thread.start()
+        try:
+            self._waiting.put_nowait(entries)
+        except queue.Full:
+            _log.warning("outbox_sender_full")
+
+    def _run(self) -> None:
+        while (entries := self._waiting.get()) is not None:
+            sent = [entry.id for entry in entries if self._sent(entry) and entry.id]
+            if sent:
+                self._forget(sent)
+
+    def _sent(self, entry: Entry) -> bool:
+        try:
+            self._publisher.publish(
+                exchange=entry.exchange, routing_key=entry.routing_key, body=entry.body, mandatory=entry.mandatory
+            )
+        except Transient as error:
+            _log.warning("message_not_sent", extra={"exchange": entry.exchange, "why": error.code})
+            return False
+        return True
+
+    def _forget(self, ids: list[str]) -> None:
+        started = time.monotonic()
+        try:
+            self._delete(ids)
+        except Exception as error:  # noqa: BLE001 - whatever the store raises, the relay sends once more and deletes
+            seconds = round(time.monotonic() - started, 3)
+            _log.warning("outbox_not_cleared", extra={"error": type(error).__name__, "seconds": seconds})

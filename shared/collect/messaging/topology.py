@@ -1,0 +1,157 @@
+"""Every exchange, queue and binding, in one table, declared by whoever needs it and as often as it likes.
+
+Not one binding a job: deleting a queue with thousands of bindings stalls a broker for minutes. The control topic's key
+names the job, so that anybody may still listen to one job; workers bind once, to all of their kind, and filter.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import urllib.request
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import quote, unquote, urlsplit
+
+JOBS = "collect.jobs"
+CONTROL = "collect.control"
+EVENTS = "collect.events"
+HEARTBEATS = "collect.heartbeats"
+DEAD = "collect.dead"
+
+HEARTBEAT_KEY = "worker"
+HEARTBEAT_QUEUE = "monitor.heartbeats"
+DEAD_QUEUE = "dead"
+MAX_HEARTBEATS = 10_000
+DELIVERY_LIMIT = 20
+KINDS = ("upload",)
+"""The kinds that have workers. A kind more is a name more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exchange:
+    """An exchange; all of ours are durable."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queue:
+    """A durable queue and what it is bound to. ``consumer`` says who reads it, for people and for a test."""
+
+    name: str
+    exchange: str
+    routing_key: str
+    consumer: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+EXCHANGES = (
+    Exchange(name=JOBS, type="direct"),
+    Exchange(name=CONTROL, type="topic"),
+    Exchange(name=EVENTS, type="topic"),
+    Exchange(name=HEARTBEATS, type="direct"),
+    Exchange(name=DEAD, type="fanout"),
+)
+
+QUEUES = (
+    *(
+        Queue(
+            name=f"jobs.{kind}",
+            exchange=JOBS,
+            routing_key=kind,
+            consumer=f"{kind}-worker",
+            arguments={"x-queue-type": "quorum"},
+        )
+        for kind in KINDS
+    ),
+    Queue(
+        name=HEARTBEAT_QUEUE,
+        exchange=HEARTBEATS,
+        routing_key=HEARTBEAT_KEY,
+        consumer="monitor",
+        arguments={"x-max-length": MAX_HEARTBEATS, "x-overflow": "drop-head"},
+    ),
+    Queue(
+        name=DEAD_QUEUE,
+        exchange=DEAD,
+        routing_key="",
+        consumer="collect-admin dead-letters",
+        arguments={"x-queue-type": "quorum"},
+    ),
+)
+
+POLICIES: dict[str, dict[str, Any]] = {
+    "collect-jobs": {
+        "pattern": r"^jobs\.",
+        "apply-to": "queues",
+        "definition": {
+            "dead-letter-exchange": DEAD,
+            "dead-letter-strategy": "at-least-once",
+            "overflow": "reject-publish",
+            "delivery-limit": DELIVERY_LIMIT,
+        },
+    }
+}
+"""Policies rather than arguments, so that an operator can change them on queues that are there already."""
+
+
+class Declarer(Protocol):
+    """What a channel must be able to do; both libraries' channels are adapted to it where they are used."""
+
+    def exchange(self, exchange: Exchange) -> None: ...
+
+    def queue(self, queue: Queue) -> None: ...
+
+
+def declare(channel: Declarer) -> None:
+    """Declare all of it. Idempotent; a queue that exists with other arguments is the broker's error to raise."""
+    for exchange in EXCHANGES:
+        channel.exchange(exchange)
+    for queue in QUEUES:
+        channel.queue(queue)
+
+
+def run_part_route(kind: str) -> tuple[str, str]:
+    """Exchange and routing key of a job message."""
+    return JOBS, kind
+
+
+def poke_route(kind: str, job_id: str) -> tuple[str, str]:
+    """Exchange and routing key of a job's control topic."""
+    return CONTROL, f"{kind}.{job_id}"
+
+
+def event_route(kind: str, state: str) -> tuple[str, str]:
+    """Exchange and routing key of a job's events."""
+    return EVENTS, f"{kind}.{state}"
+
+
+def heartbeat_route() -> tuple[str, str]:
+    """Exchange and routing key of heartbeats."""
+    return HEARTBEATS, HEARTBEAT_KEY
+
+
+def job_queue(kind: str) -> str:
+    """The queue that the kind's workers share."""
+    return f"jobs.{kind}"
+
+
+def apply_policies(management_url: str, *, vhost: str = "/") -> None:
+    """Set the policies through the management API. Idempotent.
+
+    ``management_url`` carries the credentials. Raises :class:`urllib.error.URLError` when it does not answer.
+    """
+    parts = urlsplit(management_url)
+    credentials = f"{unquote(parts.username or 'guest')}:{unquote(parts.password or 'guest')}"
+    token = base64.b64encode(credentials.encode()).decode()
+    for name, policy in POLICIES.items():
+        request = urllib.request.Request(
+            f"{parts.scheme}://{parts.hostname}:{parts.port}/api/policies/{quote(vhost, safe='')}/{name}",
+            data=json.dumps(policy).encode(),
+            method="PUT",
+            headers={"Authorization": f"Basic {token}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10):
+            continue

@@ -1,0 +1,66 @@
+"""Logs: one JSON object a line, with the context that was bound once. Events are constants; no row's content goes in.
+
+Modules log through the standard library (``logging.getLogger(__name__)``, fields in ``extra``); this renders it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+from opentelemetry import trace
+
+_NOISY = ("pika", "kombu", "amqp", "pymongo", "urllib3")
+
+
+def configure(service: str, level: str = "INFO") -> None:
+    """Send everything that is logged in this process to standard output. Idempotent."""
+
+    def with_service(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event["service"] = service
+        return event
+
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        with_service,
+        _with_trace,
+    ]
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(default=str),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@contextmanager
+def bound(**context: Any) -> Iterator[None]:
+    """Whatever is logged inside carries ``context``: ids, not objects."""
+    with structlog.contextvars.bound_contextvars(**context):
+        yield
+
+
+def _with_trace(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        event["trace_id"] = trace.format_trace_id(context.trace_id)
+        event["span_id"] = trace.format_span_id(context.span_id)
+    return event
