@@ -1,0 +1,173 @@
+"""The monitor: nothing stays lost, nothing waits for ever. Here it is wired, and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+
+from pymongo.errors import PyMongoError
+
+from collect import settings
+from collect.clock import SystemClock
+from collect.messaging import topology
+from collect.messaging.consumer import Consumer, Subscription
+from collect.messaging.outbox import OutboxSender
+from collect.messaging.publisher import Publisher
+from collect.observability import logs, traces
+from collect.storage import outbox
+from collect.storage.database import Database, connect
+from monitor.endpoint import Endpoint, Probe
+from monitor.feeder import Feeder
+from monitor.heartbeats import Heartbeats
+from monitor.metrics import Gauges
+from monitor.queues import Queues
+from monitor.reaper import Reaper
+from monitor.relay import Relay
+from monitor.settings import MonitorSettings
+from monitor.sweep import Sweeper
+from monitor.ticking import Ticker
+from monitor.timers import Timers
+from monitor.windows import Windows
+
+SERVICE = "monitor"
+STOP_SECONDS = 4.0
+HUNG_SECONDS = 60.0
+"""Longer than any act may take: its transactions give up after ten seconds each."""
+
+_log = logging.getLogger(__name__)
+
+
+class Monitor:
+    """Everything that the process runs, and its end."""
+
+    def __init__(self, found: MonitorSettings) -> None:
+        self._settings = found
+        self._stop = threading.Event()
+        self._crashed = False
+        self._db = connect(found.mongodb_url, database=found.mongodb_database, app_name=SERVICE)
+        self._publisher = Publisher(found.amqp_url)
+        self._relay_publisher = Publisher(found.amqp_url)
+        self._sender = OutboxSender(self._publisher, delete=lambda ids: outbox.delete(self._db, ids))
+        self._queues = Queues(url=found.amqp_url, queue_of=topology.job_queue)
+        self._heartbeats = Heartbeats(db=self._db, clock=SystemClock())
+        self._consumer = Consumer(
+            found.amqp_url,
+            subscriptions=[
+                Subscription(queue=topology.HEARTBEAT_QUEUE, on_message=self._heartbeats.on_message),
+            ],
+            on_lost=lambda: None,
+        )
+        self._tickers = self._make_tickers()
+        self._endpoint = Endpoint(
+            host=found.host,
+            port=found.port,
+            health={ticker.name: _acts(ticker) for ticker in self._tickers},
+            readiness={"mongodb": _answers(self._db), "rabbitmq": _is_connected(self._consumer)},
+        )
+
+    def run(self) -> int:
+        """Block until a signal comes, or a thread crashes. Returns the exit code."""
+        threading.excepthook = self._on_crash
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        self._endpoint.start()
+        self._consumer.start()
+        for ticker in self._tickers:
+            ticker.start()
+        _log.info("monitor_started", extra={"port": self._endpoint.port})
+        self._stop.wait()
+        self._close()
+        _log.info("monitor_ended", extra={"crashed": self._crashed})
+        return 1 if self._crashed else 0
+
+    def _make_tickers(self) -> list[Ticker]:
+        found, db, sender, clock = self._settings, self._db, self._sender, SystemClock()
+        acts = {
+            "relay": Relay(db=db, publisher=self._relay_publisher, older_than_seconds=found.relay_after_seconds).tick,
+            "reaper": Reaper(
+                db=db,
+                sender=sender,
+                clock=clock,
+                lease_seconds=found.lease_seconds,
+                max_expired=found.max_expired_leases,
+                tick_seconds=found.tick_seconds,
+            ).tick,
+            "sweeper": Sweeper(
+                db=db,
+                sender=sender,
+                depth=self._queues.depth,
+                after_seconds=found.sweep_after_seconds,
+                busy_after_seconds=found.sweep_busy_after_seconds,
+            ).tick,
+            "feeder": Feeder(db=db, sender=sender).tick,
+            "timers": Timers(db=db, sender=sender, clock=clock).tick,
+            "windows": Windows(db=db, seen_seconds=found.worker_seen_seconds).tick,
+            "heartbeats": self._heartbeats.tick,
+            "gauges": Gauges(db=db, seen_seconds=found.worker_seen_seconds).tick,
+        }
+        return [
+            Ticker(name=name, act=act, interval_seconds=found.tick_seconds, stop=self._stop)
+            for name, act in acts.items()
+        ]
+
+    def _close(self) -> None:
+        """An act that is under way gets some seconds; then it is left, and the database undoes what it had begun."""
+        deadline = time.monotonic() + STOP_SECONDS
+        self._endpoint.close()
+        self._consumer.close(timeout_seconds=1.0)
+        for ticker in self._tickers:
+            ticker.join(max(0.0, deadline - 1.0 - time.monotonic()))
+        self._sender.close(timeout_seconds=max(0.1, (deadline - time.monotonic()) / 2))
+        traces.shutdown()
+
+    def _on_signal(self, _signal: int, _frame: FrameType | None) -> None:
+        self._stop.set()
+
+    def _on_crash(self, crash: threading.ExceptHookArgs) -> None:
+        """An error that no thread expects is an error in the programme: better a fresh process than a lame one."""
+        if self._stop.is_set():
+            return
+        name = crash.thread.name if crash.thread else "?"
+        error = crash.exc_value or crash.exc_type()
+        _log.critical("thread_crashed", extra={"thread": name}, exc_info=error)
+        self._crashed = True
+        self._stop.set()
+
+
+def _acts(ticker: Ticker) -> Probe:
+    def probe() -> str | None:
+        silent = ticker.silent_seconds()
+        return None if silent < HUNG_SECONDS else f"no act has ended for {silent:.0f} s"
+
+    return probe
+
+
+def _answers(db: Database) -> Probe:
+    def probe() -> str | None:
+        try:
+            db.client.admin.command("ping")
+        except PyMongoError as error:
+            return type(error).__name__
+        return None
+
+    return probe
+
+
+def _is_connected(consumer: Consumer) -> Probe:
+    return lambda: None if consumer.connected else "not connected"
+
+
+def main() -> int:
+    """Run until told to go."""
+    found = settings.read(MonitorSettings, service=SERVICE)
+    logs.configure(SERVICE, found.log_level)
+    traces.configure(SERVICE)
+    return Monitor(found).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""Taking in what workers say of themselves."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from collect.clock import Clock
+from collect.messaging.messages import Heartbeat
+from collect.storage import workers
+from collect.storage.database import Database
+
+MOST_KEPT = 10_000
+
+
+class Heartbeats:
+    """Collects heartbeats on the consumer's thread and stores them on another. What does not fit, or is under way when
+    the process ends, is lost: the next one is a second away."""
+
+    def __init__(self, *, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+        self._heard: deque[Heartbeat] = deque(maxlen=MOST_KEPT)
+
+    def on_message(self, message: object) -> None:
+        """One message has come. Does not block; any thread."""
+        if isinstance(message, Heartbeat):
+            self._heard.append(message)
+
+    def tick(self) -> int:
+        """Store what has been heard; returns how many heartbeats that were."""
+        heard = [self._heard.popleft() for _ in range(len(self._heard))]
+        workers.store(self._db, heard, received_at=self._clock.now())
+        return len(heard)

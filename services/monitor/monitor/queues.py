@@ -1,0 +1,59 @@
+"""Asking the broker how full its queues are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from amqp.exceptions import AMQPError, NotFound
+from kombu.connection import Connection
+from kombu.exceptions import KombuError
+
+from collect.errors import Transient
+
+TIMEOUT_SECONDS = 5.0
+
+
+class Queues:
+    """One connection, made when it is first needed and again after each failure. For one thread.
+
+    ``queue_of``: kind → the name of its queue.
+    """
+
+    def __init__(self, *, url: str, queue_of: Callable[[str], str]) -> None:
+        self._url = url
+        self._queue_of = queue_of
+        self._connection: Any = None
+
+    def depth(self, kind: str) -> int:
+        """Messages in the kind's queue that nobody has been given. A queue that does not exist has none.
+
+        Raises:
+            Transient: the broker did not answer.
+        """
+        try:
+            return self._ask(self._queue_of(kind))
+        except (AMQPError, KombuError, OSError) as error:
+            self.close()
+            raise Transient(f"The broker does not say how full its queues are: {error}") from error
+
+    def close(self) -> None:
+        """Drop the connection. Idempotent."""
+        if self._connection is not None:
+            self._connection.collapse()
+            self._connection = None
+
+    def _ask(self, queue: str) -> int:
+        if self._connection is None:
+            timeouts = {"read_timeout": TIMEOUT_SECONDS, "write_timeout": TIMEOUT_SECONDS}
+            make: Any = Connection
+            connection = make(self._url, connect_timeout=TIMEOUT_SECONDS, transport_options=timeouts, heartbeat=0)
+            connection.connect()
+            self._connection = connection
+        channel = self._connection.channel()
+        try:
+            return int(channel.queue_declare(queue, passive=True).message_count)
+        except NotFound:  # which closes the channel, but not the connection
+            return 0
+        finally:
+            channel.close()

@@ -1,0 +1,63 @@
+"""Publishing tickets again whose messages may be lost: with the same ticket, so that one too many does no harm."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from collect.jobs.model import Part
+from collect.messaging.outbox import OutboxSender
+from collect.storage import upkeep
+from collect.storage.database import Database
+from monitor import metrics
+from monitor.ticking import each
+
+MOST_PARTS = 500
+
+_log = logging.getLogger(__name__)
+
+
+class Sweeper:
+    """A part that waits while its queue is empty has lost its message. One that waits long in a full queue may have.
+
+    ``depth``: kind → messages that are ready in the kind's queue.
+    """
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        sender: OutboxSender,
+        depth: Callable[[str], int],
+        after_seconds: float,
+        busy_after_seconds: float,
+    ) -> None:
+        self._db = db
+        self._sender = sender
+        self._depth = depth
+        self._after_seconds = after_seconds
+        self._busy_after_seconds = busy_after_seconds
+
+    def tick(self) -> int:
+        """Publish again what seems lost; returns how many tickets were.
+
+        Raises:
+            Transient: the broker does not say how full its queues are.
+        """
+        waiting = upkeep.waiting(self._db, older_than_seconds=self._after_seconds, limit=MOST_PARTS)
+        if not waiting:
+            return 0
+        empty = {kind for kind in {part.kind for part in waiting} if self._depth(kind) == 0}
+        long = upkeep.waiting(self._db, older_than_seconds=self._busy_after_seconds, limit=MOST_PARTS)
+        lost = {part.id: part for part in [*waiting, *long] if part.kind in empty or part in long}
+        swept: list[str] = []
+        each(lost.values(), lambda part: self._sweep(part, swept), name=lambda part: part.id)
+        return len(swept)
+
+    def _sweep(self, part: Part, swept: list[str]) -> None:
+        again = upkeep.publish_again(self._db, part)
+        if again.value:
+            swept.append(part.id)
+            self._sender.send(again.outbox)
+            metrics.SWEPT.labels(kind=part.kind).inc()
+            _log.warning("ticket_published_again", extra={"job": part.job_id, "part": part.n, "ticket": part.ticket})

@@ -1,0 +1,126 @@
+"""The invariants, verified from the stores: `collect-admin check`, and the end of every fault test.
+
+All is read at one point in time, so that a system at work gives no false findings. What is only true for a moment (a
+job that is about to be fed) is looked at again before it is reported.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+
+from pymongo.errors import OperationFailure, PyMongoError
+
+from collect.admin.invariants import audit, jobs, locks, marks, parts, strays
+from collect.admin.invariants.facts import Facts, Snapshot
+from collect.admin.invariants.findings import Code, Finding
+from collect.admin.invariants.strays import Blobs
+from collect.errors import Transient
+from collect.jobs.states import ACTIVE
+from collect.storage.database import Database, retryable
+
+__all__ = ["Blobs", "Code", "Finding", "NotAtRest", "check", "wait_until_rest"]
+
+OUTBOX_SECONDS = 30.0
+OBJECT_SECONDS = 24 * 3600.0
+PATIENCE_SECONDS = 5.0
+POLL_SECONDS = 0.1
+SNAPSHOT_TOO_OLD = 239
+
+
+class NotAtRest(Exception):
+    """Jobs that still had something to do when the time was over."""
+
+    def __init__(self, states: dict[str, str]) -> None:
+        super().__init__(", ".join(f"{job_id} is {state}" for job_id, state in sorted(states.items())))
+        self.states = states
+
+
+def check(
+    db: Database,
+    *,
+    blobs: Blobs | None = None,
+    outbox_seconds: float = OUTBOX_SECONDS,
+    object_seconds: float = OBJECT_SECONDS,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> list[Finding]:
+    """All that does not hold, sorted; empty when all is well. Reads only; blocks for about a second per 300,000 rows.
+
+    ``patience_seconds``: how long a job may stand still that nothing holds back, before it is stuck.
+
+    Raises:
+        Transient: the database did not answer, or the check took longer than the server keeps a snapshot.
+    """
+    try:
+        with db.client.start_session(snapshot=True) as session:
+            snapshot = Snapshot(db, session)
+            findings, idle = _look(snapshot)
+            findings += strays.check_outbox(snapshot, older_than_seconds=outbox_seconds)
+            if blobs is not None:
+                findings += strays.check_objects(snapshot, blobs, older_than_seconds=object_seconds)
+        findings += _still_idle(db, idle, patience_seconds)
+    except PyMongoError as error:
+        too_old = isinstance(error, OperationFailure) and error.code == SNAPSHOT_TOO_OLD
+        if too_old or retryable(error):
+            raise Transient(f"The check could not be finished: {error}") from error
+        raise
+    return sorted(findings)
+
+
+def _look(snapshot: Snapshot) -> tuple[list[Finding], dict[str, int]]:
+    """The findings, and the jobs (with their versions) that are about to be fed, or never will be."""
+    findings: list[Finding] = []
+    idle: dict[str, int] = {}
+    written = marks.Written()
+    for facts in snapshot.facts():
+        if isinstance(facts, Finding):
+            findings.append(facts)
+            continue
+        findings += _of_job(facts)
+        written.add(facts)
+        if jobs.waits_for_nothing(facts):
+            idle[facts.job.id] = facts.job.v
+    findings += locks.check_lines(snapshot)
+    findings += marks.check(snapshot, written)
+    findings += strays.check_documents(snapshot)
+    return findings, idle
+
+
+def _of_job(facts: Facts) -> Iterator[Finding]:
+    for subject in (jobs, parts, audit, locks):
+        yield from subject.check(facts)
+
+
+def _still_idle(db: Database, idle: dict[str, int], patience_seconds: float) -> Iterator[Finding]:
+    deadline = time.monotonic() + patience_seconds
+    while idle and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+        idle = _idle_still(db, idle)
+    for job_id in idle:
+        said = f"It has idle parts, nothing holds it back, and for {patience_seconds:g} s nobody published them."
+        yield Finding(code=Code.STUCK, subject=job_id, message=said)
+
+
+def _idle_still(db: Database, idle: dict[str, int]) -> dict[str, int]:
+    with db.client.start_session(snapshot=True) as session:
+        seen = [facts for facts in Snapshot(db, session).facts(idle) if isinstance(facts, Facts)]
+    return {f.job.id: f.job.v for f in seen if jobs.waits_for_nothing(f) and f.job.v == idle[f.job.id]}
+
+
+def wait_until_rest(db: Database, *, job_ids: Iterable[str] | None = None, seconds: float = 60.0) -> None:
+    """Block until these jobs, or all jobs, rest: nothing of them runs or will until somebody asks.
+
+    Raises:
+        NotAtRest: some did not within ``seconds``.
+    """
+    query: dict[str, object] = {"state": {"$in": [state.value for state in ACTIVE]}}
+    if job_ids is not None:
+        query["_id"] = {"$in": list(job_ids)}
+    deadline = time.monotonic() + seconds
+    while True:
+        active = {job["_id"]: job["state"] for job in db.jobs.find(query, {"state": 1})}
+        if not active:
+            return
+        if time.monotonic() > deadline:
+            raise NotAtRest(active)
+        time.sleep(POLL_SECONDS)

@@ -1,0 +1,99 @@
+"""Jobs: totals, what is left, whose they are, and whether something will move them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from collect.admin.invariants.facts import Facts
+from collect.admin.invariants.findings import Code, Finding
+from collect.jobs.model import PartStatus, Phase
+from collect.jobs.states import ACTIVE, CONFLICTED, WRITING, State
+
+
+def check(facts: Facts) -> Iterator[Finding]:
+    """All that must hold of one job, its parts together."""
+    yield from _organisation(facts)
+    yield from _totals(facts)
+    yield from _rejects(facts)
+    yield from _left(facts)
+    yield from _conflicts(facts)
+    yield from _can_go_on(facts)
+
+
+def waits_for_nothing(facts: Facts) -> bool:
+    """Active, with idle parts and none out, and nothing that holds it back: to be fed at once, so not for long."""
+    job = facts.job
+    if job.state not in ACTIVE or facts.out or not _idle(facts):
+        return False
+    if job.state not in WRITING:
+        return True
+    if job.start_at is not None and job.started_at is None and job.start_at > facts.now:
+        return False
+    return (job.lock is None or facts.line[:1] == (job.id,) or facts.starts_by_itself) and not facts.cap_reached
+
+
+def _organisation(facts: Facts) -> Iterator[Finding]:
+    org = facts.job.org_id
+    strangers = [part.id for part in facts.parts if part.org_id != org]
+    strangers += [entry.id for entry in facts.entries if entry.org_id != org]
+    strangers += [entry["_id"] for entry in facts.audit if entry.get("org_id") != org]
+    strangers += [f"{facts.job.id} (rejects)" for other in facts.rejects if other != org]
+    if facts.job.lock is not None and not facts.job.lock.startswith(f"{org}:"):
+        strangers.append(f"lock {facts.job.lock}")
+    for stranger in strangers:
+        said = f"It belongs to another organisation than its job {facts.job.id}."
+        yield Finding(code=Code.OTHER_ORGANISATION, subject=stranger, message=said)
+
+
+def _totals(facts: Facts) -> Iterator[Finding]:
+    job, done = facts.job, facts.counts.done
+    planned = sum(part.total for part in facts.parts if part.n)
+    if job.total_rows is None:
+        if done or planned:
+            yield _total(job.id, f"{done} rows have an outcome before the total is known.")
+        return
+    if planned != job.total_rows:
+        yield _total(job.id, f"The parts have {planned} rows together, the job {job.total_rows}.")
+    if done > job.total_rows or (job.state is State.SUCCEEDED and done != job.total_rows):
+        yield _total(job.id, f"It is {job.state.value}: {done} of {job.total_rows} rows have an outcome.")
+    if job.state is State.SUCCEEDED and any(part.status is not PartStatus.DONE for part in facts.parts):
+        yield _total(job.id, "It has succeeded, and not all of its parts are done.")
+    for part in facts.parts:
+        complete = part.phase is Phase.RUN and part.status is PartStatus.DONE
+        if part.counts.done > part.total or (complete and part.counts.done != part.total):
+            yield _total(part.id, f"It is {part.status.value}: {part.counts.done} of its {part.total} rows are done.")
+
+
+def _total(subject: str, said: str) -> Finding:
+    return Finding(code=Code.TOTAL_DIFFERS, subject=subject, message=said)
+
+
+def _rejects(facts: Facts) -> Iterator[Finding]:
+    stored, counted = sum(facts.rejects.values()), facts.counts.rejected
+    if stored != counted:
+        said = f"{counted} rejects are counted, {stored} are stored."
+        yield Finding(code=Code.REJECTS_DIFFER, subject=facts.job.id, message=said)
+
+
+def _left(facts: Facts) -> Iterator[Finding]:
+    to_go = [p for p in facts.parts if p.phase in (Phase.RUN, Phase.UNDO) and p.status is not PartStatus.DONE]
+    if facts.job.parts_left != len(to_go):
+        said = f"parts_left is {facts.job.parts_left}; {len(to_go)} parts are to go."
+        yield Finding(code=Code.PARTS_LEFT_DIFFER, subject=facts.job.id, message=said)
+
+
+def _conflicts(facts: Facts) -> Iterator[Finding]:
+    listed = sum(part.conflicts for part in facts.parts)
+    if facts.job.state in CONFLICTED and facts.job.conflicts != listed:
+        said = f"The job counts {facts.job.conflicts} conflicts, its parts {listed}."
+        yield Finding(code=Code.CONFLICTS_DIFFER, subject=facts.job.id, message=said)
+
+
+def _can_go_on(facts: Facts) -> Iterator[Finding]:
+    if facts.job.state in ACTIVE and not facts.out and not _idle(facts):
+        said = f"It is {facts.job.state.value}, and no part of it is left to do."
+        yield Finding(code=Code.STUCK, subject=facts.job.id, message=said)
+
+
+def _idle(facts: Facts) -> bool:
+    return any(part.status is PartStatus.IDLE for part in facts.parts)

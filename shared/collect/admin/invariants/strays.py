@@ -1,0 +1,66 @@
+"""What belongs to nobody: documents without a job, messages that stand, objects without an owner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any, Protocol
+
+from collect.admin.invariants.facts import JOBS_AT_ONCE, Snapshot
+from collect.admin.invariants.findings import Code, Finding
+
+_BELONG_TO_JOBS = ("parts", "ledger", "audit", "rejects")
+
+
+class Blobs(Protocol):
+    """A store of bytes that can say what is in it."""
+
+    def stored(self) -> Iterator[tuple[str, datetime]]:
+        """Each object's name, and when it was written."""
+
+
+def check_documents(snapshot: Snapshot) -> Iterator[Finding]:
+    """Parts, ledger entries, audit entries and rejects have a job."""
+    for name in _BELONG_TO_JOBS:
+        job_ids = (found["_id"] for found in snapshot.aggregate(name, [{"$group": {"_id": "$job_id"}}]))
+        while batch := list(islice(job_ids, JOBS_AT_ONCE)):
+            existing = {job["_id"] for job in snapshot.find("jobs", {"_id": {"$in": batch}}, {"_id": 1})}
+            for job_id in batch:
+                if job_id not in existing:
+                    yield Finding(code=Code.NO_JOB, subject=str(job_id), message=f"{name} of a job that is not there.")
+
+
+def check_outbox(snapshot: Snapshot, *, older_than_seconds: float) -> Iterator[Finding]:
+    """Messages leave within seconds of their commit."""
+    before = snapshot.now - timedelta(seconds=older_than_seconds)
+    for entry in snapshot.find("outbox", {"at": {"$lt": before}}, {"body": 0}):
+        said = f"To {entry['exchange']} {entry['routing_key']}, committed {entry['at']:%Y-%m-%d %H:%M:%S}."
+        yield Finding(code=Code.OUTBOX_STANDS, subject=entry["_id"], message=said)
+
+
+def check_objects(snapshot: Snapshot, blobs: Blobs, *, older_than_seconds: float) -> Iterator[Finding]:
+    """Each object is named by a file, a job or a ledger entry; each file has its bytes.
+
+    Bytes are written before what names them, so young objects may be without an owner.
+    """
+    owned = _owned(snapshot)
+    before = snapshot.now - timedelta(seconds=older_than_seconds)
+    stored: set[str] = set()
+    for name, at in blobs.stored():
+        stored.add(name)
+        if name not in owned and at < before:
+            said = f"Written {at:%Y-%m-%d %H:%M:%S}; no file, job or ledger entry names it."
+            yield Finding(code=Code.OBJECT_ORPHANED, subject=name, message=said)
+    for file in snapshot.find("files", {}, {"blob": 1}):
+        if file["blob"] not in stored:
+            yield Finding(code=Code.OBJECT_MISSING, subject=file["_id"], message=f"{file['blob']} is not stored.")
+
+
+def _owned(snapshot: Snapshot) -> set[str]:
+    owned = {file["blob"] for file in snapshot.find("files", {}, {"blob": 1})}
+    owned |= {job["file"]["blob"] for job in snapshot.find("jobs", {"file": {"$ne": None}}, {"file.blob": 1})}
+    named: dict[str, Any] = {"objects.0": {"$exists": True}}
+    for entry in snapshot.find("ledger", named, {"objects": 1}):
+        owned.update(entry["objects"])
+    return owned
