@@ -1,4 +1,4 @@
-"""Publishing, confirmed by the broker, on a connection for publishing only: an alarm that blocks it stops nobody else."""
+"""Publishing, confirmed by the broker, on a connection for that only: an alarm that blocks it stops nobody else."""
 
 from __future__ import annotations
 
