@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import requests
 from pydantic import ValidationError
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.auth import AuthBase
 from ulid import ULID
 
@@ -65,6 +65,7 @@ class Transport:
         api_key: str,
         patience: Patience,
         on_retry: OnRetry | None = None,
+        adapter: BaseAdapter | None = None,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -78,9 +79,8 @@ class Transport:
         self._session = requests.Session()
         self._session.auth = _Bearer(api_key)  # an auth object, so that a .netrc of the user's does not replace it
         self._session.trust_env = urlsplit(url).hostname not in LOOPBACK  # no proxy between this machine and itself
-        adapter = HTTPAdapter(pool_maxsize=16)
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, adapter or HTTPAdapter(pool_maxsize=16))
         self._session.headers.update(
             {"User-Agent": f"collect/{_version()}", "Accept": "application/json, application/problem+json"}
         )

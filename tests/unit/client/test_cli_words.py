@@ -1,0 +1,112 @@
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from collect.client import errors
+from collect.client.api import CollectClient, NotConfigured
+from collect.client.cli.app import collect
+from collect.client.cli.exits import MEANINGS, Exit, of_error, of_job
+from collect.client.cli.speed import Speed, clock_face
+from collect.client.cli.starting import Mapping, Share
+from collect.client.errors import ClientError, Problem
+from collect.client.models import Job, Progress
+from unit.client.scripted import job
+
+CLI_DOC = Path(__file__).resolve().parents[3] / "docs" / "cli.md"
+
+
+def test_every_exit_code_has_a_meaning_and_the_docs_say_the_same() -> None:
+    documented = dict(re.findall(r"^\| `(\d+)` \| (.+?) \|$", CLI_DOC.read_text(encoding="utf-8"), re.MULTILINE))
+
+    assert set(MEANINGS) == set(Exit)
+    assert documented == {str(code.value): meaning for code, meaning in MEANINGS.items()}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.NotAuthenticated, Exit.NOT_ALLOWED), (errors.NotPermitted, Exit.NOT_ALLOWED),
+        (errors.Missing, Exit.NOT_FOUND), (errors.Refused, Exit.REFUSED), (errors.MovedOn, Exit.REFUSED),
+        (errors.InvalidRequest, Exit.INVALID), (errors.TooMany, Exit.UNAVAILABLE),
+        (errors.ServerFailed, Exit.UNAVAILABLE),
+    ],
+)  # fmt: skip
+def test_each_refusal_has_its_exit_code(error: type[errors.ApiError], code: Exit) -> None:
+    assert of_error(error(Problem(status=400))) is code
+
+
+def test_what_is_not_the_gateways_answer_has_one_too() -> None:
+    assert of_error(errors.Unreachable("")) is Exit.UNAVAILABLE
+    assert of_error(errors.WaitedInVain("")) is Exit.OTHERWISE
+    assert of_error(NotConfigured("")) is Exit.USAGE
+    assert of_error(ClientError("")) is Exit.USAGE
+
+
+@pytest.mark.parametrize(
+    ("state", "verb", "code"),
+    [
+        ("succeeded", None, Exit.OK), ("failed", None, Exit.OTHERWISE), ("paused", None, Exit.OTHERWISE),
+        ("terminated", None, Exit.OTHERWISE), ("terminated", "terminate", Exit.OK), ("undone", "undo", Exit.OK),
+        ("undo_failed", "undo", Exit.OTHERWISE), ("succeeded", "resume", Exit.OK),
+        ("succeeded", "stop", Exit.OTHERWISE),
+    ],
+)  # fmt: skip
+def test_a_job_ends_as_wished_or_otherwise(state: str, verb: str | None, code: Exit) -> None:
+    assert of_job(Job.model_validate(job(state=state)), verb=verb) is code
+
+
+def commands(group: click.Group) -> Iterator[click.Command]:
+    for command in group.commands.values():
+        yield command
+        if isinstance(command, click.Group):
+            yield from commands(command)
+
+
+def test_every_command_knows_json_and_documents_its_exit_codes() -> None:
+    for command in commands(collect):
+        assert "--json" in [option for parameter in command.params for option in parameter.opts], command.name
+        assert command.epilog, command.name
+
+
+def test_all_that_is_missing_is_said_at_once() -> None:
+    with pytest.raises(NotConfigured, match="COLLECT_URL and COLLECT_API_KEY are not set"):
+        CollectClient.from_environment({})
+
+
+def test_speed_is_that_of_the_last_seconds_not_of_the_whole_time() -> None:
+    speed = Speed()
+    for second in range(60):
+        speed.see(float(second), 0)
+    for second in range(60, 66):
+        speed.see(float(second), (second - 59) * 1000)
+
+    assert speed.rows_per_second == pytest.approx(1000)
+    assert speed.seconds_left(Progress(total=16_000, done=6_000)) == pytest.approx(10)
+
+
+def test_speed_begins_anew_when_a_job_goes_back() -> None:
+    speed = Speed()
+    speed.see(0, 50_000)
+    speed.see(1, 0)
+
+    assert speed.rows_per_second == 0
+    assert speed.seconds_left(Progress(total=100, done=0, seconds_left=3.0)) == 3.0
+
+
+@pytest.mark.parametrize(("seconds", "face"), [(None, "-:--"), (0.4, "0:00"), (61, "1:01"), (3723, "1:02:03")])
+def test_the_clock_face(seconds: float | None, face: str) -> None:
+    assert clock_face(seconds) == face
+
+
+def test_limits_and_mappings_are_read_as_people_write_them() -> None:
+    assert Share().convert("100", None, None) == {"rows": 100}
+    assert Share().convert("2.5%", None, None) == {"percent": 2.5}
+    assert Mapping().convert("block=district", None, None) == ("block", "district")
+    assert Mapping().convert("notes=", None, None) == ("notes", None)
+    with pytest.raises(click.BadParameter):
+        Share().convert("many", None, None)
+    with pytest.raises(click.BadParameter):
+        Mapping().convert("block", None, None)
