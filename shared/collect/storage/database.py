@@ -35,8 +35,9 @@ MAJORITY = WriteConcern("majority")
 RETRY_JITTER_SECONDS = (0.002, 0.008)
 KILL_AFTER_SECONDS = 0.5
 GIVE_UP_AFTER_SECONDS = 10.0
-_RETRYABLE_CODES = frozenset({24, 112, 225, 246, 251, 11600, 11601, 11602})
-"""LockTimeout, WriteConflict, TransactionTooOld, SnapshotUnavailable, NoSuchTransaction, Interrupted…"""
+_RETRYABLE_CODES = frozenset({24, 43, 112, 225, 237, 246, 251, 290, 11600, 11601, 11602})
+"""LockTimeout, CursorNotFound, WriteConflict, TransactionTooOld, CursorKilled, SnapshotUnavailable, NoSuchTransaction,
+TransactionExceededLifetimeLimitSeconds, Interrupted…"""
 
 _log = logging.getLogger(__name__)
 
@@ -176,6 +177,8 @@ class Transaction:
     outbox: list[OutboxEntry] = field(default_factory=list)
     cut_sessions: dict[str, list[SessionId]] = field(default_factory=dict)
     """Job id → sessions of its parts that were leased when they were cut."""
+    after_commit: list[Callable[[datetime], None]] = field(default_factory=list)
+    """What is to be written down once it is known when the commit was acknowledged. Called with that time."""
     traceparent: str | None = None
     """The slice that runs this, so that the slices which it brings about can be linked to it."""
 
@@ -210,13 +213,26 @@ def retryable(error: PyMongoError) -> bool:
     return isinstance(error, OperationFailure) and error.code in _RETRYABLE_CODES
 
 
+def settle(tx: Transaction, *, at: datetime) -> None:
+    """What follows a commit that was acknowledged at ``at``: what was cut loses what it has open, times are noted.
+
+    A failure is logged only: the commit stands, and its caller must hear of it.
+    """
+    tx.db.kill_sessions(lsid for sessions in tx.cut_sessions.values() for lsid in sessions)
+    try:
+        for note in tx.after_commit:
+            note(at)
+    except PyMongoError as error:
+        _log.warning("effect_not_noted", extra={"error": type(error).__name__})
+
+
 def transact(db: Database, work: Callable[[Transaction], T], *, job_id: str | None = None) -> Committed[T]:
     """Run ``work`` in a transaction until it is committed; kill the sessions that it has cut; return its value.
 
     ``work`` runs again after a write conflict and after a commit whose outcome is unknown, so it must be idempotent by
-    state or by ``_id``. Whatever else it raises aborts the transaction and passes. A chunk of ``job_id`` that is busy
-    delays this by milliseconds; one whose process is dead would delay it until the server's transaction lifetime ends,
-    so after half a second the sessions of the job's leased parts are killed.
+    state or by ``_id``. Whatever else it raises aborts the transaction and passes. A chunk that is busy delays this by
+    milliseconds; one whose process is dead would delay it until the server's transaction lifetime ends, so after half
+    a second the sessions of the leased parts of ``job_id``, and of the jobs that ``work`` cuts, are killed.
 
     Raises:
         Transient: after ten seconds without a commit.
@@ -226,33 +242,44 @@ def transact(db: Database, work: Callable[[Transaction], T], *, job_id: str | No
     with db.client.start_session(causal_consistency=True) as session:
         while True:
             tx = Transaction(db=db, session=session)
+            cause: Exception
             try:
                 with begin(session):
                     value = work(tx)
-            except Again:
-                pass
+            except Again as again:
+                cause = again
             except PyMongoError as error:
                 if not retryable(error):
                     raise
-                if time.monotonic() - started > GIVE_UP_AFTER_SECONDS:
-                    raise Transient(
-                        "The database did not answer in time; nothing may have been done. Ask again."
-                    ) from error
+                cause = error
             else:
-                committed = Committed(value=value, outbox=tuple(tx.outbox), at=_now())
-                db.kill_sessions(lsid for sessions in tx.cut_sessions.values() for lsid in sessions)
+                committed = Committed(value=value, outbox=tuple(tx.outbox), at=now())
+                settle(tx, at=committed.at)
                 return committed
-            if job_id is not None and time.monotonic() > kill_at:
-                _kill_leased(db, job_id)
+            if time.monotonic() - started > GIVE_UP_AFTER_SECONDS:
+                raise Transient(
+                    "The database did not answer in time; nothing may have been done. Ask again."
+                ) from cause
+            if time.monotonic() > kill_at:
+                _kill_leased(db, {*tx.cut_sessions, *([job_id] if job_id else [])})
                 kill_at = time.monotonic() + KILL_AFTER_SECONDS
             time.sleep(random.uniform(*RETRY_JITTER_SECONDS))
 
 
-def _kill_leased(db: Database, job_id: str) -> None:
-    held = db.parts.find({"job_id": job_id, "status": {"$in": OUT}, "lsid": {"$ne": None}}, {"lsid": 1})
-    db.kill_sessions([part["lsid"] for part in held])
+def _kill_leased(db: Database, job_ids: set[str]) -> None:
+    """Best effort, as the killing itself: who finds no server here tries again, and gives up in time."""
+    this = {"job_id": {"$in": list(job_ids)}, "status": {"$in": OUT}, "lsid": {"$ne": None}}
+    try:
+        db.kill_sessions([part["lsid"] for part in db.parts.find(this, {"lsid": 1})] if job_ids else [])
+    except PyMongoError as error:
+        _log.warning("sessions_not_found", extra={"error": type(error).__name__})
 
 
-def _now() -> datetime:
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+def now() -> datetime:
+    """The time, cut to the milliseconds that the server keeps."""
+    return stored(datetime.now(UTC))
+
+
+def stored(at: datetime) -> datetime:
+    """``at`` as it comes back from the server."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)

@@ -84,8 +84,10 @@ def _cap_reached(tx: Transaction, job: Job) -> bool:
 def cut(tx: Transaction, job_id: str) -> None:
     """Make every ticket and every owner of the job void. From the commit on, nothing of those parts can be written.
 
-    The sessions of parts that were leased are remembered, to be killed after the commit.
+    The sessions of parts that were leased are remembered, to be killed after the commit; and that this job is being
+    cut, before anything is tried, for the case that a dead owner stands in the way.
     """
+    sessions = tx.cut_sessions.setdefault(job_id, [])
     tx.db.parts.update_many(
         {"job_id": job_id, "status": {"$in": OUT}},
         [
@@ -103,8 +105,7 @@ def cut(tx: Transaction, job_id: str) -> None:
     held = tx.db.parts.find(
         {"job_id": job_id, "status": "idle", "cut_lsid": {"$ne": None}}, {"cut_lsid": 1}, session=tx.session
     )
-    sessions = [part["cut_lsid"] for part in held]
-    tx.cut_sessions.setdefault(job_id, []).extend(s for s in sessions if s not in tx.cut_sessions.get(job_id, []))
+    sessions.extend(found for part in held if (found := part["cut_lsid"]) not in sessions)
 
 
 def dequeue(tx: Transaction, job: Job) -> None:

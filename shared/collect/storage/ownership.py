@@ -20,7 +20,7 @@ from collect.errors import Fenced, Transient
 from collect.jobs.model import Job, Part, part_id
 from collect.jobs.states import State, Trigger
 from collect.storage import transitions
-from collect.storage.database import Again, Database, SessionId, Transaction, begin, retryable
+from collect.storage.database import Again, Database, SessionId, Transaction, begin, now, retryable, settle
 from collect.storage.outbox import OutboxEntry
 
 T = TypeVar("T")
@@ -50,17 +50,21 @@ def claim(
     """Take the part that the ticket is for, if it still may be taken. Raises the epoch. Does not read the job.
 
     A redelivered message may also take a leased part: the broker has given it away because its owner's connection is
-    gone. What stands on the part as an earlier owner's session is killed first, whatever it has open.
+    gone. What stands on the part as an earlier owner's session is killed first, whatever it has open; but not by a
+    mere duplicate of a message whose owner is at work, which could not claim anyway.
     """
-    this = {"_id": part_id(ticket.job_id, ticket.part), "ticket": ticket.ticket}
+    this = {
+        "_id": part_id(ticket.job_id, ticket.part),
+        "ticket": ticket.ticket,
+        "status": {"$in": ["queued", "leased"] if redelivered else ["queued"]},
+    }
     before = db.parts.find_one(this, {"lsid": 1})
     if before is None:
         return None
     if before.get("lsid"):
         db.kill_sessions([before["lsid"]])
-    statuses = ["queued", "leased"] if redelivered else ["queued"]
     document = db.parts.find_one_and_update(
-        {**this, "status": {"$in": statuses}},
+        this,
         [
             {
                 "$set": {
@@ -142,27 +146,26 @@ class Tenure:
     def commit(self, work: Callable[[Transaction], T], *, moved: Callable[[Part], bool] | None = None) -> T:
         """Run ``work``, whose last statement is a write by :attr:`mine`, until it is known to be committed.
 
-        ``moved`` tells of a part that is still ours whether this very transaction has moved it; without it, the
-        transaction was one that ends the hold, so a part that is still ours has not been moved.
+        ``moved`` tells of a part that is still ours whether this very transaction has moved it; then :attr:`part` is
+        what was found. Without it, the transaction was one that ends the hold, so a part that is still ours has not
+        been moved. A commit may come through after we have looked and tried again, so what an earlier try returned is
+        kept: the try after it, which matches nothing, knows by that whose move it was.
 
         Raises:
             Fenced: the part is no longer ours; nothing, or what was committed before that, has been written.
-            Transient: other writers came between again and again.
+            DuplicateKeyError: other writers came between again and again. That is an error of the task.
         """
-        value: list[T] = []
+        returned: list[T] = []
         collisions, pause = 0, FIRST_PAUSE_SECONDS
         while True:
-            value.clear()
             tx = Transaction(db=self.db, session=self.session, traceparent=self.traceparent)
             try:
                 with begin(self.session):
-                    value.append(work(tx))
+                    returned = [work(tx)]
             except (DuplicateKeyError, BulkWriteError) as error:
-                if not _collided(error):
-                    raise
                 collisions += 1
-                if collisions > MAX_COLLISIONS:
-                    raise Transient("Other writers came between, again and again.") from error
+                if collisions > MAX_COLLISIONS or not _collided(error):
+                    raise
             except (_NotMine, Again):
                 pass
             except PyMongoError as error:
@@ -170,10 +173,14 @@ class Tenure:
                     raise
             else:
                 self.outbox.extend(tx.outbox)
-                return value[0]
+                settle(tx, at=now())
+                return returned[0]
             part = self._look_again()
-            if value and moved is not None and moved(part):
-                return value[0]
+            if moved is not None and moved(part):
+                if not returned:
+                    raise Transient("An earlier commit has come through; the slice begins anew from there.")
+                self.part = part
+                return returned[0]
             self._rest(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 

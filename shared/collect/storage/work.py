@@ -39,7 +39,8 @@ def chunk(
         return applied, counts
 
     applied, counts = tenure.commit(work, moved=lambda now: now.seq == part.seq + 1)
-    tenure.part = part.model_copy(update={"seq": part.seq + 1, "cursor": cursor, "counts": counts, "losses": 0})
+    if tenure.part is part:
+        tenure.part = part.model_copy(update={"seq": part.seq + 1, "cursor": cursor, "counts": counts, "losses": 0})
     return applied
 
 
@@ -60,7 +61,8 @@ def take_back(tenure: Tenure, *, entry: dict[str, Any], undo: Callable[[ClientSe
         return counts, conflicts
 
     counts, conflicts = tenure.commit(work, moved=lambda now: now.left == left)
-    tenure.part = part.model_copy(update={"left": left, "counts": counts, "conflicts": conflicts, "losses": 0})
+    if tenure.part is part:
+        tenure.part = part.model_copy(update={"left": left, "counts": counts, "conflicts": conflicts, "losses": 0})
 
 
 def release(tenure: Tenure) -> None:
@@ -109,6 +111,7 @@ def part_done(tenure: Tenure) -> bool:
             {"_id": mine.job_id}, {"$inc": {"parts_left": -1, "v": 1}},
             return_document=ReturnDocument.AFTER, session=tx.session,
         )  # fmt: skip
+        tenure.let_go(tx, "done")  # before what follows from it, for which only the owner may be right
         job = Job.model_validate(document)
         taken_back = False
         if job.parts_left == 0 and mine.phase == "run":
@@ -118,7 +121,6 @@ def part_done(tenure: Tenure) -> bool:
         elif job.parts_left == 0:
             _taken_back(tx, job)
             taken_back = True
-        tenure.let_go(tx, "done")
         feeding.feed(tx, jobs.read(tx, job.id), after=mine.n)
         return taken_back
 
