@@ -7,13 +7,13 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from fractions import Fraction
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, TextIO
 
 from collect.admin import places
 from collect.errors import InvalidInput
+from collect.jobs.template import Template
 
 NAME = "baseline"
 KEY = ("respondent_id",)
@@ -64,27 +64,32 @@ Row = Sequence[str]
 class Survey:
     """What to make. The same values give the same bytes; a longer one begins with the rows of a shorter one.
 
-    ``swap`` names two columns whose cells are exchanged while the header stays. ``rejects`` is the share of rows that
-    break the template in one cell. ``first`` is the number of the first respondent.
+    ``swap`` names two columns whose cells are exchanged while the header stays. One row in ``rejects`` breaks the
+    template in one cell; 0: none does. ``first`` is the number of the first respondent.
     """
 
     rows: int
     seed: int = 2017
     first: int = 1
     swap: tuple[str, str] | None = None
-    rejects: Fraction = Fraction(0)
+    rejects: int = 0
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.swap or () if name not in COLUMNS]
         if unknown:
             raise InvalidInput(f"There is no column {unknown[0]!r}. Columns: {', '.join(COLUMNS)}.")
-        if not 0 <= self.rejects <= 1:
-            raise InvalidInput("The share of rejects is between 0 and 1.")
+        if self.rejects < 0:
+            raise InvalidInput("One row in so many is broken: that is a positive number, or 0 for none.")
 
     @property
     def expected_rejects(self) -> int:
         """How many of the rows break the template."""
-        return int(self.rows * self.rejects)
+        return self.rows // self.rejects if self.rejects else 0
+
+
+def template() -> Template:
+    """The template of the dataset."""
+    return Template.model_validate({"key": KEY, "columns": TEMPLATE_COLUMNS})
 
 
 def write_csv(survey: Survey, out: TextIO) -> None:
@@ -150,11 +155,10 @@ def _collector(district: places.District, at: float) -> str:
 
 
 def _break(columns: dict[str, list[str]], survey: Survey, start: int) -> None:
-    for index in range(min(ROWS_A_BLOCK, survey.rows - start)):
-        nth = int((start + index + 1) * survey.rejects)
-        if nth > int((start + index) * survey.rejects):
-            column, cell = MISTAKES[nth % len(MISTAKES)]
-            columns[column][index] = cell
+    every = survey.rejects
+    for number in range(start - start % every + every, start + ROWS_A_BLOCK + 1, every):
+        column, cell = MISTAKES[number // every % len(MISTAKES)]
+        columns[column][number - start - 1] = cell
 
 
 _DAYS = [(FIRST_DAY + timedelta(days=day)).isoformat() for day in range(DAYS)]

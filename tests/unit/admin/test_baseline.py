@@ -1,10 +1,9 @@
 import csv
 import io
-from fractions import Fraction
 
 import pytest
 
-from collect.admin.baseline import COLUMNS, MISTAKES, Survey, write_csv
+from collect.admin.baseline import COLUMNS, MISTAKES, Survey, template, write_csv
 from collect.errors import InvalidInput
 
 
@@ -41,19 +40,24 @@ def test_swapped_columns_are_the_right_ones_exchanged_under_the_same_header() ->
         assert {**good, "district": good["block"], "block": good["district"]} == bad
 
 
-def test_a_share_of_rejects_breaks_just_so_many_rows_each_in_one_cell() -> None:
-    survey = Survey(rows=1_234, rejects=Fraction(3, 100))
-    sound, broken = rows(Survey(rows=1_234)), rows(survey)
+def test_one_row_in_so_many_is_broken_in_one_cell_across_blocks() -> None:
+    survey = Survey(rows=20_100, rejects=37)
+    sound, broken = rows(Survey(rows=20_100)), rows(survey)
 
     changed = [
         {(name, bad[name]) for name in COLUMNS if bad[name] != good[name]}
         for good, bad in zip(sound, broken, strict=True)
         if good != bad
     ]
-    assert len(changed) == survey.expected_rejects == 37
+    assert len(changed) == survey.expected_rejects == 543
     assert all(len(cells) == 1 and cells <= set(MISTAKES) for cells in changed)
 
 
 def test_a_column_that_is_not_there_cannot_be_swapped() -> None:
     with pytest.raises(InvalidInput, match="no column 'town'"):
         Survey(rows=1, swap=("district", "town"))
+
+
+def test_the_template_is_one_and_has_the_columns_of_the_files() -> None:
+    assert template().names == COLUMNS
+    assert template().key == ("respondent_id",)
