@@ -110,7 +110,7 @@ class Publisher:
         if connection is None:
             return
         try:
-            connection.collapse()
+            connection.collect(socket_timeout=1.0)
         except (AMQPError, OperationalError, OSError):
             return
 

@@ -55,7 +55,6 @@ class Seat:
 
     def respawn(self) -> None:
         """A fresh child in place of one that has ended."""
-        self.process.join()
         self.connection.close()
         self.running = None
         self._spawn()

@@ -249,11 +249,11 @@ class Worker:
             _log.warning("freed_not_recorded", extra={"error": type(error).__name__})
 
     def _child_ended(self, seat: Seat) -> None:
+        seat.process.join()
         running = seat.running
         if running is not None:
             self._lost_child(seat, running)
         if self._drain_until is not None:
-            seat.process.join()
             self._seats.remove(seat)
             return
         if not seat.ready:

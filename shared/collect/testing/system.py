@@ -1,0 +1,203 @@
+"""The whole system as child processes, against servers that are there: for fault tests, end-to-end tests and benches.
+
+Each service is a real process with its own command line, as a pod would run it; each can be killed, stopped and started
+again by itself. Everything ends with :meth:`System.close`, and with the process that made it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from collect.storage import indexes, organisations
+from collect.storage.database import Database, connect
+
+T = TypeVar("T")
+
+LOOPBACK = "127.0.0.1"
+PR_SET_PDEATHSIG = 1
+READY_SECONDS = 30.0
+STOP_SECONDS = 15.0
+_LIBC = ctypes.CDLL(None)
+
+
+def eventually(condition: Callable[[], T | None], *, seconds: float, what: str) -> T:
+    """The first true value of ``condition``.
+
+    Raises:
+        TimeoutError: there was none within ``seconds``.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {seconds:g} s: {what}")
+        time.sleep(0.02)
+
+
+class Service:
+    """One child process."""
+
+    def __init__(self, *, name: str, command: list[str], environment: dict[str, str], log: Path) -> None:
+        self.name = name
+        self.log = log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                preexec_fn=_end_with_parent,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def children(self) -> list[int]:
+        """The pids of its children, the slots of a worker among them."""
+        found = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        try:
+            return [int(pid) for pid in found.read_text().split()]
+        except OSError:
+            return []
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, *, seconds: float = STOP_SECONDS) -> int:
+        """SIGTERM, and wait; SIGKILL when it takes too long. Returns the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=seconds)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        return self.process.returncode
+
+
+class System:
+    """Gateway, workers and monitor of one database and one virtual host.
+
+    ``settings`` are further environment variables for all of them (short leases, say).
+    """
+
+    def __init__(
+        self,
+        *,
+        mongodb_url: str,
+        database: str,
+        amqp_url: str,
+        redis_url: str,
+        folder: Path,
+        settings: dict[str, str] | None = None,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.db: Database = connect(mongodb_url, database=database, app_name="system")
+        self.port = free_port()
+        self.url = f"http://{LOOPBACK}:{self.port}"
+        self.services: list[Service] = []
+        self._environment = {
+            **os.environ,
+            "MONGODB_URL": mongodb_url,
+            "MONGODB_DATABASE": database,
+            "AMQP_URL": amqp_url,
+            "REDIS_URL": redis_url,
+            **(settings or {}),
+        }
+        self._started = 0
+
+    def prepare(self, *organisation_ids: str) -> None:
+        """Indexes, and organisations with generous limits."""
+        indexes.migrate(self.db)
+        for org_id in organisation_ids:
+            organisations.ensure(self.db, org_id=org_id, name=org_id)
+
+    def gateway(self, *, workers: int = 1) -> Service:
+        """Start a gateway and wait until it is ready."""
+        command = [
+            sys.executable, "-m", "gunicorn", "-c", "python:gateway.gunicorn_config",
+            "--bind", f"{LOOPBACK}:{self.port}", "--workers", str(workers), "gateway.wsgi:application",
+        ]  # fmt: skip
+        service = self._start("gateway", command, {})
+        eventually(lambda: self._answers(service), seconds=READY_SECONDS, what="the gateway is ready")
+        return service
+
+    def worker(self, *, slots: int = 2, wait: bool = True, **settings: str) -> Service:
+        """Start an upload worker; with ``wait``, until it consumes. ``settings`` are its own environment variables."""
+        command = [sys.executable, "-m", "upload_worker"]
+        service = self._start("upload-worker", command, {"COLLECT_SLOTS": str(slots), **settings})
+        if wait:
+            eventually(
+                lambda: len(service.children()) > slots or _said(service, "worker_started"),
+                seconds=READY_SECONDS,
+                what="the worker has started",
+            )
+        return service
+
+    def monitor(self) -> Service:
+        """Start a monitor."""
+        return self._start("monitor", [sys.executable, "-m", "monitor"], {"MONITOR_PORT": str(free_port())})
+
+    def close(self) -> None:
+        """End all that is still there, last started first."""
+        for service in reversed(self.services):
+            service.stop()
+        self.db.close()
+
+    def _start(self, name: str, command: list[str], settings: dict[str, str]) -> Service:
+        self._started += 1
+        service = Service(
+            name=name,
+            command=command,
+            environment={**self._environment, **settings},
+            log=self.folder / f"{name}-{self._started}.log",
+        )
+        self.services.append(service)
+        return service
+
+    def _answers(self, service: Service) -> bool:
+        if service.process.poll() is not None:
+            raise RuntimeError(f"{service.name} ended: {service.log.read_text(errors='replace')[-3000:]}")
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+def free_port() -> int:
+    """A port on the loopback interface that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def _said(service: Service, event: str) -> bool:
+    if service.process.poll() is not None:
+        raise RuntimeError(f"{service.name} ended: {service.log.read_text(errors='replace')[-3000:]}")
+    return event in service.log.read_text(errors="replace")
+
+
+def _end_with_parent() -> None:
+    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
