@@ -39,6 +39,8 @@ OUT = (PartStatus.QUEUED.value, PartStatus.LEASED.value)
 """A part that can be claimed or is held."""
 
 Priority = Literal["low", "normal", "high"]
+OnConflict = Literal["reject", "queue", "supersede"]
+"""What a job does when another holds its lock: it is refused, stands in line, or replaces one."""
 
 
 class Actor(_Value):
@@ -136,7 +138,8 @@ class Job(_Value):
     confirm_by: datetime | None = None
     time_limit_seconds: float | None = None
     lock: str | None = None
-    on_conflict: str = "reject"
+    on_conflict: OnConflict = "reject"
+    supersedes: str | None = None
     file: FileRef | None = None
     total_rows: int | None = None
     parts_left: int = 0

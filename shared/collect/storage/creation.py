@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from ulid import ULID
 
-from collect.errors import DatasetHeld
-from collect.jobs.model import Actor, FileRef, Job, MaxRejected, Part, Priority, part_id
+from collect.jobs.model import Actor, FileRef, Job, MaxRejected, OnConflict, Part, Priority, part_id
 from collect.jobs.states import RESTARTABLE, State, Verb
-from collect.storage import feeding, jobs, locks, transitions, undoing
+from collect.storage import entering, feeding, jobs, transitions
 from collect.storage.database import Transaction
 from collect.storage.transitions import Request
 
 CONFIRM_WITHIN = timedelta(hours=24)
 DEFAULT_WINDOW = 4
-
-OnConflict = Literal["reject", "queue", "supersede"]
 
 
 def new_job_id() -> str:
@@ -66,22 +63,16 @@ def create(tx: Transaction, new: NewJob) -> Job:
         IllegalTransition: the parent of a restart, or the job to be superseded, is in a state that does not allow it.
         NotFound: the organisation has no such parent, or no such job to supersede.
     """
+    if new.on_conflict == "supersede" and new.supersedes is not None:
+        feeding.cut(tx, new.supersedes)
     existing = tx.db.jobs.find_one({"_id": new.id}, session=tx.session)
     if existing is not None:  # an earlier try whose outcome was unknown had been committed
         return Job.model_validate(existing)
     if new.parent_id is not None:
         _check_parent(tx, new)
     job = _insert(tx, new)
-    if job.state is State.AWAITING_CONFIRMATION or job.start_at is not None or job.lock is None:
-        feeding.feed(tx, job)
-    elif new.on_conflict == "supersede":
-        _supersede(tx, job, new)
-    elif new.on_conflict == "queue":
-        locks.join(tx, job.lock, job.id)
-        feeding.feed(tx, job)
-    else:
-        locks.take_free(tx, job.lock, job.id)
-        feeding.feed(tx, job)
+    if job.state is not State.AWAITING_CONFIRMATION and job.start_at is None:
+        entering.enter(tx, job, new.request)
     return jobs.read(tx, job.id)
 
 
@@ -103,6 +94,7 @@ def _insert(tx: Transaction, new: NewJob) -> Job:
         time_limit_seconds=new.time_limit_seconds,
         lock=new.lock,
         on_conflict=new.on_conflict,
+        supersedes=new.supersedes,
         file=new.file,
         window=DEFAULT_WINDOW,
         audit_seq=1,
@@ -125,45 +117,3 @@ def _check_parent(tx: Transaction, new: NewJob) -> None:
     parent = jobs.get_in(tx, org_id=new.org_id, job_id=str(new.parent_id))
     if parent.state not in RESTARTABLE:
         raise transitions.illegal(parent, Verb.RESTART.value)
-
-
-def _supersede(tx: Transaction, job: Job, new: NewJob) -> None:
-    """Put ``job`` right behind the one that it replaces, and take that one back (docs/protocol.md, `supersede`)."""
-    lock = str(job.lock)
-    line = locks.queue(tx, lock)
-    old_id = new.supersedes or (line[-1] if line else None)
-    if old_id is None:
-        locks.take_free(tx, lock, job.id)
-        feeding.feed(tx, job)
-        return
-    old = jobs.get_in(tx, org_id=job.org_id, job_id=old_id)
-    feeding.cut(tx, old.id)
-    if old.lock != job.lock:
-        raise DatasetHeld(f"Job {old.id} works on something else; it cannot be superseded here.", holder=old.id)
-    request = Request(
-        actor=new.actor,
-        reason=f"Superseded by job {job.id}: {new.reason}",
-        requested_at=new.requested_at,
-        request_id=new.request_id,
-    )
-    match old.state:
-        case State.QUEUED | State.RUNNING | State.PAUSED if old.id in line:
-            locks.join_behind(tx, lock, job.id, behind=old.id)
-            undoing.terminate(tx, old, request)
-        case State.QUEUED | State.PAUSED | State.AWAITING_CONFIRMATION:
-            undoing.terminate(tx, old, request)
-            locks.take_free(tx, lock, job.id)
-        case State.SUCCEEDED | State.STOPPED | State.FAILED:
-            if Verb.UNDO not in old.allowed_verbs(datetime.now(UTC)):
-                raise transitions.illegal(old, Verb.UNDO.value)
-            locks.take_free(tx, lock, old.id)
-            locks.join_behind(tx, lock, job.id, behind=old.id)
-            undoing.undo(tx, old, request)
-        case State.UNDO_FAILED:
-            locks.join_behind(tx, lock, job.id, behind=old.id)
-            undoing.undo_again(tx, old, request)
-        case State.TERMINATING | State.UNDOING:
-            locks.join_behind(tx, lock, job.id, behind=old.id)
-        case _:
-            locks.take_free(tx, lock, job.id)
-    feeding.feed(tx, jobs.read(tx, job.id))

@@ -12,7 +12,7 @@ from collect.errors import IllegalTransition
 from collect.jobs.model import SYSTEM, Actor, Job
 from collect.jobs.states import ENDED, LEGAL, RESTING, TAKING_BACK, State, Trigger, Verb
 from collect.storage import organisations, outbox
-from collect.storage.database import Again, Transaction
+from collect.storage.database import Again, Database, Transaction
 
 _VERBS = frozenset(verb.value for verb in Verb)
 
@@ -70,6 +70,8 @@ def move(
         raise Again
     moved = Job.model_validate(document)
     record(tx, moved, source=job.state, verb=trigger.value, request=request)
+    if trigger.value in _VERBS:
+        tx.after_commit.append(lambda at: in_effect(tx.db, moved, at=at))
     return moved
 
 
@@ -95,6 +97,30 @@ def record(tx: Transaction, job: Job, *, source: State | None, verb: str, reques
         session=tx.session,
     )
     tx.publish(outbox.job_event(job, source=source, reason=request.reason))
+
+
+def noted(job: Job, *, at: datetime) -> Job:
+    """``job`` with its last action in effect since ``at``. With no slot to wait for, slots are free then, too."""
+    action = job.last_action
+    if action is None or action.effective_at is not None:
+        return job
+    times = {"effective_at": at} if action.holding else {"effective_at": at, "slots_free_at": at}
+    return job.model_copy(update={"last_action": action.model_copy(update=times)})
+
+
+def in_effect(db: Database, job: Job, *, at: datetime) -> None:
+    """Write down when the job's last action was known to be in effect, on the job and in the audit."""
+    before, after = job.last_action, noted(job, at=at).last_action
+    if before is None or after is None or before is after:
+        return
+    ours = {"verb": before.verb.value, "requested_at": before.requested_at, "request_id": before.request_id}
+    db.audit.update_one(
+        {"job_id": job.id, **ours, "effective_at": None}, {"$set": {"effective_at": at, "latency_ms": after.latency_ms}}
+    )
+    times = {"effective_at": at} if before.holding else {"effective_at": at, "slots_free_at": at}
+    this = {f"last_action.{name}": value for name, value in ours.items()}
+    fields = {f"last_action.{name}": value for name, value in times.items()}
+    db.jobs.update_one({"_id": job.id, **this, "last_action.effective_at": None}, {"$set": fields})
 
 
 def illegal(job: Job, verb: str) -> IllegalTransition:

@@ -12,9 +12,10 @@ from pymongo import DESCENDING
 from collect.errors import Conflict, NotFound, PreconditionFailed
 from collect.jobs.model import OUT, Job, Part, Priority, Reason
 from collect.jobs.states import ACTIVE, TAKING_BACK, State, Trigger, Verb
-from collect.storage import feeding, jobs, locks, organisations, transitions, verbs
-from collect.storage.database import Committed, Database, Transaction, transact
+from collect.storage import entering, feeding, jobs, locks, organisations, transitions, verbs
+from collect.storage.database import Committed, Database, Transaction, now, transact
 from collect.storage.outbox import OutboxEntry, run_part
+from collect.storage.transitions import Request
 
 _PRIORITIES: dict[Priority, int] = {"high": 0, "normal": 1, "low": 2}
 _ACTIVE = [state.value for state in ACTIVE]
@@ -160,31 +161,31 @@ def _verb(
 ) -> Callable[[], list[OutboxEntry]]:
     """``verb`` by the system, if the job is still as it was found; ``code`` makes it the job's reason as well."""
     request = transitions.by_system(reason).at_version(job.audit_seq)
-
-    def work(tx: Transaction) -> Job:
-        moved = verbs.apply(tx, job_id=job.id, verb=verb, request=request)
-        if code is None:
-            return moved
-        return jobs.update(tx, moved, {"reason": Reason(code=code, message=reason).model_dump()})
+    options = verbs.Options(why=Reason(code=code, message=reason) if code else None)
 
     def act() -> list[OutboxEntry]:
         try:
-            committed = transact(db, work, job_id=job.id)
+            outcome = verbs.perform(db, org_id=job.org_id, job_id=job.id, verb=verb, request=request, options=options)
         except (Conflict, PreconditionFailed, NotFound):  # somebody was faster, and what they asked for stands
             return []
-        verbs.in_effect(db, committed.value, at=committed.at)
-        return list(committed.outbox)
+        return list(outcome.outbox)
 
     return act
 
 
 def _start(db: Database, job: Job) -> Callable[[], list[OutboxEntry]]:
-    def work(tx: Transaction) -> None:
-        current = jobs.read(tx, job.id)
-        if current.state is not State.QUEUED or current.started_at is not None or current.start_at != job.start_at:
-            return
-        if current.lock is not None:
-            locks.join(tx, current.lock, current.id)
-        feeding.feed(tx, jobs.update(tx, current, {"start_at": None}))
+    """It enters as if it were created now. Nobody is there to be refused: what would be stands in line instead."""
+    request = Request(actor=job.created_by, reason="The time at which it was to start has come.", requested_at=now())
 
-    return lambda: list(transact(db, work).outbox)
+    def work(tx: Transaction, enter: Callable[[Transaction, Job], None]) -> None:
+        current = jobs.read(tx, job.id)
+        if current.state is State.QUEUED and current.started_at is None and current.start_at == job.start_at:
+            enter(tx, jobs.update(tx, current, {"start_at": None}))
+
+    def act() -> list[OutboxEntry]:
+        try:
+            return list(transact(db, lambda tx: work(tx, lambda tx, job: entering.enter(tx, job, request))).outbox)
+        except (Conflict, NotFound):
+            return list(transact(db, lambda tx: work(tx, entering.stand_in_line)).outbox)
+
+    return act

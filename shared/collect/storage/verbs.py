@@ -12,28 +12,32 @@ from datetime import UTC, datetime
 from typing import Any
 
 from collect.errors import IllegalTransition, PreconditionFailed
-from collect.jobs.model import Job, MaxRejected, Part
+from collect.jobs.model import Job, MaxRejected, Part, Reason
 from collect.jobs.progress import summed
 from collect.jobs.states import REPEATS, State, Trigger, Verb, sources
-from collect.storage import feeding, jobs, locks, transitions, undoing
-from collect.storage.database import Database, Transaction, transact
+from collect.storage import entering, feeding, jobs, locks, transitions, undoing
+from collect.storage.database import Database, Transaction, now, stored, transact
 from collect.storage.outbox import OutboxEntry
 from collect.storage.transitions import Request
 
-__all__ = ["Options", "Outcome", "Request", "apply", "perform"]
+__all__ = ["OVER_LIMIT", "Options", "Outcome", "Request", "apply", "perform"]
+
+OVER_LIMIT = "rejections_over_limit"
+"""The reason's code of a job that paused itself because of its rejects. Resuming it accepts those so far."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What some verbs take beside the reason: ``until`` (pause), ``max_rejected`` (resume)."""
+    """What some verbs take: ``until`` (pause), ``max_rejected`` (resume), why the system does it (pause, stop)."""
 
     until: datetime | None = None
     max_rejected: MaxRejected | None = None
+    why: Reason | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """A verb that is in effect. ``repeated``: it had been before, and nothing was written. ``outbox`` is to be sent."""
+    """A verb that is in effect. ``repeated``: it was before, and nothing was written. ``outbox`` is to be sent."""
 
     job: Job
     repeated: bool
@@ -67,11 +71,13 @@ def perform(
             job_id=job_id,
         )
     except _Repeated as repeated:
-        job = repeated.job
-        if _is_ours(job, request):
-            job = in_effect(db, job, at=datetime.now(UTC))
-        return Outcome(job=job, repeated=True)
-    return Outcome(job=in_effect(db, committed.value, at=committed.at), repeated=False, outbox=tuple(committed.outbox))
+        if not _is_ours(repeated.job, verb, request):
+            return Outcome(job=repeated.job, repeated=True)
+        at = now()
+        transitions.in_effect(db, repeated.job, at=at)
+        return Outcome(job=transitions.noted(repeated.job, at=at), repeated=False)
+    job = transitions.noted(committed.value, at=committed.at)
+    return Outcome(job=job, repeated=False, outbox=tuple(committed.outbox))
 
 
 def apply(tx: Transaction, *, job_id: str, verb: Verb, request: Request, options: Options | None = None) -> Job:
@@ -79,34 +85,18 @@ def apply(tx: Transaction, *, job_id: str, verb: Verb, request: Request, options
     if verb in _CUTS:
         feeding.cut(tx, job_id)
     job = jobs.read(tx, job_id)
-    if request.if_match is not None and request.if_match != job.audit_seq and not _is_ours(job, request):
+    if _is_ours(job, verb, request):
+        raise _Repeated(job)
+    if request.if_match is not None and request.if_match != job.audit_seq:
         raise PreconditionFailed(f"The job has moved on: it is at {job.audit_seq}, not {request.if_match}.")
     chosen = options or Options()
     if _repeats(job, verb):
-        if verb is Verb.PAUSE and chosen.until != job.until:
+        if verb is Verb.PAUSE and job.until != (chosen.until and stored(chosen.until)):
             return _set_until(tx, job, request, chosen)
         raise _Repeated(job)
     if verb not in job.allowed_verbs(datetime.now(UTC)):
         raise _refusal(job, verb)
     return _VERBS[verb](tx, job, request, chosen)
-
-
-def in_effect(db: Database, job: Job, *, at: datetime) -> Job:
-    """Write down when the job's last action was known to be in effect. With no slot to wait for, slots are free too."""
-    action = job.last_action
-    if action is None or action.effective_at is not None:
-        return job
-    latency = round((at - action.requested_at).total_seconds() * 1000)
-    db.audit.update_one(
-        {"_id": f"{job.id}:{job.audit_seq}", "effective_at": None},
-        {"$set": {"effective_at": at, "latency_ms": latency}},
-    )
-    fields: dict[str, Any] = {"last_action.effective_at": at}
-    if not action.holding:
-        fields["last_action.slots_free_at"] = at
-    ours = {"_id": job.id, "last_action.request_id": action.request_id, "last_action.requested_at": action.requested_at}
-    db.jobs.update_one(ours, {"$set": fields})
-    return jobs.get(db, org_id=job.org_id, job_id=job.id)
 
 
 def freed(db: Database, *, part_id: str, job_id: str, session_id: dict[str, Any]) -> None:
@@ -125,10 +115,14 @@ def _repeats(job: Job, verb: Verb) -> bool:
     return not (verb is Verb.UNDO and job.conflicts and job.state is not State.UNDOING)
 
 
-def _is_ours(job: Job, request: Request) -> bool:
-    """The commit's outcome was unknown, and this very request turns out to have been the last action."""
+def _is_ours(job: Job, verb: Verb, request: Request) -> bool:
+    """The commit's outcome was unknown, and this very request turns out to have been the last action.
+
+    A caller may use an id twice, so the id alone does not tell.
+    """
     last = job.last_action
-    return last is not None and request.request_id is not None and last.request_id == request.request_id
+    this = (verb, request.actor.id, request.request_id, stored(request.requested_at))
+    return last is not None and (last.verb, last.actor.id, last.request_id, last.requested_at) == this
 
 
 def _refusal(job: Job, verb: Verb) -> IllegalTransition:
@@ -146,15 +140,14 @@ def _confirm(tx: Transaction, job: Job, request: Request, options: Options) -> J
     job = transitions.move(
         tx, job, trigger=Trigger.CONFIRM, target=State.QUEUED, request=request, changes={"confirm_by": None}
     )
-    if job.lock is not None and job.start_at is None:
-        enter = locks.take_free if job.on_conflict == "reject" else locks.join
-        enter(tx, job.lock, job.id)
-    feeding.feed(tx, job)
+    if job.start_at is None:
+        entering.enter(tx, job, request)
     return job
 
 
 def _pause(tx: Transaction, job: Job, request: Request, options: Options) -> Job:
-    changes = {"until": options.until, "until_seq": job.audit_seq + 1 if options.until else None, "reason": None}
+    changes: dict[str, Any] = {"until": options.until, "until_seq": job.audit_seq + 1 if options.until else None}
+    changes["reason"] = options.why.model_dump() if options.why else None
     return transitions.move(tx, job, trigger=Trigger.PAUSE, target=State.PAUSED, request=request, changes=changes)
 
 
@@ -165,10 +158,11 @@ def _set_until(tx: Transaction, job: Job, request: Request, options: Options) ->
         "until": options.until,
         "until_seq": seq if options.until else None,
         "audit_seq": seq,
-        "last_action": transitions.action(Trigger.PAUSE, request, []),
+        "last_action": transitions.action(Trigger.PAUSE, request, tx.cut_sessions.get(job.id, [])),
     }
     job = jobs.update(tx, job, changes)
     transitions.record(tx, job, source=State.PAUSED, verb=Verb.PAUSE.value, request=request)
+    tx.after_commit.append(lambda at: transitions.in_effect(tx.db, job, at=at))
     return job
 
 
@@ -179,24 +173,24 @@ def _resume(tx: Transaction, job: Job, request: Request, options: Options) -> Jo
             locks.take_free(tx, job.lock, job.id)
     elif job.lock is not None and not _starts_later(job):
         locks.join(tx, job.lock, job.id)
-    parts = [Part.model_validate(found) for found in tx.db.parts.find({"job_id": job.id}, session=tx.session)]
-    changes: dict[str, Any] = {
-        "until": None,
-        "until_seq": None,
-        "reason": None,
-        "rejected_before": summed(parts).rejected,
-    }
+    changes: dict[str, Any] = {"until": None, "until_seq": None, "reason": None}
     if options.max_rejected is not None:
         changes["max_rejected"] = options.max_rejected.model_dump(exclude_none=True)
+    elif job.reason is not None and job.reason.code == OVER_LIMIT:
+        changes["rejected_before"] = _rejected(tx, job)
     job = transitions.move(tx, job, trigger=Trigger.RESUME, target=State.QUEUED, request=request, changes=changes)
     feeding.feed(tx, job)
     return job
 
 
+def _rejected(tx: Transaction, job: Job) -> int:
+    parts = tx.db.parts.find({"job_id": job.id}, session=tx.session)
+    return summed(Part.model_validate(document) for document in parts).rejected
+
+
 def _stop(tx: Transaction, job: Job, request: Request, options: Options) -> Job:
-    job = transitions.move(
-        tx, job, trigger=Trigger.STOP, target=State.STOPPED, request=request, changes={"until": None, "reason": None}
-    )
+    changes = {"until": None, "reason": options.why.model_dump() if options.why else None}
+    job = transitions.move(tx, job, trigger=Trigger.STOP, target=State.STOPPED, request=request, changes=changes)
     feeding.dequeue(tx, job)
     return job
 

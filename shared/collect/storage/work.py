@@ -151,8 +151,7 @@ def over_limit(tenure: Tenure, reason: Reason) -> None:
         job = jobs.read(tx, tenure.part.job_id)
         if job.state in WRITING:
             request = transitions.by_system(reason.message)
-            job = verbs.apply(tx, job_id=job.id, verb=Verb.PAUSE, request=request)
-            jobs.update(tx, job, {"reason": reason.model_dump()})
+            verbs.apply(tx, job_id=job.id, verb=Verb.PAUSE, request=request, options=verbs.Options(why=reason))
 
     tenure.commit(work)
 
