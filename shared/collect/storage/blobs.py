@@ -1,0 +1,178 @@
+"""Bytes by name: input files, and what jobs make of them. ``gridfs://`` (default) or ``file:///folder``."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from gridfs import GridFSBucket, NoFile
+
+from collect.errors import NotFound
+from collect.storage.database import Database
+
+CHUNK_BYTES = 1024 * 1024
+BUCKET = "blobs"
+
+
+class Blobs(Protocol):
+    """A blob is written once and never changed. Names are ours: letters, digits, ``-``, ``.`` and ``/``."""
+
+    def size(self, name: str) -> int:
+        """Bytes. Raises :class:`collect.errors.NotFound`."""
+
+    def read(self, name: str, offset: int, length: int) -> bytes:
+        """At most ``length`` bytes from ``offset``; fewer only at the end."""
+
+    def write(self, name: str, data: Iterable[bytes]) -> int:
+        """Store ``data`` in flat memory; the blob is there when this returns, whole, or not at all. Gives its bytes."""
+
+    def delete(self, name: str) -> None:
+        """Remove it. Idempotent."""
+
+    def delete_prefix(self, prefix: str) -> int:
+        """Remove all whose name begins so. Idempotent. Returns how many there were."""
+
+    def stored(self) -> Iterator[tuple[str, datetime]]:
+        """Every name, and when it was written."""
+
+
+def stream(blobs: Blobs, name: str, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+    """The bytes from ``start`` to before ``end``, in pieces."""
+    stop = blobs.size(name) if end is None else end
+    while start < stop:
+        piece = blobs.read(name, start, min(CHUNK_BYTES, stop - start))
+        if not piece:
+            return
+        yield piece
+        start += len(piece)
+
+
+def open_blobs(url: str, db: Database) -> Blobs:
+    """The blob store that ``url`` names.
+
+    Raises:
+        ValueError: there is no such kind of store.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "gridfs":
+        return GridFsBlobs(db=db)
+    if parts.scheme == "file":
+        return FileBlobs(folder=Path(unquote(parts.path)))
+    raise ValueError(f"STORAGE_URL is gridfs:// or file:///folder, not {parts.scheme}://")
+
+
+class GridFsBlobs:
+    """In MongoDB itself: nothing more to run."""
+
+    def __init__(self, *, db: Database) -> None:
+        self._files = db[f"{BUCKET}.files"]
+        self._bucket = GridFSBucket(db.db, bucket_name=BUCKET, chunk_size_bytes=CHUNK_BYTES)
+
+    def size(self, name: str) -> int:
+        document = self._files.find_one({"filename": name}, {"length": 1})
+        if document is None:
+            raise NotFound(f"There is no blob {name!r}.")
+        return int(document["length"])
+
+    def read(self, name: str, offset: int, length: int) -> bytes:
+        try:
+            with self._bucket.open_download_stream_by_name(name) as source:
+                source.seek(offset)
+                return bytes(source.read(length))
+        except NoFile as error:
+            raise NotFound(f"There is no blob {name!r}.") from error
+
+    def write(self, name: str, data: Iterable[bytes]) -> int:
+        written = 0
+        # Leaving the block with an exception aborts: the chunks go, and no file document names them.
+        with self._bucket.open_upload_stream(name) as target:
+            for piece in data:
+                target.write(piece)
+                written += len(piece)
+        return written
+
+    def delete(self, name: str) -> None:
+        for document in list(self._files.find({"filename": name}, {"_id": 1})):
+            self._remove(document["_id"])
+
+    def delete_prefix(self, prefix: str) -> int:
+        query = {"filename": {"$gte": prefix, "$lt": prefix + "\uffff"}}
+        found = [document["_id"] for document in self._files.find(query, {"_id": 1})]
+        for file_id in found:
+            self._remove(file_id)
+        return len(found)
+
+    def stored(self) -> Iterator[tuple[str, datetime]]:
+        for document in self._files.find({}, {"filename": 1, "uploadDate": 1}):
+            yield document["filename"], document["uploadDate"]
+
+    def _remove(self, file_id: object) -> None:
+        try:
+            self._bucket.delete(file_id)
+        except NoFile:
+            return
+
+
+class FileBlobs:
+    """In a folder that every service sees under the same path."""
+
+    def __init__(self, *, folder: Path) -> None:
+        self._folder = folder
+
+    def size(self, name: str) -> int:
+        try:
+            return self._path(name).stat().st_size
+        except FileNotFoundError as error:
+            raise NotFound(f"There is no blob {name!r}.") from error
+
+    def read(self, name: str, offset: int, length: int) -> bytes:
+        try:
+            with self._path(name).open("rb") as source:
+                source.seek(offset)
+                return source.read(length)
+        except FileNotFoundError as error:
+            raise NotFound(f"There is no blob {name!r}.") from error
+
+    def write(self, name: str, data: Iterable[bytes]) -> int:
+        path = self._path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written = 0
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        try:
+            with os.fdopen(descriptor, "wb") as target:
+                for piece in data:
+                    target.write(piece)
+                    written += len(piece)
+                target.flush()
+                os.fsync(target.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        return written
+
+    def delete(self, name: str) -> None:
+        self._path(name).unlink(missing_ok=True)
+
+    def delete_prefix(self, prefix: str) -> int:
+        found = [name for name, _ in self.stored() if name.startswith(prefix)]
+        for name in found:
+            self.delete(name)
+        return len(found)
+
+    def stored(self) -> Iterator[tuple[str, datetime]]:
+        for path in self._folder.rglob("*"):
+            if path.is_file() and not path.name.startswith(".writing-"):
+                at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                yield path.relative_to(self._folder).as_posix(), at
+
+    def _path(self, name: str) -> Path:
+        path = (self._folder / name).resolve()
+        if not path.is_relative_to(self._folder.resolve()):
+            raise NotFound(f"There is no blob {name!r}.")
+        return path

@@ -1,0 +1,118 @@
+"""API keys: ``ck_<id>_<secret>``. Only a hash of the secret is stored, and the secret is shown once."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pymongo import DESCENDING, ReturnDocument
+from ulid import ULID
+
+from collect.errors import NotFound, Unauthorised
+from collect.storage.database import Database
+
+Role = Literal["viewer", "operator", "admin", "platform"]
+ROLES: tuple[Role, ...] = ("viewer", "operator", "admin", "platform")
+"""Each may do what those before it may."""
+
+PREFIX = "ck"
+SECRET_BYTES = 32
+
+
+class Key(BaseModel):
+    """A key, without its secret. ``org_id`` is ``None`` for platform staff."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    id: str = Field(alias="_id")
+    org_id: str | None
+    name: str
+    role: Role
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+    def may(self, role: Role) -> bool:
+        """Whether the key's role includes ``role``."""
+        return ROLES.index(self.role) >= ROLES.index(role)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewKey:
+    """A key that has just been made. ``secret`` is the whole text that a caller sends, and is nowhere else."""
+
+    key: Key
+    secret: str
+
+
+def create(db: Database, *, org_id: str | None, name: str, role: Role, expires_at: datetime | None = None) -> NewKey:
+    """Make a key."""
+    key_id, secret = str(ULID()).lower(), secrets.token_urlsafe(SECRET_BYTES)
+    document: dict[str, Any] = {
+        "_id": key_id,
+        "org_id": org_id,
+        "name": name,
+        "role": role,
+        "secret_hash": _hash(secret),
+        "created_at": datetime.now(UTC),
+        "expires_at": expires_at,
+        "revoked_at": None,
+    }
+    db.api_keys.insert_one(document)
+    return NewKey(key=Key.model_validate(document), secret=f"{PREFIX}_{key_id}_{secret}")
+
+
+def verify(db: Database, token: str) -> Key:
+    """The key that ``token`` is.
+
+    Raises:
+        Unauthorised: it is malformed, unknown, expired or revoked; which of them is not said.
+    """
+    refusal = Unauthorised("The API key is not valid.")
+    prefix, _, rest = token.partition("_")
+    key_id, _, secret = rest.partition("_")
+    if prefix != PREFIX or not key_id or not secret:
+        raise refusal
+    document = db.api_keys.find_one({"_id": key_id})
+    stored = str(document["secret_hash"]) if document else _hash("")
+    if not hmac.compare_digest(stored, _hash(secret)) or document is None:
+        raise refusal
+    key = Key.model_validate(document)
+    if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= datetime.now(UTC)):
+        raise refusal
+    return key
+
+
+def page(db: Database, *, org_id: str, limit: int, before: str | None = None) -> tuple[list[Key], str | None]:
+    """The organisation's keys, newest first; and the id to go on before, if there are more."""
+    query: dict[str, Any] = {"org_id": org_id}
+    if before is not None:
+        query["_id"] = {"$lt": before}
+    found = [Key.model_validate(doc) for doc in db.api_keys.find(query).sort("_id", DESCENDING).limit(limit + 1)]
+    return found[:limit], found[limit - 1].id if len(found) > limit else None
+
+
+def revoke(db: Database, *, org_id: str, key_id: str) -> Key:
+    """End a key. Idempotent.
+
+    Raises:
+        NotFound: the organisation has no such key.
+    """
+    document = db.api_keys.find_one_and_update(
+        {"_id": key_id, "org_id": org_id},
+        [{"$set": {"revoked_at": {"$ifNull": ["$revoked_at", "$$NOW"]}}}],
+        return_document=ReturnDocument.AFTER,
+    )
+    if document is None:
+        raise NotFound(f"There is no key {key_id!r}.")
+    return Key.model_validate(document)
+
+
+def _hash(secret: str) -> str:
+    """SHA-256: the secret has 256 bits of chance, so a slow hash would guard nothing more."""
+    return hashlib.sha256(secret.encode()).hexdigest()
