@@ -21,14 +21,13 @@ LOCAL = ROOT / ".local"
 ORG_ID = "labs"
 
 
-def play(environment: dict[str, str], teller: Teller) -> None:
-    folder = LOCAL / "demo"
+def play(environment: dict[str, str], teller: Teller, *, rows: int, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     db = connect(environment["MONGODB_URL"], database=environment["MONGODB_DATABASE"], app_name="collect-demo")
     try:
         with CollectClient.from_environment(environment) as client:
             stores = Stores(db=db, org_id=ORG_ID, dataset=NAME)
-            Story(client=client, stores=stores, teller=teller, folder=folder).play()
+            Story(client=client, stores=stores, teller=teller, folder=folder, rows=rows).play()
     finally:
         db.close()
 
@@ -50,13 +49,16 @@ def where(environment: dict[str, str]) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--env-file", type=Path, default=LOCAL / "demo.env", help="what `make up` has written")
-    environment = demo_env.read(parser.parse_args().env_file)
+    parser.add_argument("--rows", type=int, default=100_000, help="how many rows the file has")
+    parser.add_argument("--folder", type=Path, default=LOCAL / "demo", help="where the files are written")
+    asked = parser.parse_args()
+    environment = demo_env.read(asked.env_file)
     teller = Teller()
     if not environment:
-        teller.failed("there is no .local/demo.env; `make up` makes it.")
+        teller.failed(f"there is no {asked.env_file}; `make up` makes it.")
         return 1
     try:
-        play({"MONGODB_DATABASE": "collect", **environment}, teller)
+        play({"MONGODB_DATABASE": "collect", **environment}, teller, rows=asked.rows, folder=asked.folder)
     except CheckFailed as failure:
         teller.failed(str(failure))
         return 1

@@ -18,8 +18,8 @@ from story.leftovers import OwnJobs
 from story.stores import Print, Stores
 from story.telling import CheckFailed, Teller, clock
 
-ROWS = 100_000
-ROWS_PER_SECOND = 12_000
+RUN_SECONDS = 8.0
+"""How long the wrong file would take: long enough to be looked at and held."""
 EARLIER_ROWS = 5_000
 EARLIER_FIRST = 90_000_001
 BAND = 1_000_000
@@ -32,13 +32,14 @@ PATIENCE_SECONDS = 120.0
 class Story:
     """The support user's morning."""
 
-    def __init__(self, *, client: CollectClient, stores: Stores, teller: Teller, folder: Path) -> None:
+    def __init__(self, *, client: CollectClient, stores: Stores, teller: Teller, folder: Path, rows: int) -> None:
         self._client = client
         self._stores = stores
         self._tell = teller
         self._folder = folder
         self._own = OwnJobs(path=folder / "jobs.json")
         self._first = 1
+        self._rows = rows
 
     def play(self) -> None:
         """All of it. Raises CheckFailed at the first thing that is not so."""
@@ -57,7 +58,7 @@ class Story:
         taken_back = self._own.take_back(self._client)
         if taken_back:
             self._tell.say(f"Took back what {taken_back} jobs of an earlier demo had written.")
-        while self._stores.between(self._key(0), self._key(ROWS - 1)):
+        while self._stores.between(self._key(0), self._key(self._rows - 1)):
             self._first += BAND
         self._make_files()
         if not self._stores.between(f"R{EARLIER_FIRST:08d}", f"R{EARLIER_FIRST + EARLIER_ROWS - 1:08d}"):
@@ -71,11 +72,10 @@ class Story:
     def start_wrong(self, title: str) -> Job:
         self._tell.act(title)
         job = self._upload("wrong.csv", "Demo: baseline of the new round")
-        self._client.jobs.patch(job.id, max_rows_per_second=ROWS_PER_SECOND)
+        rate = self._rows / RUN_SECONDS
+        self._client.jobs.patch(job.id, max_rows_per_second=rate)
         self._tell.fact("job", job.id)
-        self._tell.fact(
-            "rows", f"{ROWS:,}, held back to {ROWS_PER_SECOND:,} a second, so that there is something to see"
-        )
+        self._tell.fact("rows", f"{self._rows:,}, held back to {rate:,.0f} a second, so that there is something to see")
         return job
 
     def run_until(self, job: Job, *, percent: float) -> Job:
@@ -180,9 +180,11 @@ class Story:
 
     def _is_right(self, job: Job, before: Print) -> None:
         counted = self._stores.written_by(job.id)
-        self._tell.check(counted == ROWS, f"{counted:,} rows of the job counted in MongoDB, of {ROWS:,} in the file")
+        self._tell.check(
+            counted == self._rows, f"{counted:,} rows of the job counted in MongoDB, of {self._rows:,} in the file"
+        )
         total = self._stores.fingerprint().documents
-        self._tell.check(total == before.documents + ROWS, f"{total:,} documents in the dataset altogether")
+        self._tell.check(total == before.documents + self._rows, f"{total:,} documents in the dataset altogether")
         values = self._stores.first_of(job.id)
         right = self._right_values(values)
         same = all(values.get(name) == right[name] for name in ("district", "block"))
@@ -222,9 +224,9 @@ class Story:
         return job.last_action
 
     def _make_files(self) -> None:
-        right = Survey(rows=ROWS, first=self._first)
+        right = Survey(rows=self._rows, first=self._first)
         save_csv(right, self._folder / "right.csv")
-        save_csv(Survey(rows=ROWS, first=self._first, swap=("district", "block")), self._folder / "wrong.csv")
+        save_csv(Survey(rows=self._rows, first=self._first, swap=("district", "block")), self._folder / "wrong.csv")
         save_csv(Survey(rows=EARLIER_ROWS, seed=2016, first=EARLIER_FIRST), self._folder / "earlier.csv")
 
     def _right_values(self, values: dict[str, Any]) -> dict[str, str]:

@@ -1,0 +1,100 @@
+"""What `collect-admin` connects to, read from the environment when a command first needs it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, TypeVar
+
+import click
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from collect import settings
+from collect.storage.blobs import Blobs, open_blobs
+from collect.storage.database import Database, connect
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+class DatabaseSettings(BaseSettings):
+    """All that most commands need."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    mongodb_url: str = Field(validation_alias="MONGODB_URL")
+    mongodb_database: str = Field(default="collect", validation_alias="MONGODB_DATABASE")
+    storage_url: str = Field(default="gridfs://", validation_alias="STORAGE_URL")
+
+
+class BrokerSettings(BaseSettings):
+    """What the commands on dead letters need."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    amqp_url: str = Field(validation_alias="AMQP_URL")
+
+
+class Admin:
+    """One run of the command. ``machine``: JSON on stdout and nothing else there."""
+
+    def __init__(self) -> None:
+        self.machine = False
+
+    @cached_property
+    def _stores(self) -> DatabaseSettings:
+        return _read(DatabaseSettings)
+
+    @cached_property
+    def db(self) -> Database:
+        return connect(self._stores.mongodb_url, database=self._stores.mongodb_database, app_name="collect-admin")
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        return open_blobs(self._stores.storage_url, self.db)
+
+    @property
+    def amqp_url(self) -> str:
+        return _read(BrokerSettings).amqp_url
+
+    def answer(self, value: Any, lines: list[str]) -> None:
+        """The answer: as JSON, or as lines for people."""
+        if self.machine:
+            click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+        else:
+            for line in lines:
+                click.echo(line)
+        sys.stdout.flush()
+
+
+def _read(wanted: type[S]) -> S:
+    try:
+        return settings.read(wanted, service="collect-admin")
+    except SystemExit as refusal:
+        raise click.UsageError(str(refusal)) from refusal
+
+
+pass_admin = click.make_pass_decorator(Admin, ensure=True)
+
+
+def _set_machine(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.ensure_object(Admin).machine = True
+
+
+json_option = click.option(
+    "--json",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_set_machine,
+    help="JSON on stdout; messages on stderr.",
+)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return str(value)
