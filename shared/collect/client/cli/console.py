@@ -18,6 +18,9 @@ from collect.client.api import URL_VARIABLE, CollectClient
 from collect.client.errors import ApiError, ClientError
 from collect.client.models import Answer
 
+UNBROKEN = 10_000
+"""Columns of an output that is no terminal: whoever greps there wants one thing a line."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -38,7 +41,8 @@ class Shell:
 
     @cached_property
     def out(self) -> Console:
-        return Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        width = None if sys.stdout.isatty() else UNBROKEN
+        return Console(file=sys.stdout, highlight=False, soft_wrap=True, width=width)
 
     @cached_property
     def err(self) -> Console:
