@@ -1,0 +1,144 @@
+"""Finding the parts of a file: stretches of whole records, each with the number of its first row."""
+
+from __future__ import annotations
+
+import secrets
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from collect.csv import layout
+from collect.csv.blocks import Block, blocks
+from collect.csv.files import Opened, open_file
+from collect.csv.layout import Layout, Params
+from collect.csv.reading import Source, cursor
+from collect.errors import TaskRefused
+from collect.jobs.model import Job
+from collect.jobs.template import Template
+from collect.runtime.task import PlannedPart
+from collect.storage.blobs import Blobs
+
+MOST_PARTS = 64
+SMALLEST_PART_BYTES = 4 * 1024 * 1024
+BIGGEST_PART_BYTES = 64 * 1024 * 1024
+REWRITTEN_PART_BYTES = 16 * 1024 * 1024
+"""A part that is written anew is held in memory, compressed, until it is whole."""
+
+_GZIP_WINDOW = 31
+
+
+def plan(blobs: Blobs, job: Job, *, template: Template) -> Iterator[PlannedPart | None]:
+    """The parts of the job's file, in order; ``None`` between them, at least once for each block that is read.
+
+    Raises:
+        TaskRefused: the file is no CSV, or its columns are not the dataset's, or it ends within a quoted cell.
+    """
+    if job.file is None:
+        raise TaskRefused("The job has no file.", code="no_file")
+    params = Params.of(job.params)
+    opened = open_file(blobs, job.file.blob, template=template, params=params)
+    found, errors = layout.arrange(opened.header, template, params, only_key=job.params.get("mode") == "upsert")
+    if errors:
+        raise layout.refuse(errors)
+    own = {"columns": list(found.columns), "template": template.fingerprint()}
+    is_empty = True
+    for source, total in _sources(blobs, job.id, job.file.blob, opened):
+        if source is None:
+            yield None
+            continue
+        is_empty = False
+        start = cursor(source.start, source.first_row)
+        yield PlannedPart(source={**source.document(), **own}, cursor=start, total=total)
+    if is_empty:
+        raise TaskRefused("The file has a header and no rows.", code="no_rows")
+
+
+def arranged(source: dict[str, Any], template: Template) -> Layout:
+    """How the records of a part are laid out.
+
+    Raises:
+        TaskRefused: the dataset's template is another now than when the part was planned.
+    """
+    if source["template"] != template.fingerprint():
+        raise TaskRefused(
+            "The template of the dataset has changed since the file was read. Restart the job.", code="template_changed"
+        )
+    return Layout(delimiter=source["delimiter"], columns=tuple(source["columns"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stretch:
+    """Where a block is, without its bytes."""
+
+    start: int
+    end: int
+    first_row: int
+    rows: int
+
+    @classmethod
+    def of(cls, block: Block) -> _Stretch:
+        return cls(start=block.offset, end=block.end, first_row=block.first_row, rows=block.rows)
+
+
+def _sources(blobs: Blobs, job_id: str, blob: str, opened: Opened) -> Iterator[tuple[Source | None, int]]:
+    wanted = REWRITTEN_PART_BYTES
+    writing: _Rewriting | None = None
+    if opened.text.is_plain:
+        wanted = min(BIGGEST_PART_BYTES, max(SMALLEST_PART_BYTES, blobs.size(blob) // MOST_PARTS))
+    else:
+        writing = _Rewriting(blobs=blobs, prefix=f"jobs/{job_id}/input-{secrets.token_hex(6)}")
+    gathered: list[_Stretch] = []
+    for block in blocks(opened.pieces, opened.grammar, offset=opened.offset):
+        # One without rows (empty lines) is kept between others, so that offsets stay those of the text.
+        if block is not None and (block.rows or gathered):
+            gathered.append(_Stretch.of(block))
+            if writing is not None:
+                writing.add(block)
+        if gathered and gathered[-1].end - gathered[0].start >= wanted:
+            yield _source(gathered, blob, opened.header.delimiter, writing)
+            gathered = []
+        yield None, 0
+    if gathered:
+        yield _source(gathered, blob, opened.header.delimiter, writing)
+
+
+def _source(gathered: list[_Stretch], blob: str, delimiter: str, writing: _Rewriting | None) -> tuple[Source, int]:
+    name, members = (blob, ()) if writing is None else writing.store()
+    source = Source(
+        blob=name,
+        start=gathered[0].start,
+        end=gathered[-1].end,
+        first_row=gathered[0].first_row,
+        delimiter=delimiter,
+        members=members,
+    )
+    return source, sum(stretch.rows for stretch in gathered)
+
+
+@dataclass(kw_only=True)
+class _Rewriting:
+    """Parts as blobs of their own: gzip members that begin at records, so that each can be entered by itself.
+
+    Their names are this attempt's own: another that plans the same job at the same time does not disturb it.
+    """
+
+    blobs: Blobs
+    prefix: str
+    written: int = 0
+    packed: list[bytes] = field(default_factory=list)
+    members: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def add(self, block: Block) -> None:
+        packer = zlib.compressobj(1, wbits=_GZIP_WINDOW)
+        member = packer.compress(block.data) + packer.flush()
+        at = sum(map(len, self.packed))
+        self.packed.append(member)
+        self.members.append((block.offset, at, len(member)))
+
+    def store(self) -> tuple[str, tuple[tuple[int, int, int], ...]]:
+        name = f"{self.prefix}-{self.written}"
+        self.blobs.write(name, self.packed)
+        members = tuple(self.members)
+        self.written, self.packed, self.members = self.written + 1, [], []
+        return name, members

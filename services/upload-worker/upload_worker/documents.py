@@ -1,0 +1,101 @@
+"""A chunk's rows as BSON, made a column at a time: what ``bson.encode`` would make of each, without a dict for each.
+
+Every element of a document is cut into pieces (its type and name, a length, its value), each piece being a column, and
+Arrow joins the columns. What is known only inside the transaction stands last and is put on by :func:`complete`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import bson
+import pyarrow as pa
+import pyarrow.compute as pc
+from bson.raw_bson import RawBSONDocument
+
+_STRING, _DOCUMENT, _BOOLEAN, _MOMENT, _NULL, _INT64, _DOUBLE = (
+    b"\x02",
+    b"\x03",
+    b"\x08",
+    b"\x09",
+    b"\x0a",
+    b"\x12",
+    b"\x01",
+)
+_END = b"\0"
+_FRAME_BYTES = 5
+"""A document's own length before its elements, and the zero behind them."""
+
+
+def bodies(
+    *, ids: Sequence[str], head: Mapping[str, str], columns: Mapping[str, pa.Array], rows: Sequence[int]
+) -> pa.Array:
+    """The elements of each document but its last ones: ``_id``, those of ``head``, ``values`` and ``row``."""
+    values = _joined([_element(name, column) for name, column in columns.items()], count=len(ids))
+    return _joined(
+        [
+            _element("_id", pa.array(ids, pa.string())),
+            *(_constant(name, text) for name, text in head.items()),
+            _framed("values", values),
+            _element("row", pa.array(rows, pa.int64())),
+        ],
+        count=len(ids),
+    )
+
+
+def complete(bodies: pa.Array, *, written_by: str, revision: int) -> list[RawBSONDocument]:
+    """Whole documents, all with this mark and revision."""
+    tail = bson.encode({"written_by": written_by, "revision": revision})[4:]
+    lengths = _little_endian(pc.add(pc.binary_length(bodies), 4 + len(tail)))
+    return [
+        RawBSONDocument(raw) for raw in _joined([[lengths], [bodies], [_scalar(tail)]], count=len(bodies)).to_pylist()
+    ]
+
+
+def _element(name: str, column: pa.Array) -> list[pa.Array]:
+    """One element of each document. Empty cells are elements that say null."""
+    label = name.encode() + _END
+    if column.type == pa.string():
+        text = column.cast(pa.binary())
+        # A text's length counts the zero behind it.
+        pieces = [_scalar(_STRING + label), _little_endian(pc.add(pc.binary_length(text), 1)), text, _scalar(_END)]
+    elif column.type == pa.bool_():
+        pieces = [pc.if_else(column, _scalar(_BOOLEAN + label + b"\1"), _scalar(_BOOLEAN + label + b"\0"))]
+    else:
+        kind = {pa.int64(): _INT64, pa.float64(): _DOUBLE}.get(column.type, _MOMENT)
+        pieces = [_scalar(kind + label), _bytes_of(column, 8)]
+    if not column.null_count:
+        return pieces
+    whole = pieces[0] if len(pieces) == 1 else pc.binary_join_element_wise(*pieces, b"", null_handling="emit_null")
+    return [pc.fill_null(whole, _scalar(_NULL + label))]
+
+
+def _constant(name: str, text: str) -> list[pa.Scalar]:
+    return [_scalar(bson.encode({name: text})[4:-1])]
+
+
+def _framed(name: str, elements: pa.Array) -> list[pa.Array]:
+    lengths = _little_endian(pc.add(pc.binary_length(elements), _FRAME_BYTES))
+    return [_scalar(_DOCUMENT + name.encode() + _END), lengths, elements, _scalar(_END)]
+
+
+def _joined(elements: Sequence[Sequence[pa.Array | pa.Scalar]], *, count: int) -> pa.Array:
+    pieces = [piece for element in elements for piece in element]
+    if not count or not pieces:
+        return pa.array([b""] * count, pa.binary())
+    return pc.binary_join_element_wise(*pieces, b"")
+
+
+def _scalar(raw: bytes) -> pa.Scalar:
+    return pa.scalar(raw, pa.binary())
+
+
+def _little_endian(lengths: pa.Array) -> pa.Array:
+    return _bytes_of(lengths.cast(pa.int32()), 4)
+
+
+def _bytes_of(column: pa.Array, width: int) -> pa.Array:
+    """The bytes of each value, as they lie in memory: little-endian, as BSON has them."""
+    validity, data = column.buffers()
+    fixed = pa.Array.from_buffers(pa.binary(width), len(column), [validity, data], offset=column.offset)
+    return fixed.cast(pa.binary())

@@ -1,0 +1,56 @@
+"""Reading rows again that are long written: the ledger knows where the chunk with them began."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any
+
+from pymongo import ASCENDING
+from pymongo.client_session import ClientSession
+
+from collect.csv.reading import Source, lots
+from collect.storage.blobs import Blobs
+from collect.storage.database import Database
+
+_LOT_BYTES = 8 * 1024 * 1024
+
+
+def original(db: Database, blobs: Blobs, *, job_id: str, rows: Iterable[int], session: ClientSession) -> dict[int, str]:
+    """The original text of each of ``rows`` of the job's file, all of which have been committed."""
+    wanted = sorted(rows)
+    query = {"job_id": job_id, "source.first_row": {"$exists": True}}
+    parts = list(db.parts.find(query, {"n": 1, "source": 1}, session=session).sort("source.first_row", ASCENDING))
+    begins = [part["source"]["first_row"] for part in parts]
+    found: dict[int, str] = {}
+    for place, of_part in groupby(wanted, lambda row: bisect_right(begins, row) - 1):
+        found.update(_of_part(db, blobs, parts[place], job_id=job_id, rows=list(of_part), session=session))
+    return found
+
+
+def _of_part(
+    db: Database, blobs: Blobs, part: dict[str, Any], *, job_id: str, rows: list[int], session: ClientSession
+) -> dict[int, str]:
+    query = {"job_id": job_id, "n": part["n"]}
+    entries = db.ledger.find(query, {"cursor": 1}, session=session).sort("seq", ASCENDING)
+    cursors = [entry["cursor"] for entry in entries]
+    begins = [cursor["row"] for cursor in cursors]
+    source = Source.of(part["source"])
+    found: dict[int, str] = {}
+    for place, of_entry in groupby(rows, lambda row: bisect_right(begins, row) - 1):
+        found.update(_of_entry(blobs, source, cursors[place], rows=list(of_entry)))
+    return found
+
+
+def _of_entry(blobs: Blobs, source: Source, cursor: dict[str, Any], *, rows: list[int]) -> dict[int, str]:
+    reach = rows[-1] - cursor["row"] + 1
+    found: dict[int, str] = {}
+    for lot in lots(blobs, source, cursor, most_rows=lambda: reach, most_bytes=lambda: _LOT_BYTES):
+        end = lot.row + len(lot.records)
+        found.update(
+            {row: lot.records[row - lot.row].decode("utf-8", "replace") for row in rows if lot.row <= row < end}
+        )
+        if rows[-1] < end:
+            break
+    return found

@@ -1,0 +1,173 @@
+"""What a chunk does to the rows of a dataset, so that the outcome is that of reading its file from top to bottom.
+
+Another part of the same file may have written a key before, with a row from further up or further down. ``insert``: the
+row from further up wins, and one that was written already is displaced. ``upsert``: the row from further down wins.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import bson
+import pyarrow as pa
+from bson.binary import Binary
+from bson.raw_bson import RawBSONDocument
+
+from collect.errors import FieldError, TaskRefused
+from collect.jobs.outcomes import Reject
+from upload_worker import documents
+from upload_worker.batch import Batch
+
+RECORD_VERSION = 1
+MAX_DOCUMENT_BYTES = 15 * 1024 * 1024
+MAX_RECORD_BYTES = 12 * 1024 * 1024
+_RAW = bson.DEFAULT_CODEC_OPTIONS.with_options(document_class=RawBSONDocument)
+
+Stored = Mapping[str, Any]
+"""A document that is there; with all its bytes when it is to be changed by an upsert."""
+
+
+@dataclass(kw_only=True)
+class Decision:
+    """What to do with a batch: which of its rows to insert, which to put in place of what, which to reject."""
+
+    fresh: list[int] = field(default_factory=list)
+    instead: list[tuple[int, Stored]] = field(default_factory=list)
+    """A row, and the document that it replaces, whose mark and revision it keeps: this job's own."""
+    changed: list[tuple[int, Stored]] = field(default_factory=list)
+    """A row, and the document of another job that it replaces."""
+    overwritten: int = 0
+    """Rows that come before one with the same key that is written, in an upsert."""
+    rejects: list[Reject] = field(default_factory=list)
+    displaced: dict[int, int] = field(default_factory=dict)
+    """A row that was written, and the one that takes its place."""
+
+    @property
+    def replaced(self) -> list[str]:
+        return [stored["_id"] for _, stored in (*self.instead, *self.changed)]
+
+
+def decide_insert(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) -> Decision:
+    """The first row with a key wins. ``stored``: the documents with a key of the batch, by ``_id``."""
+    decision = Decision()
+    wins: dict[str, int | None] = dict(zip(batch.ids, batch.rows, strict=True)) if batch.others else {}
+    for place, document_id in enumerate(batch.ids):
+        row, there = batch.rows[place], stored.get(document_id)
+        if there is None:
+            decision.fresh.append(place)
+        elif _is_of(there, job_id) and there["row"] > row:
+            decision.instead.append((place, there))
+            decision.displaced[there["row"]] = row
+        else:
+            first = there["row"] if _is_of(there, job_id) else None
+            wins[document_id] = first
+            decision.rejects.append(batch.reject(row, batch.duplicate(document_id, first)))
+    decision.rejects.extend(batch.reject(row, batch.duplicate(id_, wins[id_])) for row, id_ in batch.others)
+    return decision
+
+
+def decide_upsert(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) -> Decision:
+    """The last row with a key wins; the others count as written, and overwritten since."""
+    decision = Decision()
+    refused: set[str] = set()
+    for place, document_id in enumerate(batch.ids):
+        there = stored.get(document_id)
+        if there is None and batch.lacking:
+            refused.add(document_id)
+            decision.rejects.append(batch.reject(batch.rows[place], *_lacking(batch)))
+        elif there is None:
+            decision.fresh.append(place)
+        elif not _is_of(there, job_id):
+            decision.changed.append((place, there))
+        elif there["row"] < batch.rows[place]:
+            decision.instead.append((place, there))
+        else:
+            decision.overwritten += 1
+    decision.rejects.extend(batch.reject(row, *_lacking(batch)) for row, id_ in batch.others if id_ in refused)
+    decision.overwritten += sum(id_ not in refused for _, id_ in batch.others)
+    return decision
+
+
+def new_documents(batch: Batch, decision: Decision, *, entry_id: str) -> list[RawBSONDocument]:
+    """The documents to insert, those that replace others included."""
+    fresh = batch.bodies if len(decision.fresh) == len(batch.ids) else batch.bodies.take(_places(decision.fresh))
+    made = documents.complete(fresh, written_by=entry_id, revision=1)
+    groups: defaultdict[tuple[str, int], list[tuple[int, Stored]]] = defaultdict(list)
+    for place, there in decision.instead:
+        groups[there["written_by"], there["revision"]].append((place, there))
+    for place, there in decision.changed:
+        groups[entry_id, there["revision"] + 1].append((place, there))
+    for (written_by, revision), replacing in groups.items():
+        bodies = batch.bodies.take(_places(place for place, _ in replacing))
+        completed = documents.complete(bodies, written_by=written_by, revision=revision)
+        made.extend(_merged(document, there, batch) for document, (_, there) in zip(completed, replacing, strict=True))
+    return made
+
+
+def undo_record(batch: Batch, decision: Decision) -> dict[str, Any]:
+    """What undo needs: the ids of documents that were made, and the documents that were changed as they were before."""
+    before = _packed(b"".join(there.raw for _, there in decision.changed if isinstance(there, RawBSONDocument)))
+    if len(before) > MAX_RECORD_BYTES:
+        raise TaskRefused(
+            f"The documents that rows {batch.first_row:,} and following change are too big to be kept for an undo.",
+            code="before_images_too_big", where=f"row {batch.first_row:,}",
+        )  # fmt: skip
+    created = [batch.ids[place].removeprefix(batch.prefix) for place in decision.fresh]
+    return {
+        "v": RECORD_VERSION,
+        "prefix": batch.prefix,
+        "created": _packed("\0".join(created).encode()),
+        "before": before,
+    }
+
+
+def created_ids(record: Mapping[str, Any]) -> list[str]:
+    """The ids of the documents that an entry made."""
+    text = _unpacked(record["created"]).decode()
+    return [record["prefix"] + key for key in text.split("\0")] if text else []
+
+
+def before_images(record: Mapping[str, Any]) -> list[RawBSONDocument]:
+    """The documents that an entry changed, as they were before."""
+    return bson.decode_all(_unpacked(record["before"]), _RAW)
+
+
+def _is_of(document: Stored, job_id: str) -> bool:
+    return str(document["written_by"]).startswith(f"{job_id}:")
+
+
+def _lacking(batch: Batch) -> list[FieldError]:
+    return [
+        FieldError(name, "required", f"{name} is required for a new row, and the file has no such column.")
+        for name in batch.lacking
+    ]
+
+
+def _merged(document: RawBSONDocument, there: Stored, batch: Batch) -> RawBSONDocument:
+    """The columns that the file does not have stay as they are. Only upserts read ``values`` of what is there."""
+    if "values" not in there or batch.names.issuperset(there["values"]):
+        return document
+    new, old = bson.decode(document.raw), bson.decode(there["values"].raw)
+    raw = bson.encode({**new, "values": {**old, **new["values"]}})
+    if len(raw) > MAX_DOCUMENT_BYTES:
+        raise TaskRefused(
+            "With the columns that are there already the row is too big.",
+            code="document_too_large", where=f"row {new['row']:,}",
+        )  # fmt: skip
+    return RawBSONDocument(raw)
+
+
+def _places(places: Iterable[int]) -> pa.Array:
+    return pa.array(places, pa.int64())
+
+
+def _packed(raw: bytes) -> Binary:
+    return Binary(zlib.compress(raw, 1) if raw else b"")
+
+
+def _unpacked(packed: bytes) -> bytes:
+    return zlib.decompress(packed) if packed else b""

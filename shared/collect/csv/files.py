@@ -1,0 +1,127 @@
+"""Opening a file: what it is, what its header says, and where its rows begin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from collect.csv import layout, sources
+from collect.csv.grammar import Grammar, LoneCarriageReturn
+from collect.csv.layout import MOST_CELLS, Header, Params
+from collect.csv.sources import UTF8_BOM, Readable, Text
+from collect.csv.validation import Validator
+from collect.errors import TaskRefused
+from collect.jobs.template import ColumnType, Template
+
+MAX_HEADER_BYTES = 1024 * 1024
+_TEXTUAL = frozenset({ColumnType.STRING})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A file whose header has been read. ``pieces`` go on at ``offset`` of the text, where the first row begins."""
+
+    text: Text
+    header: Header
+    grammar: Grammar
+    pieces: Iterator[bytes]
+    offset: int
+
+
+def open_file(blobs: Readable, name: str, *, template: Template, params: Params) -> Opened:
+    """Open a blob and read its header.
+
+    Raises:
+        TaskRefused: it is no CSV, or its header cannot be read.
+    """
+    text = sources.open_text(blobs, name, encoding=params.encoding)
+    head, final = _head(text.pieces)
+    mark = len(UTF8_BOM) if head.startswith(UTF8_BOM) else 0
+    head = head[mark:]
+    try:
+        header, length = _header(head, final=final, template=template, params=params)
+    except LoneCarriageReturn as error:
+        raise TaskRefused(
+            "The lines end with carriage returns (CR) alone, as on old Macintoshes. Save the file with LF or CRLF.",
+            code="lone_carriage_return", where="the header",
+        ) from error  # fmt: skip
+    begin = length if header.is_header else 0
+    return Opened(
+        text=text,
+        header=header,
+        grammar=Grammar(header.delimiter),
+        pieces=_after(head[begin:], text.pieces),
+        offset=mark + begin,
+    )
+
+
+def _head(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
+    """Enough of the text to hold a header, and whether it is all of it."""
+    head = b""
+    for piece in pieces:
+        head += piece
+        if len(head) > MAX_HEADER_BYTES:
+            return head, False
+    return head, True
+
+
+def _header(head: bytes, *, final: bool, template: Template, params: Params) -> tuple[Header, int]:
+    """The first record, and where it ends."""
+    delimiter = _delimiter(head, final=final, template=template, params=params)
+    grammar = Grammar(delimiter)
+    record = layout.first_record(head, grammar, final=final)
+    if grammar.is_open(record):
+        raise TaskRefused(
+            "A quote that opens in the header is never closed.", code="unclosed_quote", where="the header"
+        )
+    try:
+        record.decode()
+    except UnicodeDecodeError as error:
+        raise TaskRefused(
+            f'The file is not UTF-8: byte {error.start} of the header is 0x{record[error.start]:02x}. If it has '
+            'another encoding, name it in "encoding", as in "cp1252".',
+            code="encoding", where="the header",
+        ) from error  # fmt: skip
+    cells = tuple(layout.parse(record, delimiter))
+    if len(cells) > MOST_CELLS:
+        raise TaskRefused(
+            f"The header has {len(cells):,} columns; at most {MOST_CELLS:,} are read.",
+            code="too_many_columns", where="the header",
+        )  # fmt: skip
+    is_header = params.has_header
+    if is_header is None:
+        is_header = not _is_data(record, cells, delimiter, template=template, params=params)
+    end = head.find(b"\n", head.index(record) + len(record)) + 1
+    return Header(cells=cells, is_header=is_header, delimiter=delimiter), end or len(head)
+
+
+def _delimiter(head: bytes, *, final: bool, template: Template, params: Params) -> str:
+    known = layout.known_names(template, params)
+    try:
+        return layout.find_delimiter(head, known=known, given=params.delimiter, final=final)
+    except ValueError as error:
+        if isinstance(error, LoneCarriageReturn):
+            raise
+        raise TaskRefused(str(error), code="unknown_delimiter") from error
+
+
+def _is_data(record: bytes, cells: tuple[str, ...], delimiter: str, *, template: Template, params: Params) -> bool:
+    """Whether the first record is a row: it names no column, and fits the template where that is not just text."""
+    if any(cell in layout.known_names(template, params) for cell in cells) or len(cells) != len(template.names):
+        return False
+    arranged = layout.Layout(delimiter=delimiter, columns=template.names)
+    valid, rejects = Validator(template=template, layout=arranged).validate([record], first_row=1)
+    typed = [column.name for column in template.columns if column.type not in _TEXTUAL or column.pattern]
+    return not rejects and any(_has_value(valid.columns[name]) for name in typed)
+
+
+def _has_value(values: pa.Array) -> bool:
+    return bool(len(values) - values.null_count)
+
+
+def _after(head: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    if head:
+        yield head
+    yield from pieces

@@ -1,0 +1,181 @@
+"""What stands where in a file: its delimiter, its header, and which column of the template each cell belongs to."""
+
+from __future__ import annotations
+
+import csv
+import io
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from collect.csv.grammar import Grammar
+from collect.errors import FieldError, TaskRefused
+from collect.jobs.template import Template
+
+DELIMITERS = (",", ";", "\t", "|")
+MOST_CELLS = 2_000
+MOST_ERRORS = 20
+_SPOKEN = {"\t": "tab"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Params:
+    """How the sender says the file is to be read; what is ``None`` is detected."""
+
+    delimiter: str | None = None
+    has_header: bool | None = None
+    encoding: str | None = None
+    column_map: Mapping[str, str | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any]) -> Params:
+        """Those among a job's ``params``."""
+        return cls(
+            delimiter=params.get("delimiter"),
+            has_header=params.get("has_header"),
+            encoding=params.get("encoding"),
+            column_map=params.get("column_map") or {},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """The columns of a file, in its order: the template's names, ``None`` for those that are left out."""
+
+    delimiter: str
+    columns: tuple[str | None, ...]
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        return tuple(name for name in self.columns if name is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """The first record as cells. ``is_header``: it names the columns, so that the rows begin after it."""
+
+    cells: tuple[str, ...]
+    is_header: bool
+    delimiter: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """How the columns are called: by the header, or by their place, from 1."""
+        return self.cells if self.is_header else tuple(str(place) for place in range(1, len(self.cells) + 1))
+
+
+def parse(record: bytes, delimiter: str) -> list[str]:
+    """The cells of one record, as ``csv`` has them."""
+    text = record.decode("utf-8", "replace")
+    csv.field_size_limit(max(csv.field_size_limit(), len(record) + 1))
+    return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+
+
+def find_delimiter(head: bytes, *, known: frozenset[str], given: str | None, final: bool) -> str:
+    """The delimiter that makes the most known names of the first record, then the most cells."""
+    if given is not None:
+        return given
+    scores = {}
+    for delimiter in DELIMITERS:
+        cells = parse(first_record(head, Grammar(delimiter), final=final), delimiter)
+        scores[delimiter] = (sum(cell in known for cell in cells), len(cells))
+    return max(DELIMITERS, key=lambda delimiter: scores[delimiter])
+
+
+def first_record(head: bytes, grammar: Grammar, *, final: bool) -> bytes:
+    """The first record of a file that begins with ``head``.
+
+    Raises:
+        LoneCarriageReturn: among its first lines.
+        TaskRefused: it does not end within ``head``.
+    """
+    lines = 16
+    while True:
+        records = grammar.split(head, lines=lines, final=final).lines
+        if records:
+            return records[0]
+        if lines > head.count(b"\n"):
+            raise TaskRefused("The header does not end.", code="header_too_long", where="the header")
+        lines *= 16
+
+
+def known_names(template: Template, params: Params) -> frozenset[str]:
+    """What a header may be called."""
+    return frozenset(template.names) | frozenset(params.column_map)
+
+
+def arrange(header: Header, template: Template, params: Params, *, only_key: bool) -> tuple[Layout, list[FieldError]]:
+    """Which cell is which column; and all that is wrong with that, for a person to mend.
+
+    ``only_key``: the file may lack required columns that are not in the key, since it changes rows that are there.
+    """
+    names = header.names if header.is_header else _by_place(header, template)
+    errors: list[FieldError] = []
+    columns: list[str | None] = []
+    for place, name in enumerate(names, start=1):
+        column, error = _column(name, place, template, params)
+        if error is None and column is not None and column in columns:
+            error = FieldError(name, "duplicate_column", f"Column {place} is {column!r} as well.")
+        if error is not None:
+            errors.append(error)
+        columns.append(column)
+    errors.extend(_unused(names, params))
+    wanted = template.key if only_key else [name for name in template.names if template.is_required(name)]
+    errors.extend(_missing(name, header) for name in wanted if name not in columns)
+    return Layout(delimiter=header.delimiter, columns=tuple(columns)), errors
+
+
+def refuse(errors: Sequence[FieldError]) -> TaskRefused:
+    """All that is wrong with a header as the reason of a job."""
+    told = [error.message for error in errors[:MOST_ERRORS]]
+    if len(errors) > MOST_ERRORS:
+        told.append(f"And {len(errors) - MOST_ERRORS} more.")
+    return TaskRefused(" ".join(told), code=errors[0].code, where="the header")
+
+
+def _by_place(header: Header, template: Template) -> tuple[str, ...]:
+    names = template.names
+    if len(header.cells) != len(names):
+        raise TaskRefused(
+            f"The file has no header and {len(header.cells)} columns; the dataset has {len(names)}.",
+            code="wrong_number_of_columns", where="row 1",
+        )  # fmt: skip
+    return names
+
+
+def _column(name: str, place: int, template: Template, params: Params) -> tuple[str | None, FieldError | None]:
+    column = params.column_map.get(name, name)
+    if column is None:
+        return None, None
+    if column in template.names:
+        return column, None
+    if not name.strip():
+        return None, FieldError(name, "unknown_column", f"Column {place} has no name.")
+    if name in params.column_map:
+        return None, FieldError(
+            name, "unknown_column", f"column_map sends {name!r} to {column!r}, which is no column of the dataset."
+        )
+    close = next((known for known in template.names if _folded(known) == _folded(name)), None)
+    hint = f" Do you mean {close!r}?" if close else " If it is to be left out, map it to null in column_map."
+    return None, FieldError(name, "unknown_column", f"Column {place}, {name[:100]!r}, is not in the dataset.{hint}")
+
+
+def _unused(names: Sequence[str], params: Params) -> list[FieldError]:
+    return [
+        FieldError(name, "unknown_column", f"column_map names {name!r}, which the file does not have.")
+        for name in params.column_map
+        if name not in names
+    ]
+
+
+def _missing(name: str, header: Header) -> FieldError:
+    hint = ""
+    if len(header.cells) == 1:
+        spoken = _SPOKEN.get(header.delimiter, header.delimiter)
+        hint = f" The file has one column only, read with the delimiter {spoken!r}."
+    return FieldError(name, "missing_column", f"Column {name!r} is missing.{hint}")
+
+
+def _folded(name: str) -> str:
+    return "".join(letter for letter in unicodedata.normalize("NFKC", name).casefold() if letter.isalnum())

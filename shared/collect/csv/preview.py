@@ -1,0 +1,182 @@
+"""What a file looks like before anything is done with it: its columns, its size, and what would be rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from collect.csv import layout
+from collect.csv.blocks import BLOCK_BYTES, Block, blocks
+from collect.csv.files import Opened, open_file
+from collect.csv.grammar import Grammar
+from collect.csv.layout import Layout, Params
+from collect.csv.sources import Readable
+from collect.csv.validation import Validator
+from collect.errors import FieldError, TaskRefused
+from collect.jobs.outcomes import Reject
+from collect.jobs.template import Template
+
+SAMPLE_ROWS = 20_000
+FEWEST_ROWS_OF_A_BLOCK = 50
+FIRST_ROWS = 10
+SAMPLES = 3
+MOST_REJECTS = 50
+_GUESSED_GZIP_RATIO = 6
+
+_SEEN = (
+    ("integer", r"\A-?[0-9]{1,18}\z"),
+    ("number", r"\A-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?\z"),
+    ("date", r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\z"),
+    ("datetime", r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}.*\z"),
+    ("phone", r"\A\+[0-9][0-9 ()/-]{6,20}\z"),
+    ("boolean", r"(?i)\A(true|false|yes|no)\z"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenColumn:
+    """A column of the file. ``mapped_to`` is the template's, if any; ``type_seen`` what all sampled cells look like."""
+
+    header: str
+    mapped_to: str | None
+    type_seen: str
+    samples: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledRejects:
+    """Rejects among ``sampled_rows`` rows from all over the file, some of them, and how many all rows would make."""
+
+    sampled_rows: int = 0
+    rejected_rows: int = 0
+    estimate: int = 0
+    items: tuple[Reject, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadPreview:
+    """What would be read. With ``errors`` the job would fail. ``total_rows`` is exact, or ``None`` if not reached."""
+
+    delimiter: str | None = None
+    encoding: str | None = None
+    has_header: bool | None = None
+    columns: tuple[SeenColumn, ...] = ()
+    first_rows: tuple[dict[str, str], ...] = ()
+    total_rows: int | None = None
+    rejects: SampledRejects = field(default_factory=SampledRejects)
+    errors: tuple[FieldError, ...] = ()
+
+
+def preview(blobs: Readable, blob_name: str, *, template: Template, params: Mapping[str, Any]) -> UploadPreview:
+    """Read the whole file once, in flat memory, and validate a sample of it. Blocks for as long as that takes.
+
+    ``params`` are those of the job. What is wrong with the file is among the preview's ``errors``; nothing is raised.
+    """
+    how = Params.of(params)
+    try:
+        opened = open_file(blobs, blob_name, template=template, params=how)
+        arranged, errors = layout.arrange(opened.header, template, how, only_key=params.get("mode") == "upsert")
+    except TaskRefused as refused:
+        return UploadPreview(errors=(_told(refused),))
+    sample = _Sample(opened.grammar, each=_rows_of_a_block(blobs.size(blob_name), is_gzip=opened.text.is_gzip))
+    total: int | None = None
+    try:
+        for block in blocks(opened.pieces, opened.grammar, offset=opened.offset):
+            if block is not None:
+                sample.take(block)
+        total = sample.rows
+    except TaskRefused as refused:
+        errors = [*errors, _told(refused)]
+    if total == 0:
+        errors = [*errors, FieldError("file", "no_rows", "The file has a header and no rows.")]
+    return UploadPreview(
+        delimiter=opened.header.delimiter,
+        encoding=opened.text.encoding,
+        has_header=opened.header.is_header,
+        columns=_columns(opened, arranged, sample),
+        first_rows=_first_rows(opened, sample),
+        total_rows=total,
+        rejects=SampledRejects() if errors else _rejects(sample, template, arranged),
+        errors=tuple(errors),
+    )
+
+
+class _Sample:
+    """The first rows of each block: runs of records, with the number of the first record of each."""
+
+    def __init__(self, grammar: Grammar, *, each: int) -> None:
+        self.runs: list[tuple[int, list[bytes]]] = []
+        self.rows = 0
+        self._grammar = grammar
+        self._each = each
+
+    def take(self, block: Block) -> None:
+        self.rows += block.rows
+        records = self._grammar.split(block.data, lines=self._each, final=True).lines
+        if records:
+            self.runs.append((block.first_row, records))
+
+    @property
+    def records(self) -> list[bytes]:
+        return [record for _, records in self.runs for record in records]
+
+
+def _rows_of_a_block(size: int, *, is_gzip: bool) -> int:
+    number = max(1, size * (_GUESSED_GZIP_RATIO if is_gzip else 1) // BLOCK_BYTES)
+    return max(FEWEST_ROWS_OF_A_BLOCK, SAMPLE_ROWS // number)
+
+
+def _told(refused: TaskRefused) -> FieldError:
+    return FieldError(refused.where or "file", refused.code, refused.detail)
+
+
+def _rejects(sample: _Sample, template: Template, arranged: Layout) -> SampledRejects:
+    validator = Validator(template=template, layout=arranged)
+    items: list[Reject] = []
+    sampled = rejected = 0
+    for first_row, records in sample.runs:
+        _, rejects = validator.validate(records, first_row=first_row)
+        sampled += len(records)
+        rejected += len(rejects)
+        items.extend(rejects[: max(1, MOST_REJECTS // len(sample.runs))])
+    return SampledRejects(
+        sampled_rows=sampled,
+        rejected_rows=rejected,
+        estimate=round(rejected * sample.rows / sampled) if sampled else 0,
+        items=tuple(items[:MOST_REJECTS]),
+    )
+
+
+def _first_rows(opened: Opened, sample: _Sample) -> tuple[dict[str, str], ...]:
+    names = opened.header.names
+    parsed = (layout.parse(record, opened.grammar.delimiter) for record in sample.records[:FIRST_ROWS])
+    return tuple(dict(zip(names, cells, strict=False)) for cells in parsed)
+
+
+def _columns(opened: Opened, arranged: Layout, sample: _Sample) -> tuple[SeenColumn, ...]:
+    parsed = [layout.parse(record, opened.grammar.delimiter) for record in _spread(sample.records, 1_000)]
+    seen = []
+    for place, (name, column) in enumerate(zip(opened.header.names, arranged.columns, strict=True)):
+        texts = [cells[place] for cells in parsed if place < len(cells) and cells[place]]
+        samples = tuple(dict.fromkeys(texts[:100]))[:SAMPLES]
+        seen.append(SeenColumn(header=name, mapped_to=column, type_seen=type_seen(texts), samples=samples))
+    return tuple(seen)
+
+
+def type_seen(texts: Sequence[str]) -> str:
+    """What all of ``texts`` look like; ``string`` when that is nothing more special, ``empty`` when there are none."""
+    if not texts:
+        return "empty"
+    column = pa.array(texts, pa.string())
+    for name, pattern in _SEEN:
+        if pc.all(pc.match_substring_regex(column, pattern=pattern)).as_py():
+            return name
+    return "string"
+
+
+def _spread(records: list[bytes], most: int) -> list[bytes]:
+    return records[:: max(1, len(records) // most)][:most]

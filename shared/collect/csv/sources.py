@@ -1,0 +1,181 @@
+"""The text of an input file as UTF-8, piece by piece in flat memory: plain, gzipped, or in another encoding."""
+
+from __future__ import annotations
+
+import codecs
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from collect.errors import TaskRefused
+
+PIECE_BYTES = 1024 * 1024
+UTF8_BOM = codecs.BOM_UTF8
+ENCODINGS = {
+    "utf-8": "utf-8",
+    "utf-8-sig": "utf-8",
+    "utf-16": "utf-16",
+    "latin-1": "latin-1",
+    "iso-8859-1": "latin-1",
+    "cp1252": "cp1252",
+    "windows-1252": "cp1252",
+}
+"""What ``encoding`` may be, and the codec that it means."""
+
+BOMB_RATIO = 200
+BOMB_FLOOR_BYTES = 64 * 1024 * 1024
+_GZIP = b"\x1f\x8b"
+_GZIP_WINDOW = 31
+_MAGIC = (
+    (b"PK\x03\x04", "a zip archive or an Excel workbook (xlsx)"),
+    (b"PK\x05\x06", "an empty zip archive"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel or Word document"),
+    (b"\x7fELF", "a program"),
+    (b"%PDF-", "a PDF document"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ\x00", "an xz archive"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive"),
+    (b"PAR1", "a Parquet file"),
+    (b"{\\rtf", "an RTF document"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+)
+
+
+class Readable(Protocol):
+    """The part of a blob store that reading needs."""
+
+    def size(self, name: str) -> int: ...
+
+    def read(self, name: str, offset: int, length: int) -> bytes: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """A file's text. ``is_plain``: it is the blob's own bytes, so that its offsets are the blob's."""
+
+    pieces: Iterator[bytes]
+    is_plain: bool
+    encoding: str
+    is_gzip: bool
+
+
+def open_text(blobs: Readable, name: str, *, encoding: str | None = None) -> Text:
+    """The text of a blob, told apart by its first bytes.
+
+    Raises:
+        TaskRefused: it is no CSV; also while the pieces are read (a damaged archive, bytes of another encoding).
+    """
+    codec = _codec(encoding)
+    head = blobs.read(name, 0, PIECE_BYTES)
+    is_gzip = head.startswith(_GZIP)
+    pieces = stretch(blobs, name, start=0, end=blobs.size(name))
+    if is_gzip:
+        pieces = _inflated(pieces)
+        first = next(pieces, b"")
+        if first.startswith(_GZIP):
+            raise TaskRefused("The file is a gzip archive within a gzip archive. Unpack it once.", code="nested_gzip")
+        head, pieces = first, _put_back(first, pieces)
+    _check_head(head, encoding)
+    if codec != "utf-8":
+        pieces = _transcoded(pieces, codec)
+    return Text(pieces=pieces, is_plain=not is_gzip and codec == "utf-8", encoding=codec, is_gzip=is_gzip)
+
+
+def stretch(blobs: Readable, name: str, *, start: int, end: int) -> Iterator[bytes]:
+    """The bytes of a blob from ``start`` to ``end``."""
+    while start < end:
+        piece = blobs.read(name, start, min(PIECE_BYTES, end - start))
+        if not piece:
+            raise TaskRefused("The stored file is shorter than it was when it was planned.", code="file_changed")
+        start += len(piece)
+        yield piece
+
+
+def members(blobs: Readable, name: str, table: Sequence[Sequence[int]], *, offset: int) -> Iterator[bytes]:
+    """The text of a blob of gzip members from ``offset`` on. ``table``: ``[its offset, at, length]`` of each."""
+    following = [member[0] for member in table[1:]]
+    for (begin, at, length), next_begin in zip(table, [*following, None], strict=True):
+        if next_begin is not None and next_begin <= offset:
+            continue
+        text = b"".join(_inflated(stretch(blobs, name, start=at, end=at + length)))
+        yield text[max(0, offset - begin) :]
+
+
+def _codec(encoding: str | None) -> str:
+    if encoding is None:
+        return "utf-8"
+    codec = ENCODINGS.get(encoding.lower().replace("_", "-"))
+    if codec is None:
+        raise TaskRefused(
+            f"The encoding {encoding!r} is not supported. Supported: {', '.join(ENCODINGS)}.", code="unknown_encoding"
+        )
+    return codec
+
+
+def _check_head(head: bytes, encoding: str | None) -> None:
+    """Refuse what is no text, by its first bytes, saying what it looks like."""
+    if not head.removeprefix(UTF8_BOM).strip():
+        raise TaskRefused("The file is empty.", code="empty_file")
+    looks_like = next((what for magic, what in _MAGIC if head.startswith(magic)), None)
+    begin = head.removeprefix(UTF8_BOM).lstrip()[:20].lower()
+    if begin.startswith((b"<!doctype", b"<html", b"<?xml")):
+        looks_like = "a web page (HTML or XML)"
+    if head.startswith(b"MZ") and b"\0" in head[:64]:
+        looks_like = "a program"
+    if looks_like is not None:
+        raise TaskRefused(f"The file is no CSV: it looks like {looks_like}.", code="not_csv")
+    if encoding is None and head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise TaskRefused('The file is UTF-16. Set "encoding" to "utf-16", or save it as UTF-8.', code="encoding")
+    sample = head[:4096]
+    if encoding is None and sample.count(b"\0") * 4 > len(sample):
+        raise TaskRefused(
+            'The file is binary, or UTF-16 without its mark. If it is text, set "encoding".', code="encoding"
+        )
+
+
+def _inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """What a gzip archive of one or more members holds."""
+    packed = unpacked = 0
+    inflator = zlib.decompressobj(_GZIP_WINDOW)
+    for piece in pieces:
+        packed += len(piece)
+        while piece:
+            if inflator.eof:
+                if not piece.strip(b"\0"):  # padding, as tape archives have it
+                    break
+                inflator = zlib.decompressobj(_GZIP_WINDOW)
+            try:
+                text = inflator.decompress(piece, PIECE_BYTES)
+            except zlib.error as error:
+                raise TaskRefused("The gzip archive is damaged.", code="damaged_gzip") from error
+            piece = inflator.unused_data if inflator.eof else inflator.unconsumed_tail
+            unpacked += len(text)
+            if unpacked > max(BOMB_FLOOR_BYTES, BOMB_RATIO * packed):
+                raise TaskRefused(f"The gzip archive unpacks to over {BOMB_RATIO} times its size.", code="gzip_bomb")
+            if text:
+                yield text
+    if not inflator.eof:
+        raise TaskRefused("The gzip archive ends too early: it was cut off.", code="truncated_gzip")
+
+
+def _transcoded(pieces: Iterator[bytes], codec: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(codec)()
+    seen = 0
+    try:
+        for piece in pieces:
+            yield decoder.decode(piece).encode()
+            seen += len(piece)
+        yield decoder.decode(b"", final=True).encode()
+    except UnicodeError as error:
+        raise TaskRefused(
+            f"The file is not {codec}: it has other bytes within {PIECE_BYTES:,} bytes after byte {seen:,}.",
+            code="encoding",
+        ) from error
+
+
+def _put_back(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from pieces

@@ -1,0 +1,143 @@
+"""From records to typed columns: what a chunk's rows hold, and which of them are rejected and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as arrow_csv
+
+from collect.csv import cells
+from collect.csv.layout import Layout
+from collect.errors import FieldError
+from collect.jobs.outcomes import Reject
+from collect.jobs.template import Column, ColumnType, Template, key_text
+
+MAX_KEY_BYTES = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Valid:
+    """The rows that can be written: their numbers, keys and typed columns, all in the file's order."""
+
+    rows: list[int]
+    keys: list[str]
+    columns: Mapping[str, pa.Array]
+
+
+class Validator:
+    """Checks records of one file by a template."""
+
+    def __init__(self, *, template: Template, layout: Layout) -> None:
+        self._template = template
+        self._layout = layout
+        self._names = [name or f"\0{place}" for place, name in enumerate(layout.columns)]
+        self._columns = [column for column in template.columns if column.name in layout.present]
+        self._places = {column.name: place for place, column in enumerate(template.columns)}
+
+    def validate(self, records: Sequence[bytes], *, first_row: int) -> tuple[Valid, tuple[Reject, ...]]:
+        """Validate ``records``, from row ``first_row`` on. Rejects have their errors in the template's order."""
+        data = b"\n".join(records)
+        table, wrong = self._parse(data, has_quotes=b'"' in data)
+        texts = {name: _one(table.column(name)) for name in self._layout.present}
+        read = [index for index in range(len(records)) if index not in wrong] if wrong else range(len(records))
+        longest = max(map(len, records), default=0)
+        checked, errors = self._check(texts, may_be_long=longest > cells.MAX_FIELD_BYTES, may_have_nul=b"\0" in data)
+        found = {read[index]: each for index, each in errors.items()}
+        found.update({index: [self._wrong_number(count)] for index, count in wrong.items()})
+        rejects = tuple(
+            Reject(row=first_row + index, line=records[index].decode("utf-8", "replace"), errors=self._ordered(each))
+            for index, each in sorted(found.items())
+        )
+        good = [place for place in range(len(read)) if place not in errors] if errors else None
+        if good is not None:
+            taken = pa.array(good, pa.int64())
+            checked = {name: values.take(taken) for name, values in checked.items()}
+        rows = [first_row + read[place] for place in (range(len(read)) if good is None else good)]
+        return Valid(rows=rows, keys=self.keys(checked), columns=checked), rejects
+
+    def keys(self, columns: Mapping[str, pa.Array]) -> list[str]:
+        """The key of each row as a text."""
+        parts = [_as_text(self._template.column(name), columns[name]).to_pylist() for name in self._template.key]
+        return parts[0] if len(parts) == 1 else [key_text(row) for row in zip(*parts, strict=True)]
+
+    def _parse(self, data: bytes, *, has_quotes: bool) -> tuple[pa.Table, dict[int, int]]:
+        """The cells as texts, and for each record with another number of cells than the header: how many it has."""
+        wrong: dict[int, int] = {}
+
+        def skip(row: arrow_csv.InvalidRow) -> str:
+            wrong[row.number - 1] = row.actual_columns
+            return "skip"
+
+        if not data:
+            return pa.table({name: pa.array([], pa.string()) for name in self._names}), wrong
+        table = arrow_csv.read_csv(
+            pa.BufferReader(data),
+            # One block, or Arrow could meet a record that is cut in two.
+            read_options=arrow_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=self._names),
+            parse_options=arrow_csv.ParseOptions(
+                delimiter=self._layout.delimiter, newlines_in_values=has_quotes, invalid_row_handler=skip
+            ),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(self._names, pa.string()),
+                include_columns=list(self._layout.present),
+                strings_can_be_null=False,
+                check_utf8=False,
+            ),
+        )
+        return table, wrong
+
+    def _check(
+        self, texts: Mapping[str, pa.Array], *, may_be_long: bool, may_have_nul: bool
+    ) -> tuple[dict[str, pa.Array], dict[int, list[FieldError]]]:
+        columns: dict[str, pa.Array] = {}
+        errors: dict[int, list[FieldError]] = {}
+        for column in self._columns:
+            cell_texts = texts[column.name]
+            if may_be_long or may_have_nul:
+                safe = cells.check_texts(column, cell_texts, may_be_long=may_be_long, may_have_nul=may_have_nul)
+                cell_texts = safe.values
+                _collect(errors, safe.errors)
+            checked = cells.check(column, cell_texts, required=self._template.is_required(column.name))
+            columns[column.name] = checked.values
+            _collect(errors, checked.errors)
+            if column.name in self._template.key:
+                _collect(errors, _too_long(column, checked.values))
+        return columns, errors
+
+    def _ordered(self, errors: list[FieldError]) -> tuple[FieldError, ...]:
+        """One error for each column, the first that was found."""
+        first = {error.field: error for error in reversed(errors)}
+        return tuple(sorted(first.values(), key=lambda error: self._places.get(error.field, -1)))
+
+    def _wrong_number(self, count: int) -> FieldError:
+        wanted = len(self._layout.columns)
+        return FieldError("", "wrong_number_of_cells", f"The row has {count} cells; the file has {wanted} columns.")
+
+
+def _collect(errors: dict[int, list[FieldError]], found: Sequence[tuple[int, FieldError]]) -> None:
+    for index, error in found:
+        errors.setdefault(index, []).append(error)
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
+
+
+def _too_long(column: Column, values: pa.Array) -> list[tuple[int, FieldError]]:
+    if column.type not in (ColumnType.STRING, ColumnType.ENUM):
+        return []
+    long = pc.greater(pc.binary_length(values), MAX_KEY_BYTES)
+    error = FieldError(column.name, "key_too_long", f"A key has at most {MAX_KEY_BYTES:,} bytes.")
+    return [(index, error) for index in pc.indices_nonzero(long).to_pylist()]
+
+
+def _as_text(column: Column, values: pa.Array) -> pa.Array:
+    """A column of the key as texts: the same text exactly for the same value."""
+    if column.type is ColumnType.DATE:
+        return pc.strftime(values, format="%Y-%m-%d")
+    if column.type is ColumnType.DATETIME:
+        return pc.strftime(values, format="%Y-%m-%dT%H:%M:%SZ")
+    return values.cast(pa.string())

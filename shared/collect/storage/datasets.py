@@ -1,0 +1,104 @@
+"""Datasets: their templates, and reading their rows. Rows are written by upload jobs alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pymongo import ASCENDING
+
+from collect.errors import DatasetHeld, NotFound
+from collect.jobs.template import Template, key_text, row_id, row_id_prefix
+from collect.storage.database import Again, Database, Document, Transaction
+
+
+def lock_name(*, org_id: str, name: str) -> str:
+    """The lock that an upload into the dataset holds."""
+    return f"{org_id}:dataset:{name}"
+
+
+def get(db: Database, *, org_id: str, name: str) -> Template:
+    """The template of a dataset.
+
+    Raises:
+        NotFound: the organisation has no dataset of that name.
+    """
+    document = db.datasets.find_one({"_id": _dataset_id(org_id, name), "org_id": org_id})
+    if document is None:
+        raise NotFound(f"There is no dataset {name!r}.")
+    return Template.model_validate({"key": document["key"], "columns": document["columns"]})
+
+
+def names(db: Database, *, org_id: str) -> list[str]:
+    """The names of the organisation's datasets, in order."""
+    return [found["name"] for found in db.datasets.find({"org_id": org_id}, {"name": 1}).sort("name", ASCENDING)]
+
+
+def put(tx: Transaction, *, org_id: str, name: str, template: Template) -> bool:
+    """Make the dataset or change its template. Returns whether it was made.
+
+    Raises:
+        DatasetHeld: a job holds the dataset; it reads its rows by the template that there is.
+    """
+    # A write, so that of this and a job that takes the lock at the same time only one commits.
+    lock_id = {"_id": lock_name(org_id=org_id, name=name)}
+    lock = tx.db.locks.find_one_and_update(lock_id, {"$inc": {"templates": 1}}, session=tx.session)
+    if lock is None:
+        tx.db.locks.update_one(lock_id, {"$setOnInsert": {"queue": []}}, upsert=True)
+        raise Again
+    if lock["queue"]:
+        holder = lock["queue"][0]
+        raise DatasetHeld(f"Job {holder} holds the dataset; its template cannot change meanwhile.", holder=holder)
+    content = template.model_dump(mode="json", exclude_unset=True)
+    result = tx.db.datasets.update_one(
+        {"_id": _dataset_id(org_id, name)},
+        {"$set": {"org_id": org_id, "name": name, "updated_at": datetime.now(UTC), **content}},
+        upsert=True,
+        session=tx.session,
+    )
+    return result.upserted_id is not None
+
+
+def holder(db: Database, *, org_id: str, name: str) -> str | None:
+    """The job that holds the dataset."""
+    lock = db.locks.find_one({"_id": lock_name(org_id=org_id, name=name)})
+    return lock["queue"][0] if lock and lock["queue"] else None
+
+
+def row_count(db: Database, *, org_id: str, name: str) -> int:
+    """How many rows the dataset has, counted."""
+    return db.rows.count_documents(_all_rows(org_id, name))
+
+
+def row(db: Database, *, org_id: str, name: str, key: Sequence[str]) -> Document:
+    """The row with this key, given as one text for each of the key's columns.
+
+    Raises:
+        NotFound: there is none.
+    """
+    document = db.rows.find_one({"_id": row_id(org_id=org_id, dataset=name, key=key_text(key)), "org_id": org_id})
+    if document is None:
+        raise NotFound(f"Dataset {name!r} has no row with the key {', '.join(key)!r}.")
+    return document
+
+
+def rows(
+    db: Database, *, org_id: str, name: str, limit: int, after: str | None = None
+) -> tuple[list[Document], str | None]:
+    """Rows in the order of their keys, from those behind the ``_id`` ``after``; and the id to go on after, if any."""
+    query = _all_rows(org_id, name)
+    if after is not None:
+        query["_id"] = {**query["_id"], "$gt": max(after, query["_id"]["$gt"])}
+    found = list(db.rows.find(query).sort("_id", ASCENDING).limit(limit + 1))
+    return found[:limit], found[limit - 1]["_id"] if len(found) > limit else None
+
+
+def _dataset_id(org_id: str, name: str) -> str:
+    return f"{org_id}|{name}"
+
+
+def _all_rows(org_id: str, name: str) -> dict[str, Any]:
+    """By ``_id`` alone, which is indexed: the ids of a dataset's rows begin alike."""
+    prefix = row_id_prefix(org_id=org_id, dataset=name)
+    return {"_id": {"$gt": prefix, "$lt": prefix[:-1] + chr(ord(prefix[-1]) + 1)}, "org_id": org_id}
