@@ -80,8 +80,10 @@ class Monitor:
             ticker.start()
         _log.info("monitor_started", extra={"port": self._endpoint.port})
         self._stop.wait()
-        self._close()
-        _log.info("monitor_ended", extra={"crashed": self._crashed})
+        closing = threading.Thread(target=self._close, name="closing", daemon=True)
+        closing.start()
+        closing.join(STOP_SECONDS)
+        _log.info("monitor_ended", extra={"well": not self._crashed})
         return 1 if self._crashed else 0
 
     def _make_tickers(self) -> list[Ticker]:
@@ -107,7 +109,9 @@ class Monitor:
             "timers": Timers(db=db, sender=sender, clock=clock).tick,
             "windows": Windows(db=db, seen_seconds=found.worker_seen_seconds).tick,
             "heartbeats": self._heartbeats.tick,
-            "gauges": Gauges(db=db, seen_seconds=found.worker_seen_seconds).tick,
+            "gauges": Gauges(
+                db=db, seen_seconds=found.worker_seen_seconds, overdue_seconds=found.relay_after_seconds
+            ).tick,
         }
         return [
             Ticker(name=name, act=act, interval_seconds=found.tick_seconds, stop=self._stop)
@@ -115,13 +119,15 @@ class Monitor:
         ]
 
     def _close(self) -> None:
-        """An act that is under way gets some seconds; then it is left, and the database undoes what it had begun."""
-        deadline = time.monotonic() + STOP_SECONDS
+        """What is under way gets some seconds; then it is left, and the database undoes what it had begun."""
         self._endpoint.close()
         self._consumer.close(timeout_seconds=1.0)
+        deadline = time.monotonic() + STOP_SECONDS / 2
         for ticker in self._tickers:
-            ticker.join(max(0.0, deadline - 1.0 - time.monotonic()))
-        self._sender.close(timeout_seconds=max(0.1, (deadline - time.monotonic()) / 2))
+            ticker.join(max(0.0, deadline - time.monotonic()))
+        self._sender.close(timeout_seconds=1.0)
+        self._relay_publisher.close()
+        self._queues.close()
         traces.shutdown()
 
     def _on_signal(self, _signal: int, _frame: FrameType | None) -> None:
@@ -133,7 +139,7 @@ class Monitor:
             return
         name = crash.thread.name if crash.thread else "?"
         error = crash.exc_value or crash.exc_type()
-        _log.critical("thread_crashed", extra={"thread": name}, exc_info=error)
+        _log.critical("thread_crashed", extra={"crashed": name}, exc_info=error)
         self._crashed = True
         self._stop.set()
 

@@ -6,6 +6,7 @@ import logging
 
 from collect.jobs.model import Job
 from collect.messaging.outbox import OutboxSender
+from collect.observability.metrics import FED
 from collect.storage import upkeep
 from collect.storage.database import Database
 from monitor.ticking import each
@@ -31,4 +32,5 @@ class Feeder:
         self._sender.send(fed.outbox)
         published.append(fed.value)
         if fed.value:
+            FED.labels(kind=job.kind).inc(fed.value)
             _log.info("job_fed", extra={"job": job.id, "parts": fed.value})

@@ -1,47 +1,42 @@
-"""What the monitor counts and measures. A closed list."""
+"""What only the monitor can measure: the state of the stores, and its own."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections import Counter
 from typing import Any
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Gauge
 
 from collect.jobs.model import OUT
 from collect.jobs.states import ACTIVE, State
-from collect.storage import workers
+from collect.observability.metrics import OUTBOX_WAITING, SLOTS, WORKERS
+from collect.storage import outbox, workers
 from collect.storage.database import Database
 
-REAPED = Counter("collect_parts_reaped_total", "Parts taken from owners whose lease had run out.", ["kind"])
-SWEPT = Counter("collect_tickets_swept_total", "Tickets published again whose messages seemed lost.", ["kind"])
 REAPER_STOPPED = Gauge("collect_reaper_stopped", "1 while so many leases have expired that the reaper frees none.")
-JOBS = Gauge("collect_jobs", "Jobs that are active or paused.", ["state"])
+JOBS = Gauge("collect_jobs", "Jobs that are active, paused, or wait to be confirmed.", ["state"])
 PARTS = Gauge("collect_parts_out", "Parts that can be claimed or are held.", ["kind", "status"])
-SLOTS = Gauge("collect_slots", "Slots of the workers that have been heard of lately.", ["kind"])
-OUTBOX = Gauge("collect_outbox_messages", "Committed messages that have not left.")
-OUTBOX_SECONDS = Gauge("collect_outbox_oldest_seconds", "Age of the oldest of them.")
 
+MOST_OVERDUE = 1_000
 _STATES = sorted(ACTIVE | {State.PAUSED, State.AWAITING_CONFIRMATION})
 
 
 class Gauges:
     """Reads from the stores what is not counted where it happens."""
 
-    def __init__(self, *, db: Database, seen_seconds: float) -> None:
+    def __init__(self, *, db: Database, seen_seconds: float, overdue_seconds: float) -> None:
         self._db = db
         self._seen_seconds = seen_seconds
+        self._overdue_seconds = overdue_seconds
 
     def tick(self) -> None:
-        """Read all once. Each is an index lookup or a count of few documents."""
+        """Read all once. Each is an index lookup, or a count of few documents."""
         for state in _STATES:
             JOBS.labels(state=state.value).set(self._db.jobs.count_documents({"state": state.value}))
+        overdue = outbox.overdue(self._db, older_than_seconds=self._overdue_seconds, limit=MOST_OVERDUE)
+        OUTBOX_WAITING.set(len(overdue))
         self._parts()
-        SLOTS.clear()
-        for kind, slots in workers.slots(self._db, within_seconds=self._seen_seconds).items():
-            SLOTS.labels(kind=kind).set(slots)
-        OUTBOX.set(self._db.outbox.estimated_document_count())
-        oldest = self._db.outbox.find_one({}, {"at": 1}, sort=[("at", 1)])
-        OUTBOX_SECONDS.set((datetime.now(UTC) - oldest["at"]).total_seconds() if oldest else 0)
+        self._workers()
 
     def _parts(self) -> None:
         PARTS.clear()
@@ -51,3 +46,15 @@ class Gauges:
         ]
         for found in self._db.parts.aggregate(pipeline):
             PARTS.labels(**found["_id"]).set(found["parts"])
+
+    def _workers(self) -> None:
+        seen = workers.seen(self._db, within_seconds=self._seen_seconds)
+        WORKERS.clear()
+        for kind, number in Counter(worker["kind"] for worker in seen).items():
+            WORKERS.labels(kind=kind).set(number)
+        SLOTS.clear()
+        slots = Counter(
+            (worker["kind"], "busy" if slot["job_id"] else "free") for worker in seen for slot in worker["slots"]
+        )
+        for (kind, state), number in slots.items():
+            SLOTS.labels(kind=kind, state=state).set(number)

@@ -34,14 +34,16 @@ class Queues:
         try:
             return self._ask(self._queue_of(kind))
         except (AMQPError, KombuError, OSError) as error:
-            self.close()
+            broken, self._connection = self._connection, None
+            if broken is not None:
+                broken.collect()
             raise Transient(f"The broker does not say how full its queues are: {error}") from error
 
     def close(self) -> None:
-        """Drop the connection. Idempotent."""
-        if self._connection is not None:
-            self._connection.collapse()
-            self._connection = None
+        """Close the connection. Idempotent; asking afterwards opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.release()
 
     def _ask(self, queue: str) -> int:
         if self._connection is None:

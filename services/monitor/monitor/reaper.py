@@ -7,9 +7,10 @@ import logging
 from collect.clock import Clock
 from collect.jobs.model import Part
 from collect.messaging.outbox import OutboxSender
+from collect.observability.metrics import REAPED
 from collect.storage import reaping
 from collect.storage.database import Database
-from monitor import metrics
+from monitor.metrics import REAPER_STOPPED
 from monitor.ticking import each
 
 _log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ class Reaper:
         if self._stopped and not stopped:
             _log.info("reaper_goes_on", extra={"expired": expired})
         self._stopped = stopped
-        metrics.REAPER_STOPPED.set(stopped)
+        REAPER_STOPPED.set(stopped)
         return stopped
 
     def _reap(self, part: Part, freed: list[str]) -> None:
@@ -74,5 +75,5 @@ class Reaper:
         if reaped.value:
             freed.append(part.id)
             self._sender.send(reaped.outbox)
-            metrics.REAPED.labels(kind=part.kind).inc()
+            REAPED.labels(kind=part.kind).inc()
             _log.warning("part_reaped", extra={"job": part.job_id, "part": part.n, "owner": part.owner})

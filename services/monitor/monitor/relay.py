@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from collect.messaging.publisher import Publisher, Unroutable
+from collect.observability.metrics import RELAYED
 from collect.storage import outbox
 from collect.storage.database import Database
 
@@ -35,6 +36,7 @@ class Relay:
             if confirmed < len(entries):
                 break
         if sent:
+            RELAYED.inc(sent)
             _log.info("relayed", extra={"count": sent})
         return sent
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from collect.jobs.model import Part
 from collect.messaging.outbox import OutboxSender
+from collect.observability.metrics import SWEPT
 from collect.storage import upkeep
 from collect.storage.database import Database
-from monitor import metrics
 from monitor.ticking import each
 
 MOST_PARTS = 500
@@ -59,5 +59,5 @@ class Sweeper:
         if again.value:
             swept.append(part.id)
             self._sender.send(again.outbox)
-            metrics.SWEPT.labels(kind=part.kind).inc()
+            SWEPT.labels(kind=part.kind).inc()
             _log.warning("ticket_published_again", extra={"job": part.job_id, "part": part.n, "ticket": part.ticket})
