@@ -4,9 +4,7 @@ Everything is driven step by step by the test; nothing here runs by itself.
 """
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -92,30 +90,22 @@ def dataset(db: Database) -> dict[str, tuple[int, str]]:
     return {row["_id"]: (row["value"], row["written_by"]) for row in db.rows.find()}
 
 
-@dataclass
-class Broker:
-    """Messages on their way. Loses, doubles and reorders only when a test says so."""
+def tickets(db: Database) -> list[tuple[str, RunPart]]:
+    """The messages on their way, oldest first: the outbox is the test's broker. Each with its entry's id."""
+    found = [(entry["_id"], decode(entry["body"])[1]) for entry in db.outbox.find().sort("_id", 1)]
+    return [(id, message) for id, message in found if isinstance(message, RunPart)]
 
-    db: Database
-    queue: list[tuple[RunPart, bool]] = field(default_factory=list)
 
-    def take_in(self) -> None:
-        """What the outbox holds is published, and forgotten there."""
-        for entry in self.db.outbox.find().sort("_id", 1):
-            _, message = decode(entry["body"])
-            if isinstance(message, RunPart):
-                self.queue.append((message, False))
-            self.db.outbox.delete_one({"_id": entry["_id"]})
+def take(db: Database, this: tuple[str, RunPart]) -> RunPart:
+    """Deliver that message."""
+    db.outbox.delete_one({"_id": this[0]})
+    return this[1]
 
-    def give_back(self, message: RunPart) -> None:
-        """The channel on which it was delivered is gone."""
-        self.queue.append((message, True))
 
-    def next_for(self, job: Job) -> RunPart:
-        """The newest message of the job, taken off the queue."""
-        self.take_in()
-        place = max(i for i, (message, _) in enumerate(self.queue) if message.job_id == job.id)
-        return self.queue.pop(place)[0]
+def newest(db: Database, job: Job, *, part: int | None = None) -> RunPart:
+    """Deliver the newest message of the job, or of one part of it."""
+    found = [this for this in tickets(db) if this[1].job_id == job.id and part in (None, this[1].part)]
+    return take(db, found[-1])
 
 
 class Toy:
@@ -271,7 +261,7 @@ class Hand:
         why = Reason(code=verbs.OVER_LIMIT, message="Too many.", hint="Look.")
         self._ends(lambda: work.over_limit(self.tenure, why))
 
-    def die_in_transaction(self) -> None:
+    def die_in_transaction(self) -> Part:
         """Leave a chunk open on the server with all its writes, the last compare-and-set included, as SIGKILL does."""
         job, part = self.job, self.part
         begin(self.session).__enter__()
@@ -281,6 +271,7 @@ class Hand:
         ledger.insert(tx, part=part, applied=applied)
         self.tenure.advance(tx, {"seq": part.seq}, {"seq": part.seq + 1})
         self.forget()
+        return part
 
     def forget(self) -> None:
         """Let go without a word."""
@@ -303,31 +294,27 @@ def planned_parts(job: Job) -> list[dict[str, Any]]:
 
 def run_until_rest(db: Database, *, hand: Hand | None = None, most: int = 500) -> None:
     """Deliver and work off, one message after the other, until there are none."""
-    broker, hand = Broker(db), hand or Hand(db)
+    hand = hand or Hand(db)
     for _ in range(most):
-        broker.take_in()
-        if not broker.queue:
+        found = tickets(db)
+        if not found:
             return
-        message, redelivered = broker.queue.pop(0)
-        if hand.claim(message, redelivered=redelivered):
+        if hand.claim(take(db, found[0])):
             hand.work_off()
     raise AssertionError(f"it does not come to rest within {most} messages")
 
 
-@contextmanager
-def holding(db: Database, job: Job, *, chunks: int = 0) -> Iterator[Hand]:
-    """A hand that holds a part in phase run, with that many chunks committed. Planning is done before."""
-    yield take_hold(db, job, chunks=chunks)
-
-
 def take_hold(db: Database, job: Job, *, chunks: int = 0, client: Database | None = None) -> Hand:
-    """The same, for good; ``client`` is whose connection the hand uses."""
-    broker, hand = Broker(db), Hand(client or db)
-    message = broker.next_for(job)
+    """A hand that holds a part in phase run (or undo), with that many chunks committed. Planning is done before.
+
+    ``client`` is whose connection the hand uses.
+    """
+    hand = Hand(client or db)
+    message = newest(db, job)
     if message.part == 0 and parts.of_job(db, job_id=job.id)[0].phase is Phase.PLAN:
         assert hand.claim(message)
         hand.step()
-        message = broker.next_for(job)
+        message = newest(db, job)
     assert hand.claim(message)
     for _ in range(chunks):
         hand.chunk()

@@ -1,12 +1,14 @@
 """A job in any state, brought there by real moves."""
 
+from typing import Any
+
 from collect.jobs.model import Job
 from collect.jobs.states import State, Verb
 from collect.storage.database import Database
-from integration.storage.hands import Hand, do, make, now_is, run_until_rest, take_hold
+from integration.storage.hands import do, make, now_is, run_until_rest, take_hold
 
 
-def job_in(db: Database, state: State, **options: object) -> Job:
+def job_in(db: Database, state: State, **options: Any) -> Job:
     """A job that is ``state`` and, where that can be, has written something."""
     match state:
         case State.AWAITING_CONFIRMATION:
@@ -33,13 +35,7 @@ def job_in(db: Database, state: State, **options: object) -> Job:
     if state in (State.TERMINATED, State.UNDONE):
         run_until_rest(db)
     if state is State.UNDO_FAILED:
-        undoing = take_hold_of_undo(db, job)
-        undoing.fail()
+        take_hold(db, job).fail()
     job = now_is(db, job)
     assert job.state is state
     return job
-
-
-def take_hold_of_undo(db: Database, job: Job) -> Hand:
-    """A hand that holds a part of a job that takes back."""
-    return take_hold(db, job)

@@ -9,7 +9,7 @@ from collect.jobs.model import OUT, Job
 from collect.jobs.states import ACTIVE, MOVES, REPEATS, State, Verb, allowed_verbs
 from collect.storage import verbs
 from collect.storage.database import Database
-from integration.storage.hands import ORG, Broker, Hand, do, make, now_is, request, run_until_rest, snapshot, take_hold
+from integration.storage.hands import ORG, Hand, do, make, newest, now_is, request, run_until_rest, snapshot, take_hold
 from integration.storage.states import job_in
 
 PERFORMED = [verb for verb in Verb if verb is not Verb.RESTART]
@@ -107,7 +107,7 @@ def test_a_verb_is_in_effect_when_it_is_answered_for_an_owner_inside_a_transacti
 @pytest.mark.parametrize("verb", CUTTING)
 def test_a_ticket_on_its_way_is_void_when_a_verb_is_answered(db: Database, verb: Verb) -> None:
     job = make(db)
-    ticket = Broker(db).next_for(job)
+    ticket = newest(db, job)
     do(db, job, verb)
     before = snapshot(db)
     assert not Hand(db).claim(ticket)
@@ -161,7 +161,7 @@ def test_a_repeat_counts_only_while_the_verb_was_the_last_one(db: Database) -> N
     job = job_in(db, State.PAUSED)
     do(db, job, Verb.RESUME)
     hand = Hand(db)
-    assert hand.claim(Broker(db).next_for(job))
+    assert hand.claim(newest(db, job))
     assert now_is(db, job).state is State.RUNNING
     assert do(db, job, Verb.RESUME).repeated
     do(db, job, Verb.PAUSE)
