@@ -44,7 +44,7 @@ def check(
     object_seconds: float = OBJECT_SECONDS,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> list[Finding]:
-    """All that does not hold, sorted; empty when all is well. Reads only; blocks for about a second per 300,000 rows.
+    """All that does not hold, sorted; empty when all is well. Reads only; blocks for a second or so for a million rows.
 
     ``patience_seconds``: how long a job may stand still that nothing holds back, before it is stuck.
 
