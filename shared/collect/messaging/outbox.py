@@ -81,6 +81,10 @@ class OutboxSender:
         body = encode(heartbeat, traceparent=None).decode()
         self._put([_Loose(exchange=exchange, routing_key=key, body=body)])
 
+    def reachable(self) -> bool:
+        """Whether the broker answers. Blocks for some seconds when it does not."""
+        return self._publisher.reachable()
+
     def close(self, *, timeout_seconds: float) -> None:
         """Send what waits, for as long as that; then close the connection."""
         thread = self._thread

@@ -62,6 +62,18 @@ class Publisher:
                     self._drop()
                     raise Transient(f"The broker did not take it: {type(error).__name__}.") from error
 
+    def reachable(self) -> bool:
+        """Whether there is a connection, or one can be had. Blocks for some seconds when not."""
+        with self._lock:
+            try:
+                if self._producer is None:
+                    self._open()
+                self._connection.heartbeat_check()
+            except (AMQPError, OperationalError, OSError):
+                self._drop()
+                return False
+            return True
+
     def close(self) -> None:
         """Close the connection. Publishing afterwards opens another."""
         with self._lock:

@@ -71,16 +71,17 @@ def row_count(db: Database, *, org_id: str, name: str) -> int:
     return db.rows.count_documents(_all_rows(org_id, name))
 
 
-def row(db: Database, *, org_id: str, name: str, key: Sequence[str]) -> Document:
-    """The row with this key, given as one text for each of the key's columns.
-
-    Raises:
-        NotFound: there is none.
-    """
+def find(db: Database, *, org_id: str, name: str, key: Sequence[str]) -> list[Document]:
+    """The row with this key, as a list of one, or of none."""
     document = db.rows.find_one({"_id": row_id(org_id=org_id, dataset=name, key=key_text(key)), "org_id": org_id})
-    if document is None:
-        raise NotFound(f"Dataset {name!r} has no row with the key {', '.join(key)!r}.")
-    return document
+    return [] if document is None else [document]
+
+
+def marked(db: Database, *, org_id: str, name: str, job_id: str) -> int:
+    """How many rows carry a mark of the job, counted."""
+    return db.rows.count_documents(
+        {**_all_rows(org_id, name), "written_by": {"$gte": f"{job_id}:", "$lt": f"{job_id};"}}
+    )
 
 
 def rows(

@@ -60,3 +60,14 @@ def _fields(beat: Heartbeat) -> dict[str, Any]:
 def _latest(beat: Heartbeat) -> UpdateOne:
     fields = {name: {"$literal": value} for name, value in _fields(beat).items()}
     return UpdateOne({"_id": beat.worker_id}, [{"$set": {**fields, "at": "$$NOW"}}], upsert=True)
+
+
+def rates(db: Database, *, within_seconds: float = SEEN_WITHIN_SECONDS) -> dict[str, float]:
+    """Job → rows a second at the moment, summed over the slots that work on it."""
+    pipeline: list[dict[str, Any]] = [
+        {"$match": _heard_of(within_seconds)},
+        {"$unwind": "$slots"},
+        {"$match": {"slots.job_id": {"$ne": None}}},
+        {"$group": {"_id": "$slots.job_id", "rate": {"$sum": "$slots.rate"}}},
+    ]
+    return {found["_id"]: found["rate"] for found in db.workers.aggregate(pipeline)}

@@ -1,0 +1,97 @@
+"""The application: its blueprints, and what happens before and after each request."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from flask import Response, current_app, g, request
+from flask_openapi3 import Info, OpenAPI
+from opentelemetry.trace import StatusCode
+from pydantic import ValidationError
+from pymongo.errors import PyMongoError
+from ulid import ULID
+from werkzeug.exceptions import HTTPException
+
+from collect.errors import CollectError
+from collect.observability import logs, metrics, traces
+from gateway import auth, problems
+from gateway.bodies import StrictRequest
+from gateway.routes import datasets, details, files, fleet, health, jobs, keys, organisation, verbs
+from gateway.services import EXTENSION, Services, services
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def create_app(made: Services) -> OpenAPI:
+    """The gateway on ``made``. Connects to nothing."""
+    app = OpenAPI(
+        "gateway",
+        info=Info(title="Collect Jobs", version="1", description="Long-running data jobs that a person can stop."),
+        security_schemes={"key": {"type": "http", "scheme": "bearer"}},
+        doc_prefix="/docs",
+        doc_url="/openapi.json",
+        validation_error_callback=problems.from_validation,
+    )
+    app.request_class = StrictRequest
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.strict_slashes = False
+    app.extensions[EXTENSION] = made
+    app.before_request(_arrive)
+    app.before_request(auth.check)
+    app.after_request(auth.tell_limits)
+    app.after_request(_depart)
+    app.teardown_request(_end_span)
+    _handle_errors(app)
+    for room in (files, jobs, verbs, details, datasets, keys, organisation, fleet, health):
+        app.register_api(room.blueprint)
+    return app
+
+
+def _handle_errors(app: OpenAPI) -> None:
+    app.register_error_handler(CollectError, problems.from_error)
+    app.register_error_handler(ValidationError, problems.from_validation)
+    app.register_error_handler(HTTPException, problems.from_http)
+    app.register_error_handler(PyMongoError, problems.from_store)
+    app.register_error_handler(Exception, problems.from_bug)
+
+
+def _arrive() -> None:
+    """The moment at which a request is there is the moment at which it was made."""
+    g.requested_at = services().clock.now()
+    g.began = time.monotonic()
+    named = request.headers.get("X-Request-Id", "")
+    g.request_id = named if _REQUEST_ID.fullmatch(named) else str(ULID()).lower()
+    route = request.url_rule.rule if request.url_rule else "unknown"
+    g.span = traces.request_span(
+        f"{request.method} {route}",
+        traceparent=request.headers.get("traceparent"),
+        attributes={"http.request.method": request.method, "http.route": route, "collect.request.id": g.request_id},
+    )
+    g.open_span = g.span.__enter__()
+    g.bound = logs.bound(request_id=g.request_id)
+    g.bound.__enter__()
+
+
+def _depart(answer: Response) -> Response:
+    answer.headers["X-Request-Id"] = g.get("request_id", "")
+    route = request.url_rule.rule if request.url_rule else "unknown"
+    seconds = time.monotonic() - g.get("began", time.monotonic())
+    metrics.REQUESTS.labels(route=route, method=request.method, status=str(answer.status_code)).observe(seconds)
+    span = g.get("open_span")
+    if span is not None:
+        span.set_attribute("http.response.status_code", answer.status_code)
+        if answer.status_code >= 500:
+            span.set_status(StatusCode.ERROR)
+    current_app.logger.info(
+        "request",
+        extra={"method": request.method, "route": route, "status": answer.status_code, "seconds": round(seconds, 4)},
+    )
+    return answer
+
+
+def _end_span(_error: BaseException | None) -> None:
+    for name in ("bound", "span"):
+        opened = g.pop(name, None)
+        if opened is not None:
+            opened.__exit__(None, None, None)

@@ -1,0 +1,217 @@
+"""Bodies and queries of requests. What they do not know they refuse."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from collect.jobs.states import State
+from gateway.pages import PageQuery
+from gateway.times import Time
+
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
+Id = Annotated[str, StringConstraints(max_length=100)]
+PriorityName = Literal["low", "normal", "high"]
+
+
+class Strict(BaseModel):
+    """A body or a query."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class JobPath(BaseModel):
+    """`/v1/jobs/{job_id}`."""
+
+    job_id: str
+
+
+class FilePath(BaseModel):
+    """`/v1/files/{file_id}`."""
+
+    file_id: str
+
+
+class KeyPath(BaseModel):
+    """`/v1/keys/{key_id}`."""
+
+    key_id: str
+
+
+class DatasetPath(BaseModel):
+    """`/v1/datasets/{name}`."""
+
+    name: str
+
+
+class RejectLimit(Strict):
+    """How many rejects a job may have: a number of rows, or a share of all."""
+
+    rows: int | None = Field(default=None, ge=0, le=2**53)
+    percent: float | None = Field(default=None, ge=0, le=100)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> RejectLimit:
+        if (self.rows is None) == (self.percent is None):
+            raise ValueError('give either "rows" or "percent"')
+        return self
+
+
+class NewJobBody(Strict):
+    """`POST /v1/jobs`. ``params`` are those of the kind."""
+
+    kind: str = Field(max_length=50)
+    params: dict[str, Any]
+    reason: str = Field(default="", max_length=1_000)
+    priority: PriorityName = "normal"
+    confirm: Literal["auto", "always", "never"] = "auto"
+    start_at: Time | None = None
+    time_limit_seconds: float | None = Field(default=None, gt=0, le=365 * 24 * 3600)
+    max_rows_per_second: float | None = Field(default=None, gt=0, le=1e9)
+
+
+class CreateQuery(Strict):
+    """`?validate_only=true`: say what would happen."""
+
+    validate_only: bool = False
+
+
+class JobsQuery(PageQuery):
+    """`GET /v1/jobs`. ``state`` may stand several times, or have commas."""
+
+    state: list[str] | None = None
+    kind: str | None = Field(default=None, max_length=50)
+    created_by: str | None = Field(default=None, max_length=200)
+    q: str | None = Field(default=None, max_length=200)
+    since: Time | None = None
+    until: Time | None = None
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        names = [name for given in self.state or () for name in given.split(",") if name]
+        return tuple(names)
+
+    @model_validator(mode="after")
+    def _known(self) -> JobsQuery:
+        unknown = set(self.states) - {state.value for state in State}
+        if unknown:
+            raise ValueError(f"there is no state {', '.join(sorted(unknown))}")
+        return self
+
+
+class JobQuery(Strict):
+    """`GET /v1/jobs/{id}`: wait for a state, ``rest`` or ``final``."""
+
+    wait_for: str | None = None
+    timeout_seconds: float = Field(default=30.0, ge=0, le=3600)
+
+    @model_validator(mode="after")
+    def _known(self) -> JobQuery:
+        if self.wait_for not in {None, "final", "rest", *(state.value for state in State)}:
+            raise ValueError("wait_for is final, rest, or a state")
+        return self
+
+
+class PatchBody(Strict):
+    """`PATCH /v1/jobs/{id}`: only what is given changes."""
+
+    priority: PriorityName | None = None
+    max_rows_per_second: float | None = Field(default=None, gt=0, le=1e9)
+    max_rejected: RejectLimit | None = None
+
+    @model_validator(mode="after")
+    def _priority_is_something(self) -> PatchBody:
+        if "priority" in self.model_fields_set and self.priority is None:
+            raise ValueError("priority is low, normal or high")
+        return self
+
+
+class VerbQuery(Strict):
+    """``wait_seconds``: answer when the job rests, or as it is by then."""
+
+    wait_seconds: float = Field(default=0.0, ge=0, le=3600)
+
+
+class UndoQuery(VerbQuery):
+    """``validate_only``: say what would be taken back."""
+
+    validate_only: bool = False
+
+
+class VerbBody(Strict):
+    """Why."""
+
+    reason: Reason
+
+
+class PauseBody(VerbBody):
+    """``until``: resumes by itself then."""
+
+    until: Time | None = None
+
+
+class ResumeBody(VerbBody):
+    """``max_rejected``: from now on."""
+
+    max_rejected: RejectLimit | None = None
+
+
+class RestartBody(VerbBody):
+    """``params`` are merged over the parent's; ``file_id`` names a corrected file."""
+
+    file_id: Id | None = None
+    params: dict[str, Any] | None = None
+
+
+class CsvQuery(PageQuery):
+    """``format=csv``: all of it, as a file."""
+
+    format: Literal["json", "csv"] = "json"
+
+
+class UnprocessedQuery(Strict):
+    """A file is all there is."""
+
+    format: Literal["csv"] = "csv"
+
+
+class RowsQuery(PageQuery):
+    """``key``: one row; with a composite key, one for each of its columns."""
+
+    key: list[str] | None = None
+
+
+class FileQuery(Strict):
+    """``name``: what the file is called."""
+
+    name: str | None = Field(default=None, max_length=255)
+
+
+class KeyBody(Strict):
+    """`POST /v1/keys`."""
+
+    name: str = Field(min_length=1, max_length=200)
+    role: Literal["viewer", "operator", "admin"]
+    expires_at: Time | None = None
+
+
+class LimitsBody(Strict):
+    """Those that are given change."""
+
+    concurrent_jobs: int | None = Field(default=None, ge=1, le=1000)
+    confirm_threshold_rows: int | None = Field(default=None, ge=0, le=2**53)
+    undo_days: int | None = Field(default=None, ge=0, le=365)
+    retention_days: int | None = Field(default=None, ge=1, le=3650)
+
+
+class OrganisationBody(Strict):
+    """`PATCH /v1/organisation`."""
+
+    limits: LimitsBody
+
+
+def until(at: datetime | None) -> datetime | None:
+    """A time as it is stored: to the millisecond."""
+    return None if at is None else at.replace(microsecond=at.microsecond // 1000 * 1000)

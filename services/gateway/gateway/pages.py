@@ -1,0 +1,59 @@
+"""Lists in pages. A cursor says where to go on; it is opaque, and what cannot be one is refused."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from collect.errors import InvalidInput
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 200
+MAX_CURSOR_CHARACTERS = 300
+_LARGEST = 2**53
+
+P = TypeVar("P", str, int)
+
+
+class PageQuery(BaseModel):
+    """`?limit=` and `?cursor=`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+    cursor: str | None = Field(default=None, max_length=MAX_CURSOR_CHARACTERS)
+
+
+def page(items: Sequence[Any], following: str | int | None) -> dict[str, Any]:
+    """A page's body."""
+    return {"items": list(items), "next_cursor": None if following is None else _written(following)}
+
+
+def place(query: PageQuery, kind: type[P]) -> P | None:
+    """Where the page begins, as ``kind``.
+
+    Raises:
+        InvalidInput: malformed: the cursor is none of ours.
+    """
+    if query.cursor is None:
+        return None
+    try:
+        value = json.loads(base64.urlsafe_b64decode(query.cursor.encode("ascii")))
+    except (ValueError, binascii.Error) as error:
+        raise _forged() from error
+    if type(value) is not kind or (isinstance(value, int) and not 0 <= value < _LARGEST):
+        raise _forged()
+    return value
+
+
+def _written(value: str | int) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode("ascii")
+
+
+def _forged() -> InvalidInput:
+    return InvalidInput("This cursor is not one that was given out here.", code="bad_cursor", malformed=True)

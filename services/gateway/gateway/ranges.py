@@ -1,0 +1,46 @@
+"""Downloads: whole or in part, in flat memory."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from urllib.parse import quote
+
+from flask import Response, request
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
+from werkzeug.http import parse_range_header
+
+BYTES = "application/octet-stream"
+
+
+def partial(*, size: int, read: Callable[[int, int], Iterator[bytes]], name: str, sha256: str) -> Response:
+    """The bytes that were asked for. ``sha256`` is that of the whole."""
+    start, end, status = 0, size, 200
+    header = request.headers.get("Range")
+    asked = parse_range_header(header) if header else None
+    if asked is not None and asked.units == "bytes" and len(asked.ranges) == 1:
+        found = asked.range_for_length(size)
+        if found is None:
+            raise RequestedRangeNotSatisfiable(length=size)
+        start, end, status = found[0], found[1], 206
+    answer = Response(read(start, end), status=status, mimetype=BYTES, direct_passthrough=True)
+    answer.headers["Content-Length"] = str(end - start)
+    answer.headers["Accept-Ranges"] = "bytes"
+    answer.headers["Content-Disposition"] = disposition(name)
+    answer.headers["Repr-Digest"] = f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"
+    if status == 206:
+        answer.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    return answer
+
+
+def csv_download(lines: Iterator[bytes], *, name: str) -> Response:
+    """A CSV that is made while it is sent."""
+    answer = Response(lines, mimetype="text/csv", direct_passthrough=True)
+    answer.headers["Content-Disposition"] = disposition(name)
+    return answer
+
+
+def disposition(name: str) -> str:
+    """The header that names a download, safe for any name (RFC 6266)."""
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_. ") else "_" for c in name)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

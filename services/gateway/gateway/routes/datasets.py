@@ -1,0 +1,72 @@
+"""Datasets: their templates, and their rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import TypeAdapter, ValidationError
+
+from collect.errors import FieldError, InvalidInput
+from collect.jobs.template import DatasetName, Template
+from collect.storage import datasets
+from collect.storage.database import Transaction, transact
+from gateway.auth import caller, needs
+from gateway.models import DatasetPath, RowsQuery
+from gateway.pages import page, place
+from gateway.services import services
+from gateway.times import written
+
+blueprint = APIBlueprint("datasets", __name__, url_prefix="/v1/datasets", abp_tags=[Tag(name="datasets")])
+
+
+@blueprint.get("/<name>")
+def show(path: DatasetPath) -> dict[str, Any]:
+    """A dataset's template, who holds it, and how many rows it has."""
+    return _shown(path.name, datasets.get(services().db, org_id=caller().org_id, name=path.name))
+
+
+@blueprint.put("/<name>")
+@needs("admin")
+def put(path: DatasetPath, body: Template) -> tuple[dict[str, Any], int]:
+    """Make the dataset, or change its template; not while a job holds it."""
+    _check_name(path.name)
+    org_id = caller().org_id
+
+    def work(tx: Transaction) -> bool:
+        return datasets.put(tx, org_id=org_id, name=path.name, template=body)
+
+    made = transact(services().db, work).value
+    return _shown(path.name, body), 201 if made else 200
+
+
+@blueprint.get("/<name>/rows")
+def rows(path: DatasetPath, query: RowsQuery) -> dict[str, Any]:
+    """Rows in the order of their keys; with `key`, that one."""
+    db, org_id = services().db, caller().org_id
+    template = datasets.get(db, org_id=org_id, name=path.name)
+    if query.key is not None:
+        if len(query.key) != len(template.key):
+            error = FieldError("key", "wrong_number", f"The key has {len(template.key)} column(s).")
+            raise InvalidInput(error.message, errors=[error])
+        return page(written(datasets.find(db, org_id=org_id, name=path.name, key=query.key)), None)
+    found, following = datasets.rows(db, org_id=org_id, name=path.name, limit=query.limit, after=place(query, str))
+    return page(written(found), following)
+
+
+def _check_name(name: str) -> None:
+    try:
+        TypeAdapter(DatasetName).validate_python(name)
+    except ValidationError as error:
+        wrong = FieldError("name", "bad_name", "A dataset's name has a-z, 0-9, _ and -, and begins with a letter.")
+        raise InvalidInput(wrong.message, errors=[wrong]) from error
+
+
+def _shown(name: str, template: Template) -> dict[str, Any]:
+    db, org_id = services().db, caller().org_id
+    return {
+        "name": name,
+        **template.model_dump(mode="json"),
+        "locked_by": datasets.holder(db, org_id=org_id, name=name),
+        "row_count": datasets.row_count(db, org_id=org_id, name=name),
+    }

@@ -1,0 +1,87 @@
+"""What there is to know of one job: its audit, parts, rejects, conflicts, and the rows that it never reached."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+from flask_openapi3 import APIBlueprint, Tag
+
+from collect.errors import IllegalTransition
+from collect.jobs.model import Job
+from collect.jobs.states import State
+from collect.storage import audit as audit_log
+from collect.storage import jobs, ledger, parts, rejects
+from gateway import csv_files, views
+from gateway.auth import caller
+from gateway.models import CsvQuery, JobPath, UnprocessedQuery
+from gateway.pages import PageQuery, page, place
+from gateway.ranges import csv_download
+from gateway.services import services
+from gateway.times import written
+
+LEFT_ROWS = frozenset({State.STOPPED, State.FAILED, State.PAUSED})
+
+blueprint = APIBlueprint("details", __name__, url_prefix="/v1/jobs/<job_id>", abp_tags=[Tag(name="jobs")])
+
+
+@blueprint.get("/audit")
+def audit(path: JobPath, query: PageQuery) -> dict[str, Any]:
+    """Every move, numbered."""
+    job = _job(path)
+    found, following = audit_log.page(
+        services().db, org_id=job.org_id, job_id=job.id, limit=query.limit, after=place(query, int) or 0
+    )
+    return page(written(found), following)
+
+
+@blueprint.get("/parts")
+def show_parts(path: JobPath, query: PageQuery) -> dict[str, Any]:
+    """The ranges that are run one by one."""
+    job = _job(path)
+    first = place(query, int) or 0
+    found = [part for part in parts.of_job(services().db, job_id=job.id) if part.n >= first]
+    following = found[query.limit].n if len(found) > query.limit else None
+    return page([views.part(part) for part in found[: query.limit]], following)
+
+
+@blueprint.get("/rejects")
+def show_rejects(path: JobPath, query: CsvQuery) -> Response | dict[str, Any]:
+    """Rows that were not written, and why; as CSV with their own columns, ready to be mended and sent again."""
+    job = _job(path)
+    if query.format == "csv":
+        lines = csv_files.rejects(services().db, services().blobs, job)
+        return csv_download(lines, name=f"rejects-{job.id}.csv")
+    found, following = rejects.page(
+        services().db, org_id=job.org_id, job_id=job.id, limit=query.limit, after=place(query, int) or 0
+    )
+    return page(written(found), following)
+
+
+@blueprint.get("/unprocessed")
+def unprocessed(path: JobPath, query: UnprocessedQuery) -> Response:
+    """The rows that a stopped, failed or paused job never reached, as they were sent."""
+    job = _job(path)
+    if job.state not in LEFT_ROWS:
+        allowed = [verb.value for verb in job.allowed_verbs(services().clock.now())]
+        raise IllegalTransition(
+            f"A job that is {job.state.value} has no unprocessed rows to give.",
+            state=job.state.value,
+            allowed_verbs=allowed,
+        )
+    lines = csv_files.unprocessed(services().db, services().blobs, job)
+    return csv_download(lines, name=f"unprocessed-{job.id}.csv")
+
+
+@blueprint.get("/conflicts")
+def conflicts(path: JobPath, query: PageQuery) -> dict[str, Any]:
+    """What taking back left alone, and why."""
+    job = _job(path)
+    found, following = ledger.conflicts(
+        services().db, org_id=job.org_id, job_id=job.id, limit=query.limit, skip=place(query, int) or 0
+    )
+    return page(written(found), following)
+
+
+def _job(path: JobPath) -> Job:
+    return jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)

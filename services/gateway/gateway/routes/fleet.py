@@ -1,0 +1,58 @@
+"""What runs the jobs: workers and queues."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_openapi3 import APIBlueprint, Tag
+
+from collect.messaging import topology
+from collect.storage import workers
+from gateway.auth import caller
+from gateway.services import services
+from gateway.times import written
+
+blueprint = APIBlueprint("fleet", __name__, url_prefix="/v1", abp_tags=[Tag(name="workers")])
+
+
+@blueprint.get("/workers")
+def show_workers() -> dict[str, Any]:
+    """The workers that have been heard of lately. What slots do for other organisations is not shown."""
+    found = workers.seen(services().db)
+    named = [slot["job_id"] for worker in found for slot in worker["slots"] if slot["job_id"]]
+    ours = services().db.jobs.distinct("_id", {"_id": {"$in": named}, "org_id": caller().org_id})
+    return {"items": [_worker(worker, set(ours)) for worker in found], "next_cursor": None}
+
+
+@blueprint.get("/queues")
+def show_queues() -> dict[str, Any]:
+    """For each kind, the organisation's parts that wait for a slot and those that have one."""
+    db, org_id = services().db, caller().org_id
+    items = [
+        {
+            "kind": kind,
+            "queue": topology.job_queue(kind),
+            "waiting": db.parts.count_documents({"org_id": org_id, "kind": kind, "status": "queued"}),
+            "running": db.parts.count_documents({"org_id": org_id, "kind": kind, "status": "leased"}),
+        }
+        for kind in topology.KINDS
+    ]
+    return {"items": items, "next_cursor": None}
+
+
+def _worker(worker: dict[str, Any], ours: set[str]) -> dict[str, Any]:
+    slots = [
+        {
+            "busy": slot["job_id"] is not None,
+            "job_id": slot["job_id"] if slot["job_id"] in ours else None,
+            "part": slot["part"] if slot["job_id"] in ours else None,
+            "rows_per_second": slot["rate"],
+            "rss_bytes": slot["rss"],
+            "cpu_seconds": slot["cpu"],
+        }
+        for slot in worker["slots"]
+    ]
+    body: dict[str, Any] = written(
+        {"id": worker["_id"], "kind": worker["kind"], "version": worker["version"], "at": worker["at"], "slots": slots}
+    )
+    return body

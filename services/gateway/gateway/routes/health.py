@@ -1,0 +1,53 @@
+"""Whether the process lives, whether it can work, and its metrics."""
+
+from __future__ import annotations
+
+from flask import Response, jsonify
+from flask_openapi3 import APIBlueprint, Tag
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pymongo.errors import PyMongoError
+from redis import RedisError
+
+from gateway.auth import public
+from gateway.services import services
+
+blueprint = APIBlueprint("health", __name__, abp_tags=[Tag(name="health")])
+
+
+@blueprint.get("/healthz")
+@public
+def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@blueprint.get("/readyz")
+@public
+def readyz() -> Response:
+    """Stores and broker answer. Without the broker or Redis requests are still taken: only the database decides."""
+    found = {"mongodb": _mongodb(), "rabbitmq": services().sender.reachable(), "redis": _redis()}
+    answer = jsonify({"status": "ok" if all(found.values()) else "degraded", **found})
+    answer.status_code = 200 if found["mongodb"] else 503
+    return answer
+
+
+@blueprint.get("/metrics")
+@public
+def metrics() -> Response:
+    """For Prometheus."""
+    return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+
+
+def _mongodb() -> bool:
+    try:
+        services().db.client.admin.command("ping")
+    except PyMongoError:
+        return False
+    return True
+
+
+def _redis() -> bool:
+    try:
+        return bool(services().redis.ping())
+    except RedisError:
+        return False

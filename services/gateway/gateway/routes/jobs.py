@@ -1,0 +1,113 @@
+"""Jobs: asking for one, finding them, watching one, changing its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, jsonify, request
+from flask_openapi3 import APIBlueprint, Tag
+
+from collect.errors import InvalidInput
+from collect.jobs.model import Job
+from collect.jobs.states import ENDED, RESTING, State
+from collect.storage import jobs
+from gateway import bodies, creating, kinds, views
+from gateway.auth import caller, needs
+from gateway.models import CreateQuery, JobPath, JobQuery, JobsQuery, NewJobBody, PatchBody
+from gateway.pages import page, place
+from gateway.routes.files import received
+from gateway.services import services
+
+blueprint = APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", abp_tags=[Tag(name="jobs")])
+
+
+@blueprint.post("")
+@needs("operator")
+def create(query: CreateQuery) -> Response:
+    """Ask for a job, as JSON; or in one call with its file, as multipart with `file` and `job` (without `file_id`)."""
+    body, sent = _asked()
+    if query.validate_only:
+        return jsonify(creating.preview(creating.wanted(body)))
+    return creating.create(creating.wanted(body).new, fingerprint=creating.fingerprint_of(sent))
+
+
+@blueprint.get("")
+def find(query: JobsQuery) -> dict[str, Any]:
+    """Jobs, newest first."""
+    filters = jobs.Filters(
+        states=query.states,
+        kind=query.kind,
+        created_by=query.created_by,
+        q=query.q,
+        since=query.since,
+        until=query.until,
+    )
+    found, following = jobs.page(
+        services().db, org_id=caller().org_id, filters=filters, limit=query.limit, before=place(query, str)
+    )
+    return page(views.jobs(services().db, found, now=services().clock.now()), following)
+
+
+@blueprint.get("/<job_id>")
+def show(path: JobPath, query: JobQuery) -> Response:
+    """One job; with `wait_for`, as soon as it is in that state, or as it is after `timeout_seconds`."""
+    job = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
+    if query.wait_for is not None:
+        job = waited(job, reached(query.wait_for), query.timeout_seconds)
+    return answered(job, status=200)
+
+
+@blueprint.patch("/<job_id>")
+@needs("operator")
+def patch(path: JobPath, body: PatchBody) -> Response:
+    """Change its limits; in effect within a chunk."""
+    changes = body.model_dump(exclude_unset=True)
+    job = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
+    if changes:
+        job = jobs.patch(services().db, org_id=caller().org_id, job_id=path.job_id, changes=changes)
+        services().sender.poke(job.kind, job.id)
+    return answered(job, status=200)
+
+
+def answered(job: Job, *, status: int) -> Response:
+    """A job as a response, with its ETag."""
+    response = jsonify(views.job(services().db, job, now=services().clock.now()))
+    response.status_code = status
+    response.headers["ETag"] = creating.etag(job)
+    return response
+
+
+def waited(job: Job, until_: Callable[[Job], bool], seconds: float) -> Job:
+    """The job once ``until_`` holds, or as it is after ``seconds``, of which the settings allow so many."""
+    most = min(seconds, services().settings.max_wait_seconds)
+    return jobs.wait(services().db, org_id=job.org_id, job_id=job.id, until=until_, seconds=most)
+
+
+def reached(name: str) -> Callable[[Job], bool]:
+    """``final`` (failed jobs too), ``rest``, or a state by name."""
+    match name:
+        case "final":
+            return lambda job: job.state in ENDED
+        case "rest":
+            return lambda job: job.state in RESTING
+        case _:
+            return lambda job: job.state is State(name)
+
+
+def _asked() -> tuple[NewJobBody, Any]:
+    """The body, and what identifies it: for multipart, the file's checksum rather than its id."""
+    if request.mimetype != "multipart/form-data":
+        sent = request.get_json()
+        return NewJobBody.model_validate(sent), sent
+    text = request.form.get("job")
+    if text is None:
+        raise InvalidInput("A multipart body has the job, as JSON, in a part called `job`.", code="no_job")
+    sent = bodies.parse(text)
+    body = NewJobBody.model_validate(sent)
+    if "file_id" in body.params:
+        raise InvalidInput("Either name a file by its id or send it along, not both.", code="two_files")
+    creating.checked_params(kinds.kind(body.kind).params, {**body.params, "file_id": "sent-along"})
+    file = received(None)
+    body = body.model_copy(update={"params": {**body.params, "file_id": file.id}})
+    return body, {"job": sent, "sha256": file.sha256}

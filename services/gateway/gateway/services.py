@@ -1,0 +1,34 @@
+"""What the routes work with, made once in each process and found through the application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from flask import current_app
+from redis import Redis
+
+from collect.clock import Clock, SystemClock
+from collect.messaging.outbox import OutboxSender
+from collect.storage.blobs import Blobs
+from collect.storage.database import Database
+from gateway.settings import GatewaySettings
+
+EXTENSION = "collect"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Stores, broker, cache, settings."""
+
+    settings: GatewaySettings
+    db: Database
+    blobs: Blobs
+    sender: OutboxSender
+    redis: Redis
+    clock: Clock = field(default_factory=SystemClock)
+
+
+def services() -> Services:
+    """Those of the application that handles this request."""
+    found: Services = current_app.extensions[EXTENSION]
+    return found

@@ -1,0 +1,16 @@
+"""What the gateway reads from its environment."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from collect.settings import ServerSettings
+
+
+class GatewaySettings(ServerSettings):
+    """One gateway pod. Limits are in bytes and seconds."""
+
+    max_body_bytes: int = Field(default=1024 * 1024, ge=1024, validation_alias="COLLECT_MAX_BODY_BYTES")
+    max_wait_seconds: float = Field(default=60.0, gt=0, validation_alias="COLLECT_MAX_WAIT_SECONDS")
+    file_days: int = Field(default=30, ge=1, validation_alias="COLLECT_FILE_DAYS")
+    version: str = Field(default="dev", validation_alias="COLLECT_VERSION")

@@ -1,0 +1,36 @@
+"""Wiring of the gateway: `gunicorn -c python:gateway.gunicorn_config gateway.wsgi:application`."""
+
+from __future__ import annotations
+
+from redis import Redis
+
+from collect import settings
+from collect.messaging.outbox import OutboxSender
+from collect.messaging.publisher import Publisher
+from collect.observability import logs, traces
+from collect.storage import outbox
+from collect.storage.blobs import open_blobs
+from collect.storage.database import connect
+from gateway.app import create_app
+from gateway.services import Services
+from gateway.settings import GatewaySettings
+
+SERVICE = "gateway"
+
+
+def services() -> Services:
+    """What the environment names."""
+    found = settings.read(GatewaySettings, service=SERVICE)
+    logs.configure(SERVICE, found.log_level)
+    traces.configure(SERVICE)
+    db = connect(found.mongodb_url, database=found.mongodb_database, app_name=SERVICE)
+    return Services(
+        settings=found,
+        db=db,
+        blobs=open_blobs(found.storage_url, db),
+        sender=OutboxSender(Publisher(found.amqp_url), delete=lambda ids: outbox.delete(db, ids)),
+        redis=Redis.from_url(found.redis_url, socket_timeout=0.5, socket_connect_timeout=0.5),
+    )
+
+
+application = create_app(services())
