@@ -155,7 +155,7 @@ def _distinct(texts: pa.Array, parse: Callable[[str], Any], kind: pa.DataType) -
 
 def _integer(text: str) -> int | None:
     value = int(text) if _INTEGER.fullmatch(text) else None
-    return value if value in _INT64 else None
+    return value if value is not None and value in _INT64 else None
 
 
 def _number(text: str) -> float | None:
