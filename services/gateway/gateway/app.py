@@ -17,7 +17,7 @@ from collect.errors import CollectError
 from collect.observability import logs, metrics, traces
 from gateway import auth, problems
 from gateway.bodies import StrictRequest
-from gateway.routes import datasets, details, files, fleet, health, jobs, keys, organisation, verbs
+from gateway.routes import datasets, details, docs, files, fleet, health, jobs, keys, organisation, verbs
 from gateway.services import EXTENSION, Services, services
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -29,8 +29,7 @@ def create_app(made: Services) -> OpenAPI:
         "gateway",
         info=Info(title="Collect Jobs", version="1", description="Long-running data jobs that a person can stop."),
         security_schemes={"key": {"type": "http", "scheme": "bearer"}},
-        doc_prefix="/docs",
-        doc_url="/openapi.json",
+        doc_ui=False,
         validation_error_callback=problems.from_validation,
     )
     app.request_class = StrictRequest
@@ -45,6 +44,7 @@ def create_app(made: Services) -> OpenAPI:
     _handle_errors(app)
     for room in (files, jobs, verbs, details, datasets, keys, organisation, fleet, health):
         app.register_api(room.blueprint)
+    app.register_blueprint(docs.blueprint)
     return app
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from flask import Response, current_app, g, request
 
-from collect.errors import Forbidden, InvalidInput, LimitReached, NotFound, Unauthorised
+from collect.errors import Forbidden, InvalidInput, NotFound, Unauthorised
 from collect.jobs.model import Actor
 from collect.storage import keys, organisations
 from collect.storage.keys import Key, Role
@@ -67,7 +67,7 @@ def check() -> None:
         Unauthorised, LimitReached, Forbidden: in this order.
     """
     view = current_app.view_functions.get(request.endpoint or "")
-    if view is not None and (getattr(view, PUBLIC, False) or request.endpoint in _DOCUMENTS):
+    if view is not None and getattr(view, PUBLIC, False):
         return
     key = keys.verify(services().db, _token())
     g.caller = Caller(key=key, organisation=_organisation(key))
@@ -104,8 +104,3 @@ def _organisation(key: Key) -> Organisation:
         return organisations.get(services().db, org_id=named)
     except NotFound as error:
         raise NotFound("There is no such organisation.") from error
-
-
-_DOCUMENTS = frozenset({"openapi.doc_json", "openapi.api_doc", "static"})
-
-__all__ = ["Caller", "LimitReached", "caller", "check", "needs", "public", "tell_limits"]
