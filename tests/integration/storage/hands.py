@@ -174,6 +174,8 @@ class Hand:
         self.toy = Toy(db)
         self.session = db.client.start_session(causal_consistency=True)
         self.message: RunPart | None = None
+        self.between: Callable[[], None] | None = None
+        """Called once, between a commit that went wrong and the next try."""
         self._tenure: Tenure | None = None
 
     @property
@@ -206,6 +208,17 @@ class Hand:
         if self.job.state in WRITING:
             ownership.job_begins(self.tenure)
         return True
+
+    def hold(self, part: Part) -> None:
+        """Be the owner of the part as it is, without claiming it."""
+        self._tenure = Tenure(db=self.db, session=self.session, part=part, lease_seconds=LEASE_SECONDS, rest=self._rest)
+
+    def _rest(self, seconds: float) -> None:
+        between, self.between = self.between, None
+        if between is None:
+            pause_for(seconds)
+        else:
+            between()
 
     @property
     def job(self) -> Job:
