@@ -71,9 +71,8 @@ class Story:
 
     def start_wrong(self, title: str) -> Job:
         self._tell.act(title)
-        job = self._upload("wrong.csv", "Demo: baseline of the new round")
         rate = self._rows / RUN_SECONDS
-        self._client.jobs.patch(job.id, max_rows_per_second=rate)
+        job = self._upload("wrong.csv", "Demo: baseline of the new round", max_rows_per_second=rate)
         self._tell.fact("job", job.id)
         self._tell.fact("rows", f"{self._rows:,}, held back to {rate:,.0f} a second, so that there is something to see")
         return job
@@ -190,9 +189,18 @@ class Story:
         same = all(values.get(name) == right[name] for name in ("district", "block"))
         self._tell.check(same, f"district is {values.get('district')!r}, block is {values.get('block')!r}")
 
-    def _upload(self, name: str, reason: str, *, remembered: bool = True, **params: Any) -> Job:
+    def _upload(
+        self,
+        name: str,
+        reason: str,
+        *,
+        remembered: bool = True,
+        max_rows_per_second: float | None = None,
+        **params: Any,
+    ) -> Job:
         file = self._client.files.upload(self._folder / name)
-        job = self._client.jobs.create("upload", {"file_id": file.id, "dataset": NAME, **params}, reason=reason)
+        wanted = {"file_id": file.id, "dataset": NAME, **params}
+        job = self._client.jobs.create("upload", wanted, reason=reason, max_rows_per_second=max_rows_per_second)
         if remembered:
             self._own.remember(job)
         return job

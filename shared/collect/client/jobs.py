@@ -35,6 +35,7 @@ class JobsApi:
         confirm: str | None = None,
         start_at: datetime | None = None,
         time_limit_seconds: float | None = None,
+        max_rows_per_second: float | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
         """Start a job; it is durably recorded when this returns. ``params`` are those of the kind (see the API)."""
@@ -46,6 +47,7 @@ class JobsApi:
             confirm=confirm,
             start_at=start_at.isoformat() if start_at else None,
             time_limit_seconds=time_limit_seconds,
+            max_rows_per_second=max_rows_per_second,
         )
         return _job(self._transport.create("/v1/jobs", body=body, idempotency_key=idempotency_key))
 

@@ -103,9 +103,14 @@ def create_upload(
         given["on_conflict"] = "supersede"
     file = send(shell, path, idempotency_key=f"{idempotency_key}-file" if idempotency_key else None)
     params = _params(file, dataset, **given)
-    job = shell.client.jobs.create("upload", params, reason=reason, priority=priority, idempotency_key=idempotency_key)
-    if max_rows_per_second is not None:
-        job = shell.client.jobs.patch(job.id, max_rows_per_second=max_rows_per_second)
+    job = shell.client.jobs.create(
+        "upload",
+        params,
+        reason=reason,
+        priority=priority,
+        max_rows_per_second=max_rows_per_second,
+        idempotency_key=idempotency_key,
+    )
     return started(shell, job, wait=wait)
 
 
