@@ -10,7 +10,7 @@ from ulid import ULID
 
 from collect.jobs.model import Actor, FileRef, Job, MaxRejected, OnConflict, Part, Priority, part_id
 from collect.jobs.states import RESTARTABLE, State, Verb
-from collect.storage import entering, feeding, jobs, transitions
+from collect.storage import entering, jobs, transitions
 from collect.storage.database import Transaction
 from collect.storage.transitions import Request
 
@@ -63,8 +63,8 @@ def create(tx: Transaction, new: NewJob) -> Job:
         IllegalTransition: the parent of a restart, or the job to be superseded, is in a state that does not allow it.
         NotFound: the organisation has no such parent, or no such job to supersede.
     """
-    if new.on_conflict == "supersede" and new.supersedes is not None:
-        feeding.cut(tx, new.supersedes)
+    if new.on_conflict == "supersede" and new.lock is not None and not new.confirm:
+        entering.cut_first(tx, lock=new.lock, supersedes=new.supersedes)
     existing = tx.db.jobs.find_one({"_id": new.id}, session=tx.session)
     if existing is not None:  # an earlier try whose outcome was unknown had been committed
         return Job.model_validate(existing)

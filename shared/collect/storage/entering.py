@@ -10,7 +10,7 @@ from typing import assert_never
 
 from collect.errors import DatasetHeld
 from collect.jobs.model import Job
-from collect.jobs.states import State, Verb
+from collect.jobs.states import WRITING, State, Verb
 from collect.storage import feeding, jobs, locks, transitions, undoing
 from collect.storage.database import Transaction
 from collect.storage.transitions import Request
@@ -35,6 +35,18 @@ def enter(tx: Transaction, job: Job, request: Request) -> None:
         feeding.feed(tx, job)
 
 
+def cut_first(tx: Transaction, *, lock: str, supersedes: str | None) -> None:
+    """Cut the job that is going to be superseded, if it writes, before anything else is done in the transaction.
+
+    The longer a snapshot has lived when it cuts, the more chunks have committed since, and the more often all of it
+    runs again. A job that takes back already is left alone: nobody would feed it.
+    """
+    old_id = supersedes or next(reversed(locks.queue(tx, lock)), None)
+    writes = {"_id": old_id, "lock": lock, "state": {"$in": [state.value for state in WRITING]}}
+    if old_id is not None and tx.db.jobs.find_one(writes, {"_id": 1}, session=tx.session) is not None:
+        feeding.cut(tx, old_id)
+
+
 def stand_in_line(tx: Transaction, job: Job) -> None:
     """Behind all others, whatever ``on_conflict`` says."""
     if job.lock is not None:
@@ -50,7 +62,6 @@ def _supersede(tx: Transaction, job: Job, lock: str, request: Request) -> None:
         locks.take_free(tx, lock, job.id)
         feeding.feed(tx, job)
         return
-    feeding.cut(tx, old_id)
     old = jobs.get_in(tx, org_id=job.org_id, job_id=old_id)
     if old.lock != lock:
         raise DatasetHeld(f"Job {old.id} works on something else; it cannot be superseded here.", holder=old.id)
