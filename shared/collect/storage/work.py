@@ -12,7 +12,7 @@ from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
 
 from collect.jobs.model import Counts, Job, Part, Reason, entry_id, part_id
-from collect.jobs.outcomes import Applied, TakenBack
+from collect.jobs.outcomes import Applied, Conflict, TakenBack
 from collect.jobs.states import WRITING, State, Trigger, Verb
 from collect.storage import feeding, jobs, ledger, rejects, transitions, undoing, verbs
 from collect.storage.database import Transaction
@@ -53,8 +53,9 @@ def take_back(tenure: Tenure, *, entry: dict[str, Any], undo: Callable[[ClientSe
         counts, conflicts = part.counts, part.conflicts
         if undo is not None:
             taken = undo(tx.session)
-            conflicts += len(taken.conflicts) - len(entry["conflicts"])
-            ledger.mark_undone(tx, entry_id=entry["_id"], conflicts=taken.conflicts)
+            left_alone = _left_alone(entry, taken)
+            conflicts += len(left_alone) - len(entry["conflicts"])
+            ledger.mark_undone(tx, entry_id=entry["_id"], conflicts=left_alone)
             counts = counts.model_copy(update={"undone": counts.undone + taken.deleted + taken.restored})
         fields = {"left": left, "counts": counts.model_dump(), "conflicts": conflicts}
         tenure.advance(tx, {"left": part.left}, fields)
@@ -63,6 +64,14 @@ def take_back(tenure: Tenure, *, entry: dict[str, Any], undo: Callable[[ClientSe
     counts, conflicts = tenure.commit(work, moved=lambda now: now.left == left)
     if tenure.part is part:
         tenure.part = part.model_copy(update={"left": left, "counts": counts, "conflicts": conflicts, "losses": 0})
+
+
+def _left_alone(entry: dict[str, Any], taken: TakenBack) -> list[Conflict]:
+    """This look's conflicts. What an earlier look has taken back carries the mark no longer, either."""
+    if not entry["undone"]:
+        return list(taken.conflicts)
+    earlier = {conflict["id"] for conflict in entry["conflicts"]}
+    return [conflict for conflict in taken.conflicts if conflict.id in earlier]
 
 
 def release(tenure: Tenure) -> None:
