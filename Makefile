@@ -66,7 +66,7 @@ model: bootstrap ## random schedules of the storage code against the reference m
 	$(PYTEST) tests/model
 
 bench: up ## measure the figures of docs/figures.md
-	$(PYTHON) -m bench
+	@set -a; . .local/demo.env; set +a; PYTHONPATH=scripts $(PYTHON) bench $(ONLY) $(if $(ROWS),--rows $(ROWS))
 
 lock: python ## pin requirements/*.in anew, with hashes
 	$(COMPILE) -o requirements/runtime.txt requirements/runtime.in

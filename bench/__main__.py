@@ -1,10 +1,25 @@
-"""All benches, one after the other: `python -m bench`."""
+"""Measure: `make bench`, or one of them, `make bench ONLY=upload ROWS=1000000`. They need what `make up` has started."""
 
 from __future__ import annotations
 
-from bench import losses, upload, verbs
+import argparse
+
+import losses
+import upload
+import verbs
+
+BENCHES = {"upload": upload.main, "verbs": verbs.main, "losses": losses.main}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("only", nargs="?", choices=sorted(BENCHES), help="all of them without it")
+    parser.add_argument("--rows", type=int, help="rows of the file; each has its own default")
+    asked = parser.parse_args()
+    for name, bench in BENCHES.items():
+        if asked.only in (None, name):
+            bench(**({"rows": asked.rows} if asked.rows else {}))
+
 
 if __name__ == "__main__":
-    upload.main()
-    verbs.main()
-    losses.main()
+    main()

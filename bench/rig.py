@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import secrets
 import statistics
@@ -18,7 +17,9 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from collect.admin import baseline
 from collect.client.api import CollectClient
 from collect.jobs.states import State
+from collect.jobs.template import Template
 from collect.storage import datasets, keys
+from collect.storage.database import transact
 from collect.testing.system import System, eventually
 from stack import rabbitmq
 
@@ -33,11 +34,16 @@ class Rig(System):
 
     def open(self) -> None:
         self.prepare(ORG)
-        datasets.put(self.db, org_id=ORG, template=baseline.template())
-        token = keys.create(self.db, org_id=ORG, name="bench", role="operator").token
+        self.dataset(baseline.NAME)
+        token = keys.create(self.db, org_id=ORG, name="bench", role="operator").secret
         self.gateway()
         self.monitor()
         self.client = CollectClient(url=self.url, api_key=token)
+
+    def dataset(self, name: str) -> None:
+        """One more dataset with the baseline's template."""
+        template = Template.model_validate({"key": baseline.KEY, "columns": baseline.TEMPLATE_COLUMNS})
+        transact(self.db, lambda tx: datasets.put(tx, org_id=ORG, name=name, template=template))
 
     def file(self, rows: int, *, rejects: int = 0) -> Path:
         """A baseline file, kept between runs in the folder for temporary files."""
@@ -102,7 +108,7 @@ def rig(**settings: str) -> Iterator[Rig]:
             for service in reversed(found.services):
                 service.stop()
             found.db.client.drop_database(name)
-            found.close()
+            found.db.close()
             rabbitmq.delete_vhost(management, name)
 
 
@@ -123,9 +129,3 @@ def told(name: str, values: Sequence[float], unit: str) -> None:
 def say(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-
-
-def rows_argument(description: str, *, default: int) -> int:
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--rows", type=int, default=default)
-    return int(parser.parse_args().rows)

@@ -1,6 +1,6 @@
 """Rows a second of an upload, with one slot and with two, beside a plain loop; undo; memory of a slot's process.
 
-    python -m bench.upload --rows 1000000
+    python bench upload --rows 1000000
 
 The plain loop reads with `csv.DictReader` and writes with `insert_many(5000)`: no types, no checks, no ledger, no control.
 One row in a hundred of the file is rejected by the job; the loop writes them all.
@@ -13,10 +13,10 @@ import threading
 import time
 from pathlib import Path
 
-from bench.rig import Rig, rig, rows_argument, say
 from collect.jobs.states import State
 from collect.runtime.processes import usage
 from collect.testing.system import Service
+from rig import Rig, rig, say
 
 BATCH = 5_000
 
@@ -78,8 +78,8 @@ def job(rig_: Rig, path: Path, rows: int, *, slots: int) -> None:
     seconds = rig_.ran_seconds(job_id)
     plain = plain_loop(rig_, path)
     say(
-        f"{slots} slot(s): {rows / seconds:,.0f} rows/s, plain loop {plain:,.0f} rows/s, ratio {rows / seconds / plain:.2f}; "
-        f"file received in {uploading:.1f} s; largest child {memory.largest / 2**20:.0f} MB"
+        f"{slots} slot(s): {rows / seconds:,.0f} rows/s, plain loop {plain:,.0f} rows/s, "
+        f"ratio {rows / seconds / plain:.2f}; file received in {uploading:.1f} s; largest child {memory.largest / 2**20:.0f} MB"
     )
     written = rig_.written(job_id)
     rig_.client.jobs.undo(job_id, reason="bench")
@@ -88,13 +88,8 @@ def job(rig_: Rig, path: Path, rows: int, *, slots: int) -> None:
     worker.stop()
 
 
-def main() -> None:
-    rows = rows_argument("rows a second of an upload beside a plain loop", default=1_000_000)
+def main(*, rows: int = 1_000_000) -> None:
     with rig() as rig_:
         path = rig_.file(rows, rejects=100)
         for slots in (1, 2):
             job(rig_, path, rows, slots=slots)
-
-
-if __name__ == "__main__":
-    main()

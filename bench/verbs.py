@@ -1,24 +1,26 @@
 """Milliseconds of a verb: asked → in effect, asked → answered, in effect → slots free; and rows written after it.
 
-    python -m bench.verbs
+    python bench verbs
 
 Idle: a job that waits for its slot, paused and resumed. Loaded: three jobs at full speed, one of them paused and
-resumed; after each pause its rows are counted, and again when another job has committed more, so that a late write would
-be seen.
+resumed; after each pause its rows are counted, and again when its slots are free, so that a late write would be seen.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
-from bench.rig import ORG, Rig, rig, rows_argument, say, told
 from collect.admin import baseline
+from collect.client.errors import ApiError
+from collect.client.models import Action
 from collect.jobs.states import State
-from collect.storage import datasets
 from collect.testing.system import eventually
+from rig import Rig, rig, say, told
 
 IDLE_TRIES = 200
 JOBS = 3
+UNFINISHED = (State.QUEUED, State.RUNNING, State.PAUSED)
 
 
 def idle(rig_: Rig) -> None:
@@ -42,55 +44,61 @@ def loaded(rig_: Rig, rows: int) -> None:
     """Three jobs run at full speed, on datasets of their own."""
     names = [f"{baseline.NAME}{n}" for n in range(JOBS)]
     for name in names:
-        datasets.put(rig_.db, org_id=ORG, template=baseline.template(name=name))
+        rig_.dataset(name)
     file = rig_.client.files.upload(rig_.file(rows))
     rig_.worker(slots=2)
     ids = [rig_.create(file.id, dataset=name) for name in names]
-    victim = ids[0]
-    in_effect: list[float] = []
-    free: list[float] = []
-    late = 0
-    while any(rig_.state(other) in (State.QUEUED, State.RUNNING) for other in ids[1:]):
-        if rig_.state(victim) is not State.RUNNING and rig_.state(victim) is not State.QUEUED:
-            break
-        seen = rig_.written(victim)
-        eventually(
-            lambda: rig_.written(victim) > seen or rig_.state(victim) is State.SUCCEEDED, seconds=60, what="rows"
-        )
-        if rig_.state(victim) is State.SUCCEEDED:
-            break
-        job = rig_.client.jobs.pause(victim, reason="bench")
-        assert job.last_action is not None
-        in_effect.append(job.last_action.latency_ms or 0)
-        before = rig_.written(victim)
-        paused = eventually(
-            lambda: (
-                (found := rig_.client.jobs.get(victim)).last_action
-                and found.last_action.slots_free_at
-                and found.last_action
-            ),
-            seconds=10,
-            what="slots are free",
-        )
-        assert paused.slots_free_at is not None
-        assert paused.effective_at is not None
-        free.append((paused.slots_free_at - paused.effective_at).total_seconds() * 1000)
-        late += rig_.written(victim) - before
-        rig_.client.jobs.resume(victim, reason="bench")
-    told("three jobs at full speed, asked → in effect", in_effect, "ms")
-    told("three jobs at full speed, in effect → slots free", free, "ms")
-    say(f"rows written after a pause was answered: {late}")
+    tries: list[Try] = []
+    while (one := once(rig_, ids[0])) is not None:
+        tries.append(one)
+    told("three jobs at full speed, asked → in effect", [one.in_effect_ms for one in tries], "ms")
+    told("three jobs at full speed, in effect → slots free", [one.slots_free_ms for one in tries], "ms")
+    say(f"rows written after a pause was answered: {sum(one.rows_after for one in tries)}")
     for job_id in ids:
-        if rig_.state(job_id) in (State.QUEUED, State.RUNNING, State.PAUSED):
+        if rig_.state(job_id) in UNFINISHED:
             rig_.client.jobs.terminate(job_id, reason="bench")
 
 
-def main() -> None:
-    rows = rows_argument("milliseconds of a verb", default=1_000_000)
+@dataclass(frozen=True, kw_only=True)
+class Try:
+    """One pause."""
+
+    in_effect_ms: float
+    slots_free_ms: float
+    rows_after: int
+
+
+def once(rig_: Rig, victim: str) -> Try | None:
+    """Pause and resume a job that is writing; `None` when it has written all."""
+    seen = rig_.written(victim)
+    eventually(
+        lambda: rig_.written(victim) > seen or rig_.state(victim) not in UNFINISHED, seconds=60, what="rows are written"
+    )
+    try:
+        job = rig_.client.jobs.pause(victim, reason="bench")
+    except ApiError:
+        return None
+    before = rig_.written(victim)
+    action = eventually(lambda: freed(rig_, victim), seconds=10, what="slots are free")
+    after = rig_.written(victim)
+    rig_.client.jobs.resume(victim, reason="bench")
+    assert job.last_action is not None
+    assert action.slots_free_at is not None
+    assert action.effective_at is not None
+    return Try(
+        in_effect_ms=job.last_action.latency_ms or 0,
+        slots_free_ms=(action.slots_free_at - action.effective_at).total_seconds() * 1000,
+        rows_after=after - before,
+    )
+
+
+def freed(rig_: Rig, job_id: str) -> Action | None:
+    """The job's last action, once its slots are free."""
+    action = rig_.client.jobs.get(job_id).last_action
+    return action if action is not None and action.slots_free_at is not None else None
+
+
+def main(*, rows: int = 1_000_000) -> None:
     with rig() as rig_:
         idle(rig_)
         loaded(rig_, rows)
-
-
-if __name__ == "__main__":
-    main()

@@ -113,6 +113,7 @@ class System:
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self.amqp_url = amqp_url
         self.db: Database = connect(mongodb_url, database=database, app_name="system")
         self.port = free_port()
         self.url = f"http://{LOOPBACK}:{self.port}"
@@ -133,13 +134,13 @@ class System:
         for org_id in organisation_ids:
             organisations.ensure(self.db, org_id=org_id, name=org_id)
 
-    def gateway(self, *, workers: int = 1) -> Service:
-        """Start a gateway and wait until it is ready."""
+    def gateway(self, *, workers: int = 1, **settings: str) -> Service:
+        """Start a gateway and wait until it is ready. ``settings`` are its own environment variables."""
         command = [
             sys.executable, "-m", "gunicorn", "-c", "python:gateway.gunicorn_config",
             "--bind", f"{LOOPBACK}:{self.port}", "--workers", str(workers), "gateway.wsgi:application",
         ]  # fmt: skip
-        service = self._start("gateway", command, {})
+        service = self._start("gateway", command, settings)
         eventually(lambda: self._answers(service), seconds=READY_SECONDS, what="the gateway is ready")
         return service
 
