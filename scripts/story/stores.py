@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import bson
@@ -74,7 +74,7 @@ class Stores:
     def now(self) -> datetime:
         """The server's clock."""
         now: datetime = self._db.client.admin.command("hello")["localTime"]
-        return now
+        return now.replace(tzinfo=UTC)
 
 
 def _mark(job_id: str) -> dict[str, str]:

@@ -24,6 +24,7 @@ def town(
         database=name,
         amqp_url=urlunsplit(urlsplit(servers.amqp_url)._replace(path="/" + quote(name, safe=""))),
         redis_url=redis_url,
+        management_url=management_url,
         folder=tmp_path_factory.mktemp("town"),
     )
     try:

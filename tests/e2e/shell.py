@@ -7,6 +7,8 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +40,15 @@ class Town:
     monitor: Service
     keys: dict[str, str]
 
-    def __init__(self, *, mongodb_url: str, database: str, amqp_url: str, redis_url: str, folder: Path) -> None:
+    def __init__(
+        self, *, mongodb_url: str, database: str, amqp_url: str, redis_url: str, management_url: str, folder: Path
+    ) -> None:
         self.stores = {
             "MONGODB_URL": mongodb_url,
             "MONGODB_DATABASE": database,
             "AMQP_URL": amqp_url,
             "REDIS_URL": redis_url,
+            "RABBITMQ_MANAGEMENT_URL": management_url,
         }
         self.system = System(
             mongodb_url=mongodb_url, database=database, amqp_url=amqp_url, redis_url=redis_url, folder=folder
@@ -74,13 +79,18 @@ class Town:
     def admin(self, *arguments: object, **environment: str) -> Result:
         return _run("collect-admin", arguments, {**os.environ, **self.stores, **environment})
 
-    def begin(self, *arguments: object) -> subprocess.Popen[str]:
-        """`collect …` in the background."""
+    @contextmanager
+    def begin(self, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+        """`collect …` in the background; it is killed if it is still there at the end."""
         command = [str(BIN / "collect"), *(str(argument) for argument in arguments)]
-        return subprocess.Popen(
+        with subprocess.Popen(
             command, env=self.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True,
-        )  # fmt: skip
+        ) as process:  # fmt: skip
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def csv(self, path: Path, *, rows: int, first: int, **options: str) -> Path:
         more = [word for name, value in options.items() for word in (f"--{name}", value)]
@@ -110,14 +120,21 @@ class Terminal:
     """A command on a real terminal: what it shows can be waited for, keys can be pressed."""
 
     def __init__(self, command: list[str], environment: dict[str, str]) -> None:
-        ours, theirs = pty.openpty()
-        self._fd = ours
+        self._fd, theirs = pty.openpty()
         self.seen = ""
         self.process = subprocess.Popen(
             command, env={**environment, "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs,
             start_new_session=True,
         )  # fmt: skip
         os.close(theirs)
+
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._fd)
 
     def press(self, keys: str) -> None:
         os.write(self._fd, keys.encode())
@@ -135,7 +152,6 @@ class Terminal:
         while self.process.poll() is None:
             assert time.monotonic() < deadline, f"it did not end:\n{self.seen}"
             self._read(0.2)
-        os.close(self._fd)
         return self.process.returncode
 
     def _read(self, seconds: float) -> None:

@@ -99,20 +99,20 @@ def test_keys_on_a_terminal_pause_resume_and_terminate_the_job_on_screen(town: T
     job_id = town.upload(town.csv(folder / "e.csv", rows=40_000, first=400_001), *SLOW)
     town.until_written(job_id, 1)
 
-    terminal = Terminal([str(BIN / "collect"), "watch", job_id], town.environment())
-    terminal.expect("q leave it running")
-    terminal.expect("rows/s")
-    terminal.press("p")
-    terminal.expect("Reason")
-    terminal.press("To have a look\n")
-    terminal.expect("in effect after")
-    held = town.collect("show", job_id, "--json").json
-    terminal.press("r")
-    terminal.expect("resume by")
-    terminal.press("t")
-    terminal.expect("would be deleted")
-    terminal.press("y\n")
-    code = terminal.end()
+    with Terminal([str(BIN / "collect"), "watch", job_id], town.environment()) as terminal:
+        terminal.expect("q leave it running")
+        terminal.expect("rows/s")
+        terminal.press("p")
+        terminal.expect("Reason")
+        terminal.press("To have a look\n")
+        terminal.expect("in effect after")
+        held = town.collect("show", job_id, "--json").json
+        terminal.press("r")
+        terminal.expect("resume by")
+        terminal.press("t")
+        terminal.expect("would be deleted")
+        terminal.press("y\n")
+        code = terminal.end()
 
     assert (held["state"], held["last_action"]["reason"]) == ("paused", "To have a look")
     assert code == 0
@@ -121,13 +121,12 @@ def test_keys_on_a_terminal_pause_resume_and_terminate_the_job_on_screen(town: T
 
 def test_ctrl_c_leaves_the_job_running(town: Town, folder: Path) -> None:
     path = town.csv(folder / "f.csv", rows=6_000, first=500_001)
-    command = town.begin("create", "upload", path, "--dataset", "baseline", "--wait", *SLOW)
-    assert command.stderr is not None
-    job_id = command.stderr.readline().split()[-1]
-    town.until_written(job_id, 1)
-
-    command.send_signal(signal.SIGINT)
-    out, err = command.communicate(timeout=30)
+    with town.begin("create", "upload", path, "--dataset", "baseline", "--wait", *SLOW) as command:
+        assert command.stderr is not None
+        job_id = command.stderr.readline().split()[-1]
+        town.until_written(job_id, 1)
+        command.send_signal(signal.SIGINT)
+        out, err = command.communicate(timeout=30)
 
     assert (command.returncode, out) == (130, "")
     assert "Traceback" not in err
@@ -137,14 +136,13 @@ def test_ctrl_c_leaves_the_job_running(town: Town, folder: Path) -> None:
 
 def test_whoever_watches_sees_the_job_through_dead_workers_and_a_restarted_gateway(town: Town, folder: Path) -> None:
     job_id = town.upload(town.csv(folder / "g.csv", rows=10_000, first=600_001), *SLOW)
-    watcher = town.begin("watch", job_id, "--json")
-    town.until_written(job_id, 1)
-
-    town.worker.kill()
-    town.gateway.kill()
-    town.worker = town.system.worker()
-    town.gateway = town.system.gateway()
-    out, err = watcher.communicate(timeout=90)
+    with town.begin("watch", job_id, "--json") as watcher:
+        town.until_written(job_id, 1)
+        town.worker.kill()
+        town.gateway.stop()
+        town.worker = town.system.worker()
+        town.gateway = town.system.gateway()
+        out, err = watcher.communicate(timeout=90)
 
     assert watcher.returncode == 0, err
     assert '"succeeded"' in out.splitlines()[-1]

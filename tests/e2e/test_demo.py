@@ -10,12 +10,7 @@ ROWS = 20_000
 
 
 def command(town: Town, folder: Path) -> list[str]:
-    values = {
-        **town.stores,
-        **town.keys,
-        "COLLECT_URL": town.system.url,
-        "RABBITMQ_MANAGEMENT_URL": "http://127.0.0.1:15672",
-    }
+    values = {**town.stores, **town.keys, "COLLECT_URL": town.system.url}
     env_file = folder / "demo.env"
     env_file.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
     where = ["--env-file", str(env_file), "--folder", str(folder / "demo")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
@@ -15,6 +16,7 @@ from collect.admin.dead_letters import dead_letters
 from collect.admin.key_commands import keys
 from collect.admin.seeding import seed
 from collect.errors import CollectError
+from collect.messaging import topology
 from collect.storage import indexes
 
 EPILOG = """\b
@@ -32,7 +34,7 @@ Exit codes:
 def collect_admin() -> None:
     """Look after Collect Jobs: straight on the stores, so it also works when the gateway does not.
 
-    Reads MONGODB_URL, MONGODB_DATABASE and, for dead letters, AMQP_URL.
+    Reads MONGODB_URL, MONGODB_DATABASE, STORAGE_URL; for dead letters AMQP_URL, for policies RABBITMQ_MANAGEMENT_URL.
     """
 
 
@@ -40,9 +42,18 @@ def collect_admin() -> None:
 @json_option
 @pass_admin
 def migrate(admin: Admin) -> None:
-    """Create the collections and indexes that are missing. Run before each deploy; harmless when repeated."""
+    """Create the collections and indexes that are missing, and set the broker's policies.
+
+    Run before each deploy; harmless when repeated. The policies need RABBITMQ_MANAGEMENT_URL; without it they are left
+    to whoever looks after the broker.
+    """
     indexes.migrate(admin.db)
-    admin.answer({"migrated": True}, ["Collections and indexes are as they should be."])
+    done = ["Collections and indexes are as they should be."]
+    management_url = admin.broker.management_url if os.environ.get("AMQP_URL") else None
+    if management_url:
+        topology.apply_policies(management_url, vhost=admin.broker.vhost)
+        done.append("So are the broker's policies.")
+    admin.answer({"migrated": True, "policies": bool(management_url)}, done)
 
 
 @collect_admin.command()

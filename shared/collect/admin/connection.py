@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
 import click
 from pydantic import Field
@@ -24,17 +25,23 @@ class DatabaseSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    mongodb_url: str = Field(validation_alias="MONGODB_URL")
+    mongodb_url: str = Field(min_length=1, validation_alias="MONGODB_URL")
     mongodb_database: str = Field(default="collect", validation_alias="MONGODB_DATABASE")
     storage_url: str = Field(default="gridfs://", validation_alias="STORAGE_URL")
 
 
 class BrokerSettings(BaseSettings):
-    """What the commands on dead letters need."""
+    """What the commands on dead letters need; for policies, the management API and the virtual host."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    amqp_url: str = Field(validation_alias="AMQP_URL")
+    amqp_url: str = Field(min_length=1, validation_alias="AMQP_URL")
+    management_url: str | None = Field(default=None, validation_alias="RABBITMQ_MANAGEMENT_URL")
+
+    @property
+    def vhost(self) -> str:
+        """The virtual host that ``amqp_url`` names."""
+        return unquote(urlsplit(self.amqp_url).path[1:]) or "/"
 
 
 class Admin:
@@ -55,9 +62,9 @@ class Admin:
     def blobs(self) -> Blobs:
         return open_blobs(self._stores.storage_url, self.db)
 
-    @property
-    def amqp_url(self) -> str:
-        return _read(BrokerSettings).amqp_url
+    @cached_property
+    def broker(self) -> BrokerSettings:
+        return _read(BrokerSettings)
 
     def answer(self, value: Any, lines: list[str]) -> None:
         """The answer: as JSON, or as lines for people."""

@@ -136,7 +136,7 @@ _limit = click.option("--limit", default=1000, show_default=True, type=click.Int
 @pass_admin
 def list_letters(admin: Admin, limit: int) -> None:
     """What has been set aside, oldest first; nothing is taken away."""
-    with _letters(admin.amqp_url, limit=limit) as (letters, _):
+    with _letters(admin.broker.amqp_url, limit=limit) as (letters, _):
         shown = [letter.shown() for letter in letters]
     lines = [f"{letter['id'] or '(no id)'}  {letter['queue']}  {letter['why']}\n  {letter['body']}" for letter in shown]
     admin.answer(shown, lines or ["There are no dead letters."])
@@ -152,7 +152,7 @@ def replay_letters(admin: Admin, ids: tuple[str, ...], everything: bool, limit: 
     """Send dead letters once more the way they had come."""
     if bool(ids) == everything:
         raise click.UsageError("Name the ids to replay, or give --all.")
-    done, left = replay(admin.amqp_url, ids=frozenset(ids), limit=limit)
+    done, left = replay(admin.broker.amqp_url, ids=frozenset(ids), limit=limit)
     missing = sorted(frozenset(ids) - {letter.id for letter in (*done, *left)})
     lines = [f"{len(done)} sent once more."]
     lines += [f"{letter.id}: how it had come is not known; it stays." for letter in left]
@@ -169,7 +169,7 @@ def purge(admin: Admin, yes: bool) -> None:
     """Throw all dead letters away. The jobs lose nothing: parts that wait are published again by the monitor."""
     if not yes:
         click.confirm("Throw all dead letters away?", abort=True, err=True)
-    connection = pika.BlockingConnection(pika.URLParameters(admin.amqp_url))
+    connection = pika.BlockingConnection(pika.URLParameters(admin.broker.amqp_url))
     try:
         purged = connection.channel().queue_purge(topology.DEAD_QUEUE).method.message_count
     finally:
