@@ -1,4 +1,4 @@
-"""Measure: `make bench`, or one of them, `make bench ONLY=upload ROWS=1000000`. They need what `make up` has started."""
+"""Measure: `make bench`, or one of them, `make bench ONLY=upload ROWS=1000000`, on the servers of `make up`."""
 
 from __future__ import annotations
 

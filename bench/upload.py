@@ -2,8 +2,7 @@
 
     python bench upload --rows 1000000
 
-The plain loop reads with `csv.DictReader` and writes with `insert_many(5000)`: no types, no checks, no ledger, no control.
-One row in a hundred of the file is rejected by the job; the loop writes them all.
+The plain loop reads with `csv.DictReader` and writes with `insert_many(5000)`: no types, checks, ledger or control. One row in a hundred of the file is rejected by the job; the loop writes them all.
 """
 
 from __future__ import annotations
@@ -79,7 +78,8 @@ def job(rig_: Rig, path: Path, rows: int, *, slots: int) -> None:
     plain = plain_loop(rig_, path)
     say(
         f"{slots} slot(s): {rows / seconds:,.0f} rows/s, plain loop {plain:,.0f} rows/s, "
-        f"ratio {rows / seconds / plain:.2f}; file received in {uploading:.1f} s; largest child {memory.largest / 2**20:.0f} MB"
+        f"ratio {rows / seconds / plain:.2f}; file received in {uploading:.1f} s; "
+        f"largest child {memory.largest / 2**20:.0f} MB"
     )
     written = rig_.written(job_id)
     rig_.client.jobs.undo(job_id, reason="bench")
