@@ -2,8 +2,8 @@
 
     python bench upload --rows 1000000
 
-The plain loop reads with `csv.DictReader` and writes with `insert_many(5000)`: no types, checks, ledger or control. One row
-in a hundred of the file is rejected by the job; the loop writes them all.
+The plain loop reads with `csv.DictReader` and writes with `insert_many(5000)`: no types, checks, ledger or control. One
+row in a hundred of the file is rejected by the job; the loop writes them all.
 """
 
 from __future__ import annotations
