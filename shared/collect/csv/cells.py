@@ -100,19 +100,21 @@ def _strings(column: Column, texts: pa.Array) -> pa.Array:
 
 
 def _integers(column: Column, texts: pa.Array) -> pa.Array:
-    return _numeric(texts, plain=_PLAIN_INTEGER, kind=pa.int64(), parse=_integer)
+    return _mostly(texts, plain=_PLAIN_INTEGER, kind=pa.int64(), parse=_integer)
 
 
 def _numbers(column: Column, texts: pa.Array) -> pa.Array:
-    return _numeric(texts, plain=_PLAIN_NUMBER, kind=pa.float64(), parse=_number)
+    return _mostly(texts, plain=_PLAIN_NUMBER, kind=pa.float64(), parse=_number)
 
 
-def _numeric(texts: pa.Array, *, plain: str, kind: pa.DataType, parse: Callable[[str], Any]) -> pa.Array:
-    """Texts of the plain form are Arrow's; if there are others, all are Python's."""
-    matches = pc.match_substring_regex(texts, pattern=plain)
-    if pc.all(matches).as_py() is not False:
+def _mostly(texts: pa.Array, *, plain: str, kind: pa.DataType, parse: Callable[[str], Any]) -> pa.Array:
+    """Texts that match ``plain`` are cast by Arrow; the others, few as a rule, are Python's."""
+    is_plain = pc.match_substring_regex(texts, pattern=plain)
+    if pc.all(is_plain).as_py() is not False:
         return texts.cast(kind)
-    return _distinct(texts, parse, kind)
+    nothing = pa.scalar(None, pa.string())
+    others = _distinct(pc.if_else(is_plain, nothing, texts), parse, kind)
+    return pc.coalesce(pc.if_else(is_plain, texts, nothing).cast(kind), others)
 
 
 def _booleans(column: Column, texts: pa.Array) -> pa.Array:
@@ -128,10 +130,13 @@ def _datetimes(column: Column, texts: pa.Array) -> pa.Array:
 
 
 def _phones(column: Column, texts: pa.Array) -> pa.Array:
+    def parse(text: str) -> str | None:
+        return phones.e164(text, column.country)
+
     as_it_is = phones.pattern(column.country)
-    if as_it_is is not None and pc.all(pc.match_substring_regex(texts, pattern=as_it_is)).as_py() is not False:
-        return texts
-    return _distinct(texts, lambda text: phones.e164(text, column.country), pa.string())
+    if as_it_is is None:
+        return _distinct(texts, parse, pa.string())
+    return _mostly(texts, plain=as_it_is, kind=pa.string(), parse=parse)
 
 
 _TYPED: dict[ColumnType, Callable[[Column, pa.Array], pa.Array]] = {

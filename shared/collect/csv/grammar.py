@@ -74,7 +74,7 @@ class Grammar:
             found, end = self._join(data, pieces)
         if final and (lines < 0 or len(pieces) < lines) and end < len(data):
             found, end = [*found, data[end:]], len(data)
-        return Records(lines=_bare(found, self._section), end=end)
+        return Records(lines=_bare(found, self._section, has_returns=b"\r" in data), end=end)
 
     def is_open(self, data: bytes) -> bool:
         """Whether a quoted section of ``data``, which begins at a record, is open at its end."""
@@ -106,8 +106,10 @@ class Grammar:
         return last is not None and last.lastindex is not None
 
 
-def _bare(lines: list[bytes], section: re.Pattern[bytes]) -> list[bytes]:
+def _bare(lines: list[bytes], section: re.Pattern[bytes], *, has_returns: bool) -> list[bytes]:
     """Without carriage returns at their ends, and without empty lines."""
+    if not has_returns:
+        return [line for line in lines if line]
     bare = [line[:-1] if line.endswith(b"\r") else line for line in lines]
     bare = [line for line in bare if line]
     for number, line in enumerate(bare):
