@@ -1,0 +1,226 @@
+"""What was not sent is sent, and what nobody holds any more is given out again; also with two monitors side by side."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import byhand
+from collect.errors import Fenced, Transient
+from collect.jobs.model import PartStatus
+from collect.jobs.states import State
+from collect.messaging.messages import RunPart, decode
+from collect.messaging.publisher import Publisher, Unroutable
+from collect.storage import reaping
+from collect.storage.database import Database
+from collect.storage.ownership import Ticket, claim
+from monitor.reaper import Reaper
+from monitor.relay import Relay
+from monitorhands import LEASE_SECONDS, MONITORS, expire, received, side_by_side
+
+
+def test_f22_what_was_committed_and_not_published_is_relayed(db: Database, publisher: Publisher, amqp_url: str) -> None:
+    job = byhand.make_job(db)
+    relay = Relay(db=db, publisher=publisher, older_than_seconds=0.0)
+    assert relay.tick() == 2
+    assert [(message.job_id, message.part) for message in received(amqp_url)] == [(job.id, 0)]
+    assert db.outbox.count_documents({}) == 0
+    assert relay.tick() == 0
+
+
+def test_young_entries_are_left_to_whoever_committed_them(db: Database, publisher: Publisher) -> None:
+    byhand.make_job(db)
+    assert Relay(db=db, publisher=publisher, older_than_seconds=3.0).tick() == 0
+    assert db.outbox.count_documents({}) == 2
+    db.outbox.delete_many({})
+
+
+class _KilledBetween(Publisher):
+    """Ends the relay after the broker's confirm, before the deletion."""
+
+    def publish(self, *, exchange: str, routing_key: str, body: str | bytes, mandatory: bool) -> None:
+        super().publish(exchange=exchange, routing_key=routing_key, body=body, mandatory=mandatory)
+        raise SystemExit
+
+
+def test_f23_a_relay_killed_between_confirm_and_deletion_sends_twice_and_the_part_is_claimed_once(
+    db: Database, publisher: Publisher, amqp_url: str
+) -> None:
+    byhand.make_job(db)
+    db.outbox.delete_many({"mandatory": False})
+    killed = _KilledBetween(amqp_url)
+    with pytest.raises(SystemExit):
+        Relay(db=db, publisher=killed, older_than_seconds=0.0).tick()
+    killed.close()
+    assert db.outbox.count_documents({}) == 1
+    assert Relay(db=db, publisher=publisher, older_than_seconds=0.0).tick() == 1
+    messages = received(amqp_url)
+    assert len(messages) == 2
+    claimed = [_claimed(db, message) for message in messages]
+    assert claimed == [True, False]
+
+
+def _claimed(db: Database, message: RunPart) -> bool:
+    ticket = Ticket(job_id=message.job_id, part=message.part, ticket=message.ticket)
+    with db.client.start_session() as session:
+        lsid = db.session_id(session)
+        part = claim(db, ticket, redelivered=False, owner="x", session_id=lsid, lease_seconds=LEASE_SECONDS)
+    return part is not None
+
+
+def test_two_relays_leave_nothing_and_whatever_came_twice_is_claimed_once(
+    db: Database, publisher: Publisher, amqp_url: str
+) -> None:
+    jobs = [byhand.make_job(db, dataset=f"d{n}") for n in range(5)]
+    second = Publisher(amqp_url)
+    relays = [Relay(db=db, publisher=each, older_than_seconds=0.0) for each in (publisher, second)]
+    side_by_side(*(relay.tick for relay in relays))
+    second.close()
+    assert db.outbox.count_documents({}) == 0
+    messages = received(amqp_url)
+    assert {message.job_id for message in messages} == {job.id for job in jobs}
+    assert sum(_claimed(db, message) for message in messages) == len(jobs)
+
+
+class _NoRoute(Publisher):
+    def publish(self, *, exchange: str, routing_key: str, body: str | bytes, mandatory: bool) -> None:
+        if mandatory:
+            raise Unroutable("No queue takes it.")
+
+
+def test_f21_a_message_without_a_queue_stays_and_does_not_hold_up_the_others(db: Database, amqp_url: str) -> None:
+    byhand.make_job(db)
+    byhand.make_job(db, dataset="second")
+    assert Relay(db=db, publisher=_NoRoute(amqp_url), older_than_seconds=0.0).tick() == 2
+    assert [entry["mandatory"] for entry in db.outbox.find()] == [True, True]
+    db.outbox.delete_many({})
+
+
+class _Away(Publisher):
+    def publish(self, *, exchange: str, routing_key: str, body: str | bytes, mandatory: bool) -> None:
+        raise Transient("The broker did not take it.")
+
+
+def test_while_the_broker_is_away_the_entries_stay(db: Database, amqp_url: str) -> None:
+    byhand.make_job(db)
+    with pytest.raises(Transient):
+        Relay(db=db, publisher=_Away(amqp_url), older_than_seconds=0.0).tick()
+    assert db.outbox.count_documents({}) == 2
+
+
+def a_reaper(
+    db: Database, sender: byhand.Recorder, clock: byhand.StandingClock, *, max_expired: int = 10, watched: bool = True
+) -> Reaper:
+    reaper = Reaper(db=db, sender=sender, clock=clock, lease_seconds=LEASE_SECONDS, max_expired=max_expired)
+    if watched:
+        reaper.tick()
+        for _ in range(10):
+            clock.advance(LEASE_SECONDS / 10)
+            reaper.tick()
+    return reaper
+
+
+def test_a_part_whose_lease_has_run_out_is_given_out_again_and_its_owner_is_fenced(
+    db: Database, sender: byhand.Recorder, clock: byhand.StandingClock
+) -> None:
+    job = byhand.make_job(db)
+    byhand.plan(db, job, [20])
+    reaper = a_reaper(db, sender, clock)
+    with byhand.holding(db, job, 1) as tenure:
+        byhand.write(db, tenure, job, rows=10)
+        assert reaper.tick() == 0
+        expire(db, job, 1)
+        assert reaper.tick() == 1
+        part = byhand.read_part(db, job, 1)
+        assert (part.status, part.losses, part.ticket) == (PartStatus.QUEUED, 1, part.epoch)
+        assert [decode(entry.body.encode())[1] for entry in sender.tickets] == [
+            RunPart(job_id=job.id, part=1, kind="upload", ticket=part.ticket)
+        ]
+        with pytest.raises(Fenced):
+            byhand.write(db, tenure, job, rows=10)
+    assert db.rows.count_documents({}) == 10
+
+
+def test_the_transaction_that_an_owner_has_left_open_is_ended(
+    db: Database, sender: byhand.Recorder, clock: byhand.StandingClock
+) -> None:
+    job = byhand.make_job(db)
+    byhand.plan(db, job, [20])
+    reaper = a_reaper(db, sender, clock)
+    with byhand.holding(db, job, 1) as tenure:
+        expire(db, job, 1)
+        tenure.session.start_transaction()
+        db.rows.insert_one(byhand.row(job, 1, "never"), session=tenure.session)
+        db.parts.update_one(tenure.mine, {"$set": {"seq": 1}}, session=tenure.session)
+        assert reaper.tick() == 1
+    assert db.rows.count_documents({}) == 0
+
+
+def test_the_fifth_loss_without_a_commit_fails_the_job(
+    db: Database, sender: byhand.Recorder, clock: byhand.StandingClock
+) -> None:
+    job = byhand.make_job(db)
+    reaper = a_reaper(db, sender, clock)
+    for _ in range(reaping.MAX_LOSSES):
+        with byhand.holding(db, job, 0):
+            expire(db, job, 0)
+            assert reaper.tick() == 1
+    failed = byhand.read_job(db, job)
+    assert failed.state is State.FAILED
+    assert failed.reason is not None
+    assert failed.reason.code == "poison"
+
+
+def test_it_watches_for_a_full_lease_when_it_starts(
+    db: Database, sender: byhand.Recorder, clock: byhand.StandingClock
+) -> None:
+    job = byhand.make_job(db)
+    reaper = a_reaper(db, sender, clock, watched=False)
+    with byhand.holding(db, job, 0):
+        expire(db, job, 0)
+        for _ in range(10):
+            assert reaper.tick() == 0
+            clock.advance(LEASE_SECONDS / 10)
+        assert reaper.tick() == 1
+
+
+def test_it_watches_again_after_an_outage_of_its_own(
+    db: Database, sender: byhand.Recorder, clock: byhand.StandingClock
+) -> None:
+    job = byhand.make_job(db)
+    reaper = a_reaper(db, sender, clock)
+    with byhand.holding(db, job, 0):
+        expire(db, job, 0)
+        clock.advance(3600)
+        assert reaper.tick() == 0
+        clock.advance(LEASE_SECONDS / 2)
+        assert reaper.tick() == 0
+        clock.advance(LEASE_SECONDS / 2)
+        assert reaper.tick() == 1
+
+
+def test_it_stops_when_too_many_leases_expire_at_once_and_says_so(
+    db: Database, sender: byhand.Recorder, clock: byhand.StandingClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = [byhand.make_job(db, dataset=f"d{n}") for n in range(3)]
+    reaper = a_reaper(db, sender, clock, max_expired=2)
+    for job in jobs:
+        with byhand.holding(db, job, 0):
+            expire(db, job, 0)
+    assert reaper.tick() == 0
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == ["reaper_stopped"]
+    soon = datetime.now(UTC) + timedelta(seconds=LEASE_SECONDS)
+    db.parts.update_one({"job_id": jobs[0].id}, {"$set": {"lease_until": soon}})
+    assert reaper.tick() == 2
+
+
+def test_two_reapers_free_a_part_once(db: Database, clock: byhand.StandingClock) -> None:
+    jobs = [byhand.make_job(db, dataset=f"d{n}") for n in range(5)]
+    senders = [byhand.Recorder() for _ in range(MONITORS)]
+    reapers = [a_reaper(db, sender, clock) for sender in senders]
+    for job in jobs:
+        with byhand.holding(db, job, 0):
+            expire(db, job, 0)
+    freed = side_by_side(*(reaper.tick for reaper in reapers))
+    assert sum(freed) == len(jobs)
+    assert sum(len(sender.tickets) for sender in senders) == len(jobs)
+    assert {byhand.read_part(db, job, 0).losses for job in jobs} == {1}
