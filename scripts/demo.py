@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pymongo.errors import PyMongoError
@@ -21,8 +24,23 @@ LOCAL = ROOT / ".local"
 ORG_ID = "labs"
 
 
-def play(environment: dict[str, str], teller: Teller, *, rows: int, folder: Path) -> None:
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Two demos side by side would take back each other's jobs.
+
+    Raises:
+        CheckFailed: another one is running.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CheckFailed("no other demo is running on this machine; wait until it has ended") from None
+        yield
+
+
+def play(environment: dict[str, str], teller: Teller, *, rows: int, folder: Path) -> None:
     db = connect(environment["MONGODB_URL"], database=environment["MONGODB_DATABASE"], app_name="collect-demo")
     try:
         with CollectClient.from_environment(environment) as client:
@@ -58,7 +76,8 @@ def main() -> int:
         teller.failed(f"there is no {asked.env_file}; `make up` makes it.")
         return 1
     try:
-        play({"MONGODB_DATABASE": "collect", **environment}, teller, rows=asked.rows, folder=asked.folder)
+        with alone(asked.folder):
+            play({"MONGODB_DATABASE": "collect", **environment}, teller, rows=asked.rows, folder=asked.folder)
     except CheckFailed as failure:
         teller.failed(str(failure))
         return 1

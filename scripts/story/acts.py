@@ -57,7 +57,7 @@ class Story:
         self._tell.act("The dataset as it is")
         taken_back = self._own.take_back(self._client)
         if taken_back:
-            self._tell.say(f"Took back what {taken_back} jobs of an earlier demo had written.")
+            self._tell.say(f"Took back what an earlier demo had written (jobs: {taken_back}).")
         while self._stores.between(self._key(0), self._key(self._rows - 1)):
             self._first += BAND
         self._make_files()
