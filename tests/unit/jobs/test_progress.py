@@ -1,0 +1,97 @@
+"""How far a job is, and the sentence that says so."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from collect.jobs.model import Actor, Counts, Job, MaxRejected, Part, PartStatus, Phase, Reason
+from collect.jobs.progress import planning, progress, summed
+from collect.jobs.sentences import status_sentence
+from collect.jobs.states import State
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def job(state: State = State.RUNNING, **fields: Any) -> Job:
+    fields = {"total_rows": 1000, "started_at": NOW - timedelta(seconds=10), **fields}
+    return Job(
+        id="j", org_id="labs", kind="upload", params={}, state=state, created_at=NOW,
+        created_by=Actor(id="k", name="K"), **fields,
+    )  # fmt: skip
+
+
+def part(n: int = 1, phase: Phase = Phase.RUN, **counts: int) -> Part:
+    return Part(
+        id=f"j:{n}", job_id="j", org_id="labs", kind="upload", n=n, phase=phase, status=PartStatus.IDLE,
+        counts=Counts(**counts),
+    )  # fmt: skip
+
+
+def sentence(of: Job, *parts: Part, **options: Any) -> str:
+    return status_sentence(of, progress(of, parts, NOW), **options)
+
+
+def test_progress_is_summed_from_the_parts() -> None:
+    found = progress(job(), [part(succeeded=150, rejected=10), part(2, succeeded=50)], NOW)
+    assert (found.done, found.succeeded, found.rejected, found.total) == (210, 200, 10, 1000)
+    assert found.percent == 21.0
+    assert found.rows_per_second == 21.0
+    assert found.seconds_left == pytest.approx(790 / 21, abs=0.1)
+
+
+def test_a_row_that_is_displaced_changes_its_outcome_and_not_the_progress() -> None:
+    before = [part(succeeded=10)]
+    after = [part(succeeded=10), part(2, succeeded=-1, rejected=1)]
+    assert summed(before).done == summed(after).done
+
+
+def test_the_total_is_unknown_while_planning() -> None:
+    found = progress(job(total_rows=None), [part(0, Phase.PLAN)], NOW)
+    assert (found.total, found.percent, found.seconds_left) == (None, 0.0, None)
+    assert planning([part(0, Phase.PLAN)])
+    assert not planning([part(0, Phase.FINISH), part(1)])
+
+
+def test_an_empty_file_is_complete() -> None:
+    assert progress(job(State.SUCCEEDED, total_rows=0), [], NOW).percent == 100.0
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.RUNNING])
+def test_only_a_running_job_has_a_rate_and_a_time_left(state: State) -> None:
+    found = progress(job(state), [part(succeeded=100)], NOW)
+    assert found.rows_per_second == 0.0
+    assert found.seconds_left is None
+
+
+def test_a_live_rate_is_taken_before_the_average() -> None:
+    assert progress(job(), [part(succeeded=500)], NOW, rows_per_second=100.0).seconds_left == 5.0
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_every_state_has_a_sentence_for_people(state: State) -> None:
+    said = sentence(job(state), part(succeeded=5, rejected=1, undone=2))
+    assert said[0].isupper()
+    assert said.endswith(".")
+    assert "_" not in said
+
+
+def test_sentences_say_what_one_wants_to_know() -> None:
+    assert sentence(job(total_rows=None)) == "Running: reading the file to find its parts."
+    assert "1,200 of 5,000 rows written, 3 rejected" in sentence(job(total_rows=5000), part(succeeded=1200, rejected=3))
+    assert "about" in sentence(job(), part(succeeded=100))
+    paused = job(State.PAUSED, reason=Reason(code="time_limit", message="It has run for as long as it may."))
+    assert sentence(paused).endswith("It has run for as long as it may.")
+    assert sentence(job(State.QUEUED), waiting_for="other") == (
+        "Queued: waiting for job other, which holds the dataset."
+    )
+    later = job(State.QUEUED, started_at=None, start_at=NOW + timedelta(hours=1))
+    assert sentence(later) == "Queued: starts at 2026-01-01 13:00 UTC."
+    assert "left alone" in sentence(job(State.UNDONE, conflicts=3), part(undone=7))
+    assert sentence(job(State.TERMINATED)) == "Terminated: nothing had been written."
+
+
+def test_a_limit_of_rejects_is_a_number_or_a_share() -> None:
+    assert MaxRejected(rows=0).limit(1000) == 0
+    assert MaxRejected(percent=20).limit(1000) == 200
+    assert MaxRejected().limit(1000) == 1000
