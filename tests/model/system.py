@@ -1,0 +1,423 @@
+"""Workers, queue, monitor and people around the stores: all that can happen, with what may go wrong bounded.
+
+Transactions are atomic here; `snapshots` splits them into begin and commit.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+from model.explorer import Step
+from model.stores import (
+    ACTIVE,
+    FINAL,
+    MAX_LOSSES,
+    RESTS,
+    STARTED,
+    Database,
+    Job,
+    Neighbour,
+    Part,
+    Phase,
+    Status,
+    fail,
+    feed,
+    finished,
+    mine,
+    part_done,
+    planned,
+    reaped,
+    released,
+    with_part,
+)
+from model.verbs import OF_THE_NEIGHBOUR, TAKING_BACK, VERBS
+
+T = TypeVar("T")
+
+
+class Delivered(NamedTuple):
+    """A message in the queue or in a worker's hands."""
+
+    part: int
+    ticket: int
+    redelivered: bool = False
+
+
+class Worker(NamedTuple):
+    """What one worker does. ``message``: the delivery that it still has to acknowledge, unless the channel is gone."""
+
+    doing: str
+    """``delivered``, ``working``, ``acking``"""
+    part: int
+    message: Delivered | None
+    epoch: int = 0
+    progressed: bool = False
+
+
+class Budget(NamedTuple):
+    """How often each thing may still go wrong."""
+
+    crashes: int = 0
+    duplicates: int = 0
+    losses: int = 0
+    zombies: int = 0
+    channels: int = 0
+    drains: int = 0
+    feeds: int = 0
+
+
+class World(NamedTuple):
+    """Everything. ``asked``: the verbs that people may still ask; ``answered``: those whose effect must stand."""
+
+    db: Database
+    queue: tuple[Delivered, ...]
+    workers: tuple[Worker | None, ...]
+    budget: Budget
+    asked: tuple[str, ...]
+    answered: frozenset[str] = frozenset()
+    open: "tuple[OpenTransaction, ...]" = ()
+
+
+class Transaction(NamedTuple):
+    """A named transaction, so that it can be run on another database than the one it began on."""
+
+    name: str
+    part: int = 0
+    epoch: int = 0
+    worker: int = -1
+    verb: str = ""
+
+
+class OpenTransaction(NamedTuple):
+    """Begun on a snapshot, not committed yet. ``doomed``: what it writes has been written by another."""
+
+    actor: str
+    snapshot: Database
+    transaction: Transaction
+    doomed: bool = False
+
+
+NOTHING_GOES_WRONG = Budget()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """What is explored: so many parts of so many chunks, so much that goes wrong, these verbs at any moment."""
+
+    parts: int = 1
+    chunks: int = 1
+    window: int = 2
+    verbs: tuple[str, ...] = ()
+    budget: Budget = NOTHING_GOES_WRONG
+    waits: bool = False
+    """Job 0 waits behind job 1."""
+    workers: int = 2
+
+
+class System:
+    """The model of one scenario, for the explorer."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+
+    def start(self) -> World:
+        scenario = self.scenario
+        run = Part(Status.UNMADE, Phase.RUN, effects=(0,) * scenario.chunks)
+        db = Database(
+            job=Job("queued"),
+            line=(1, 0) if scenario.waits else (0,),
+            neighbour=Neighbour.STARTED if scenario.waits else Neighbour.NONE,
+            starts=1 if scenario.waits else 0,
+            parts=(Part(Status.IDLE, Phase.PLAN), *(run,) * scenario.parts),
+        )
+        workers = (None,) * scenario.workers
+        return World(feed(db, scenario.window), (), workers, scenario.budget, tuple(sorted(scenario.verbs)))
+
+    # Promises.
+
+    def broken(self, world: World) -> str | None:
+        db = world.db
+        out = [n for n, part in enumerate(db.parts) if part.out]
+        left = any(any(part.effects) for part in db.parts) or db.job.result
+        if any(effect not in (0, 1) for part in db.parts for effect in part.effects):
+            return "a chunk is written once"
+        if db.job.state not in ACTIVE and out:
+            return f"nothing of a job that is {db.job.state} can be claimed or is held"
+        if db.job.state in ("terminated", "undone") and left:
+            return "everything is taken back"
+        if db.job.state == "succeeded" and (
+            not db.job.result or any(effect != 1 for part in db.parts[1:] for effect in part.effects)
+        ):
+            return "a job that has succeeded wrote everything"
+        if len(out) > self.scenario.window + bool(self.scenario.budget.feeds):
+            return "no more parts are out than the window allows"
+        return self._broken_answer(world) or self._broken_lock(db, out)
+
+    def _broken_answer(self, world: World) -> str | None:
+        state, answered = world.db.job.state, world.answered
+        if "terminate" in answered and state in ("succeeded", "stopped", "failed", *STARTED):
+            return "a terminate that was answered stands"
+        overruled = answered & {"terminate", *TAKING_BACK}
+        if "stop" in answered and not overruled and state in ("succeeded", "failed", *STARTED):
+            return "a stop that was answered stands"
+        return None
+
+    def _broken_lock(self, db: Database, out: list[int]) -> str | None:
+        if db.starts > 1:
+            return "the lock is handed over once"
+        if db.neighbour is Neighbour.STARTED:
+            if db.line[:1] != (1,):
+                return "who runs holds the lock"
+            if out or db.job.state in ("running", "terminating", "undoing"):
+                return "a dataset has one holder"
+        return None
+
+    def restless(self, world: World) -> str | None:
+        db = world.db
+        if db.job.state not in RESTS and not (db.job.state == "queued" and db.line[:1] == (1,)):
+            return f"a job never stays {db.job.state}"
+        if db.neighbour is Neighbour.WAITING and not (0 in db.line and db.job.state in ("paused", "undo_failed")):
+            return "who waits is let in when the holder has ended"
+        if not db.line and db.job.state in ("queued", "paused"):
+            return "who is not done keeps its place"
+        return None
+
+    # What happens.
+
+    def steps(self, world: World) -> Iterator[Step[World]]:
+        for label, by_system, after in self.moves(world):
+            yield Step(label, by_system, tidy(after), _final_state_left(world, after, label))
+
+    def moves(self, world: World) -> Iterator[tuple[str, bool, World]]:
+        yield from self._messages(world)
+        for number, worker in enumerate(world.workers):
+            if worker is not None:
+                yield from self._worker(world, number, worker)
+        yield from self._monitor(world)
+        yield from self._people(world)
+
+    def run(
+        self, world: World, actor: str, transaction: Transaction, then: Callable[[World], World]
+    ) -> Iterator[World]:
+        """The world after the transaction, if it is possible. Atomic here."""
+        db = apply(world.db, transaction, self.scenario)
+        if db is not None:
+            yield then(world._replace(db=db))
+
+    def is_busy(self, world: World, actor: str) -> bool:
+        """Whether the actor has a transaction open."""
+        return any(this.actor == actor for this in world.open)
+
+    def _messages(self, world: World) -> Iterator[tuple[str, bool, World]]:
+        for message in sorted(set(world.queue)):
+            if world.budget.duplicates:
+                twin = message._replace(redelivered=False)
+                doubled = _spent(world, "duplicates")._replace(queue=(*world.queue, twin))
+                yield f"{message} is doubled", False, doubled
+            rest = _without(world.queue, message)
+            if world.budget.losses:
+                yield f"{message} is lost", False, _spent(world, "losses")._replace(queue=rest)
+            if None in world.workers:
+                number = world.workers.index(None)
+                taken = Worker("delivered", message.part, message)
+                yield f"{message} goes to worker {number}", True, seated(world._replace(queue=rest), number, taken)
+
+    def _worker(self, world: World, number: int, worker: Worker) -> Iterator[tuple[str, bool, World]]:
+        back = (worker.message._replace(redelivered=True),) if worker.message else ()
+        if world.budget.crashes:
+            crashed = seated(_spent(world, "crashes"), number, None)
+            still_open = tuple(this for this in world.open if this.actor != f"worker {number}")
+            yield f"worker {number} crashes", False, crashed._replace(queue=(*world.queue, *back), open=still_open)
+        if self.is_busy(world, f"worker {number}"):
+            return
+        if world.budget.channels and worker.message:
+            alive = None if worker.doing == "delivered" else worker._replace(message=None)
+            parted = seated(_spent(world, "channels"), number, alive)
+            yield f"worker {number} loses its channel", False, parted._replace(queue=(*world.queue, *back))
+        match worker.doing:
+            case "delivered":
+                yield self._claim(world, number, worker)
+            case "acking":
+                yield f"worker {number} acks", True, seated(world, number, None)
+            case _ if not mine(world.db, number, worker.part, worker.epoch):
+                yield f"worker {number} is fenced", True, seated(world, number, worker._replace(doing="acking"))
+            case _:
+                yield from self._work(world, number, worker)
+
+    def _claim(self, world: World, number: int, worker: Worker) -> tuple[str, bool, World]:
+        message, part = worker.message, world.db.parts[worker.part]
+        assert message is not None
+        steals = part.status is Status.LEASED and message.redelivered
+        if part.ticket != message.ticket or not (part.status is Status.QUEUED or steals):
+            return f"worker {number} forgets {message}", True, seated(world, number, None)
+        held = part._replace(status=Status.LEASED, epoch=part.epoch + 1, owner=number, losses=part.losses + steals)
+        world = world._replace(db=with_part(world.db, worker.part, held))
+        working = Worker("working", worker.part, message, epoch=held.epoch)
+        return f"worker {number} claims part {worker.part}", True, seated(world, number, working)
+
+    def _work(self, world: World, number: int, worker: Worker) -> Iterator[tuple[str, bool, World]]:
+        db, part = world.db, world.db.parts[worker.part]
+        if db.job.state == "queued":
+            running = db._replace(job=db.job._replace(state="running"))
+            yield "the job runs", True, world._replace(db=running)
+        if part.losses >= MAX_LOSSES:
+            yield from self._ends(world, number, worker, "poison")
+            return
+        if part.phase is Phase.PLAN:
+            yield from self._ends(world, number, worker, "planned")
+        elif part.phase is Phase.FINISH:
+            yield from self._ends(world, number, worker, "finished")
+        elif part.phase is Phase.RUN and part.seq < self.scenario.chunks:
+            yield self._chunk(world, number, worker, part, by=1)
+        elif part.phase is Phase.UNDO and part.seq > 0:
+            yield self._chunk(world, number, worker, part, by=-1)
+        else:
+            yield from self._ends(world, number, worker, "part done")
+        if part.phase in (Phase.RUN, Phase.UNDO):
+            if worker.progressed:
+                yield from self._ends(world, number, worker, "release")
+            elif world.budget.drains:
+                yield from self._ends(_spent(world, "drains"), number, worker, "release", by_system=False)
+
+    def _chunk(self, world: World, number: int, worker: Worker, part: Part, by: int) -> tuple[str, bool, World]:
+        at = part.seq if by > 0 else part.seq - 1
+        effects = (*part.effects[:at], part.effects[at] + by, *part.effects[at + 1 :])
+        moved = part._replace(seq=part.seq + by, losses=0, effects=effects)
+        world = world._replace(db=with_part(world.db, worker.part, moved))
+        done = "commits" if by > 0 else "undoes"
+        label = f"worker {number} {done} chunk {at} of part {worker.part}"
+        return label, True, seated(world, number, worker._replace(progressed=True))
+
+    def _ends(
+        self, world: World, number: int, worker: Worker, name: str, *, by_system: bool = True
+    ) -> Iterator[tuple[str, bool, World]]:
+        transaction = Transaction(name, part=worker.part, epoch=worker.epoch, worker=number)
+
+        def acking(after: World) -> World:
+            return seated(after, number, worker._replace(doing="acking"))
+
+        for after in self.run(world, f"worker {number}", transaction, acking):
+            yield f"worker {number}: {name} of part {worker.part}", by_system, after
+
+    def _monitor(self, world: World) -> Iterator[tuple[str, bool, World]]:
+        for n, part in enumerate(world.db.parts):
+            if part.status is Status.LEASED:
+                yield from self._reap(world, n, part)
+            if part.status is Status.QUEUED and not _on_its_way(world, n, part.ticket):
+                yield f"part {n} is swept", True, world._replace(queue=(*world.queue, Delivered(n, part.ticket)))
+        if world.budget.feeds and not self.is_busy(world, "monitor"):
+            for after in self.run(_spent(world, "feeds"), "monitor", Transaction("feed"), lambda after: after):
+                yield "the monitor feeds", False, after
+
+    def _reap(self, world: World, n: int, part: Part) -> Iterator[tuple[str, bool, World]]:
+        """Its owner is gone; or it lives, and only its lease has run out."""
+        owner = world.workers[part.owner] if part.owner is not None else None
+        alive = owner is not None and owner.part == n and owner.epoch == part.epoch
+        if alive and not world.budget.zombies:
+            return
+        after = _spent(world, "zombies") if alive else world
+        if part.losses + 1 < MAX_LOSSES:
+            yield f"part {n} is reaped", not alive, after._replace(db=reaped(world.db, n))
+        elif not self.is_busy(world, "monitor"):
+            transaction = Transaction("reaped as poison", part=n, epoch=part.epoch)
+            for poisoned in self.run(after, "monitor", transaction, lambda after: after):
+                yield f"part {n} is reaped as poison", not alive, poisoned
+
+    def _people(self, world: World) -> Iterator[tuple[str, bool, World]]:
+        for verb in sorted(set(world.asked)):
+            actor = "the other job" if verb in OF_THE_NEIGHBOUR else "gateway"
+            if self.is_busy(world, actor):
+                continue
+            asked = world._replace(asked=_without(world.asked, verb))
+
+            def answer(after: World, verb: str = verb) -> World:
+                return answered(after, verb, world.db.job.state)
+
+            for after in self.run(asked, actor, Transaction("verb", verb=verb), answer):
+                yield f"{verb} is answered", verb == "end", after
+
+
+def apply(db: Database, transaction: Transaction, scenario: Scenario) -> Database | None:
+    """The database after the transaction; ``None``: it is refused, or the part is no longer its owner's."""
+    n, window = transaction.part, scenario.window
+    match transaction.name:
+        case "verb":
+            return VERBS[transaction.verb](db, window)
+        case "feed":
+            fed = feed(db, window + 1)  # the monitor has widened it
+            return None if fed == db else fed
+        case "reaped as poison":
+            held = db.parts[n].epoch == transaction.epoch and db.parts[n].status is Status.LEASED
+            return fail(db, window) if held else None
+    if not mine(db, transaction.worker, n, transaction.epoch):
+        return None
+    match transaction.name:
+        case "poison":
+            return fail(db, window)
+        case "release":
+            return released(db, n, window)
+        case "planned":
+            return planned(db, n, window, scenario.parts)
+        case "part done":
+            return part_done(db, n, window)
+        case "finished":
+            return finished(db, n, window)
+    raise ValueError(transaction.name)
+
+
+def tidy(world: World) -> World:
+    """The same world, written in one way only, so that fewer states are told apart.
+
+    The outbox is part of the queue, since a delay is a delay; a message that can never claim is dropped; and the line
+    of the queue does not matter.
+    """
+    queue = (*world.queue, *(Delivered(*message) for message in world.db.outbox))
+    db = world.db._replace(outbox=())
+    kept = tuple(sorted(message for message in queue if _can_claim(db, message)))
+    workers = tuple(
+        None if worker and worker.doing == "delivered" and worker.message and not _can_claim(db, worker.message)
+        else worker
+        for worker in world.workers
+    )  # fmt: skip
+    return world._replace(db=db, queue=kept, workers=workers)
+
+
+def _can_claim(db: Database, message: Delivered) -> bool:
+    part = db.parts[message.part]
+    return part.out and part.ticket == message.ticket
+
+
+def _on_its_way(world: World, n: int, ticket: int) -> bool:
+    waiting = [worker.message for worker in world.workers if worker and worker.doing == "delivered"]
+    return any(m is not None and (m.part, m.ticket) == (n, ticket) for m in [*world.queue, *waiting])
+
+
+def _final_state_left(before: World, after: World, label: str) -> str | None:
+    """A final state is left only by undo, correct, resume (of a failed job) and supersede."""
+    was, now = before.db.job.state, after.db.job.state
+    if was not in FINAL or was == now:
+        return None
+    leaves = ("undo", "supersede", *(("resume", "correct") if was in ("failed", "succeeded") else ()))
+    return None if any(verb in label for verb in leaves) else f"{was} is final, and became {now}"
+
+
+def answered(world: World, verb: str, state: str) -> World:
+    stands = set(world.answered)
+    if verb in ("terminate", "supersede") and state in STARTED:
+        stands.add("terminate")
+    if verb in ("stop", *TAKING_BACK):
+        stands.add(verb)
+    return world._replace(answered=frozenset(stands))
+
+
+def seated(world: World, number: int, worker: Worker | None) -> World:
+    return world._replace(workers=(*world.workers[:number], worker, *world.workers[number + 1 :]))
+
+
+def _spent(world: World, what: str) -> World:
+    return world._replace(budget=world.budget._replace(**{what: getattr(world.budget, what) - 1}))
+
+
+def _without(items: tuple[T, ...], item: T) -> tuple[T, ...]:
+    at = items.index(item)
+    return (*items[:at], *items[at + 1 :])
