@@ -186,6 +186,24 @@ class Column(Answer):
     samples: list[Any] = Field(default_factory=list)
 
 
+class SampledReject(Answer):
+    """A row of the sample that would not be written, and why."""
+
+    row: int
+    field: str = ""
+    code: str = ""
+    message: str = ""
+
+
+class SampledRejects(Answer):
+    """Rejects among rows from all over the file, and how many the whole file would have."""
+
+    sampled_rows: int = 0
+    rejected_rows: int = 0
+    estimate: int = 0
+    items: list[SampledReject] = Field(default_factory=list)
+
+
 class Preview(Answer):
     """What a job would do, before there is one. ``ok``: it would be accepted."""
 
@@ -197,7 +215,7 @@ class Preview(Answer):
     conflict: dict[str, Any] | None = None
     columns: list[Column] = Field(default_factory=list)
     first_rows: list[Any] = Field(default_factory=list)
-    rejects: Any = None
+    rejects: SampledRejects = SampledRejects()
 
     @property
     def holder(self) -> str | None:

@@ -9,7 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from collect.client.cli.console import Shell
-from collect.client.models import Action, Job, Preview, UndoPreview
+from collect.client.models import Action, Job, Preview, SampledRejects, UndoPreview
+
+MOST_SAMPLED = 5
 
 
 def job(shell: Shell, found: Job) -> None:
@@ -71,10 +73,20 @@ def preview(shell: Shell, found: Preview) -> None:
         shell.out.print(Text(f"Warning: {notice.message}", style="yellow"))
     for notice in found.errors:
         shell.out.print(Text(f"Error: {notice.message}", style="red"))
-    if found.rejects:
-        shell.out.print(Text(f"Rejects: {_short(found.rejects, most=300)}"))
+    if found.rejects.rejected_rows:
+        _sampled_rejects(shell, found.rejects)
     if found.holder:
         shell.out.print(Text(f"The dataset is held by job {found.holder}.", style="yellow"))
+
+
+def _sampled_rejects(shell: Shell, rejects: SampledRejects) -> None:
+    exact = "" if rejects.estimate == rejects.rejected_rows else "about "
+    shell.out.print(
+        f"{exact}{rejects.estimate:,} rows would be rejected "
+        f"({rejects.rejected_rows:,} of the {rejects.sampled_rows:,} that were looked at)"
+    )
+    for item in rejects.items[:MOST_SAMPLED]:
+        shell.out.print(Text(f"  row {item.row:,}: {item.message}"))
 
 
 def will_undo(found: UndoPreview) -> str:
