@@ -7,8 +7,9 @@ by another since. What two transactions only read, they do not notice of each ot
 from collections.abc import Callable, Iterator
 
 from model.stores import Database
-from model.system import OpenTransaction, Scenario, System, Transaction, World, answered, apply, seated
+from model.system import System, answered, apply
 from model.verbs import OF_THE_NEIGHBOUR
+from model.world import OpenTransaction, Scenario, Transaction, World, seated
 
 
 class SnapshotSystem(System):

@@ -4,8 +4,6 @@ Transactions are atomic here; `snapshots` splits them into begin and commit.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
 
 from model.explorer import Step
 from model.stores import (
@@ -31,87 +29,7 @@ from model.stores import (
     with_part,
 )
 from model.verbs import OF_THE_NEIGHBOUR, TAKING_BACK, VERBS
-
-T = TypeVar("T")
-
-
-class Delivered(NamedTuple):
-    """A message in the queue or in a worker's hands."""
-
-    part: int
-    ticket: int
-    redelivered: bool = False
-
-
-class Worker(NamedTuple):
-    """What one worker does. ``message``: the delivery that it still has to acknowledge, unless the channel is gone."""
-
-    doing: str
-    """``delivered``, ``working``, ``acking``"""
-    part: int
-    message: Delivered | None
-    epoch: int = 0
-    progressed: bool = False
-
-
-class Budget(NamedTuple):
-    """How often each thing may still go wrong."""
-
-    crashes: int = 0
-    duplicates: int = 0
-    losses: int = 0
-    zombies: int = 0
-    channels: int = 0
-    drains: int = 0
-    feeds: int = 0
-
-
-class World(NamedTuple):
-    """Everything. ``asked``: the verbs that people may still ask; ``answered``: those whose effect must stand."""
-
-    db: Database
-    queue: tuple[Delivered, ...]
-    workers: tuple[Worker | None, ...]
-    budget: Budget
-    asked: tuple[str, ...]
-    answered: frozenset[str] = frozenset()
-    open: "tuple[OpenTransaction, ...]" = ()
-
-
-class Transaction(NamedTuple):
-    """A named transaction, so that it can be run on another database than the one it began on."""
-
-    name: str
-    part: int = 0
-    epoch: int = 0
-    worker: int = -1
-    verb: str = ""
-
-
-class OpenTransaction(NamedTuple):
-    """Begun on a snapshot, not committed yet. ``doomed``: what it writes has been written by another."""
-
-    actor: str
-    snapshot: Database
-    transaction: Transaction
-    doomed: bool = False
-
-
-NOTHING_GOES_WRONG = Budget()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scenario:
-    """What is explored: so many parts of so many chunks, so much that goes wrong, these verbs at any moment."""
-
-    parts: int = 1
-    chunks: int = 1
-    window: int = 2
-    verbs: tuple[str, ...] = ()
-    budget: Budget = NOTHING_GOES_WRONG
-    waits: bool = False
-    """Job 0 waits behind job 1."""
-    workers: int = 2
+from model.world import Delivered, Scenario, Transaction, Worker, World, on_its_way, seated, spent, tidy, without
 
 
 class System:
@@ -212,11 +130,11 @@ class System:
         for message in sorted(set(world.queue)):
             if world.budget.duplicates:
                 twin = message._replace(redelivered=False)
-                doubled = _spent(world, "duplicates")._replace(queue=(*world.queue, twin))
+                doubled = spent(world, "duplicates")._replace(queue=(*world.queue, twin))
                 yield f"{message} is doubled", False, doubled
-            rest = _without(world.queue, message)
+            rest = without(world.queue, message)
             if world.budget.losses:
-                yield f"{message} is lost", False, _spent(world, "losses")._replace(queue=rest)
+                yield f"{message} is lost", False, spent(world, "losses")._replace(queue=rest)
             if None in world.workers:
                 number = world.workers.index(None)
                 taken = Worker("delivered", message.part, message)
@@ -225,14 +143,14 @@ class System:
     def _worker(self, world: World, number: int, worker: Worker) -> Iterator[tuple[str, bool, World]]:
         back = (worker.message._replace(redelivered=True),) if worker.message else ()
         if world.budget.crashes:
-            crashed = seated(_spent(world, "crashes"), number, None)
+            crashed = seated(spent(world, "crashes"), number, None)
             still_open = tuple(this for this in world.open if this.actor != f"worker {number}")
             yield f"worker {number} crashes", False, crashed._replace(queue=(*world.queue, *back), open=still_open)
         if self.is_busy(world, f"worker {number}"):
             return
         if world.budget.channels and worker.message:
             alive = None if worker.doing == "delivered" else worker._replace(message=None)
-            parted = seated(_spent(world, "channels"), number, alive)
+            parted = seated(spent(world, "channels"), number, alive)
             yield f"worker {number} loses its channel", False, parted._replace(queue=(*world.queue, *back))
         match worker.doing:
             case "delivered":
@@ -277,7 +195,7 @@ class System:
             if worker.progressed:
                 yield from self._ends(world, number, worker, "release")
             elif world.budget.drains:
-                yield from self._ends(_spent(world, "drains"), number, worker, "release", by_system=False)
+                yield from self._ends(spent(world, "drains"), number, worker, "release", by_system=False)
 
     def _chunk(self, world: World, number: int, worker: Worker, part: Part, by: int) -> tuple[str, bool, World]:
         at = part.seq if by > 0 else part.seq - 1
@@ -303,10 +221,10 @@ class System:
         for n, part in enumerate(world.db.parts):
             if part.status is Status.LEASED:
                 yield from self._reap(world, n, part)
-            if part.status is Status.QUEUED and not _on_its_way(world, n, part.ticket):
+            if part.status is Status.QUEUED and not on_its_way(world, n, part.ticket):
                 yield f"part {n} is swept", True, world._replace(queue=(*world.queue, Delivered(n, part.ticket)))
         if world.budget.feeds and not self.is_busy(world, "monitor"):
-            for after in self.run(_spent(world, "feeds"), "monitor", Transaction("feed"), lambda after: after):
+            for after in self.run(spent(world, "feeds"), "monitor", Transaction("feed"), lambda after: after):
                 yield "the monitor feeds", False, after
 
     def _reap(self, world: World, n: int, part: Part) -> Iterator[tuple[str, bool, World]]:
@@ -315,7 +233,7 @@ class System:
         alive = owner is not None and owner.part == n and owner.epoch == part.epoch
         if alive and not world.budget.zombies:
             return
-        after = _spent(world, "zombies") if alive else world
+        after = spent(world, "zombies") if alive else world
         if part.losses + 1 < MAX_LOSSES:
             yield f"part {n} is reaped", not alive, after._replace(db=reaped(world.db, n))
         elif not self.is_busy(world, "monitor"):
@@ -328,7 +246,7 @@ class System:
             actor = "the other job" if verb in OF_THE_NEIGHBOUR else "gateway"
             if self.is_busy(world, actor):
                 continue
-            asked = world._replace(asked=_without(world.asked, verb))
+            asked = world._replace(asked=without(world.asked, verb))
 
             def answer(after: World, verb: str = verb) -> World:
                 return answered(after, verb, world.db.job.state)
@@ -365,33 +283,6 @@ def apply(db: Database, transaction: Transaction, scenario: Scenario) -> Databas
     raise ValueError(transaction.name)
 
 
-def tidy(world: World) -> World:
-    """The same world, written in one way only, so that fewer states are told apart.
-
-    The outbox is part of the queue, since a delay is a delay; a message that can never claim is dropped; and the line
-    of the queue does not matter.
-    """
-    queue = (*world.queue, *(Delivered(*message) for message in world.db.outbox))
-    db = world.db._replace(outbox=())
-    kept = tuple(sorted(message for message in queue if _can_claim(db, message)))
-    workers = tuple(
-        None if worker and worker.doing == "delivered" and worker.message and not _can_claim(db, worker.message)
-        else worker
-        for worker in world.workers
-    )  # fmt: skip
-    return world._replace(db=db, queue=kept, workers=workers)
-
-
-def _can_claim(db: Database, message: Delivered) -> bool:
-    part = db.parts[message.part]
-    return part.out and part.ticket == message.ticket
-
-
-def _on_its_way(world: World, n: int, ticket: int) -> bool:
-    waiting = [worker.message for worker in world.workers if worker and worker.doing == "delivered"]
-    return any(m is not None and (m.part, m.ticket) == (n, ticket) for m in [*world.queue, *waiting])
-
-
 def _final_state_left(before: World, after: World, label: str) -> str | None:
     """A final state is left only by undo, correct, resume (of a failed job) and supersede."""
     was, now = before.db.job.state, after.db.job.state
@@ -408,16 +299,3 @@ def answered(world: World, verb: str, state: str) -> World:
     if verb in ("stop", *TAKING_BACK):
         stands.add(verb)
     return world._replace(answered=frozenset(stands))
-
-
-def seated(world: World, number: int, worker: Worker | None) -> World:
-    return world._replace(workers=(*world.workers[:number], worker, *world.workers[number + 1 :]))
-
-
-def _spent(world: World, what: str) -> World:
-    return world._replace(budget=world.budget._replace(**{what: getattr(world.budget, what) - 1}))
-
-
-def _without(items: tuple[T, ...], item: T) -> tuple[T, ...]:
-    at = items.index(item)
-    return (*items[:at], *items[at + 1 :])

@@ -6,8 +6,9 @@ import pytest
 
 from model.explorer import explore
 from model.snapshots import SnapshotSystem
-from model.system import Budget, Scenario, System
+from model.system import System
 from model.undo_documents import histories, outcome
+from model.world import Budget, Scenario
 
 STATES = int(os.environ.get("MODEL_STATES", "30000"))
 

@@ -177,6 +177,7 @@ class Hand:
         self.between: Callable[[], None] | None = None
         """Called once, between a commit that went wrong and the next try."""
         self._tenure: Tenure | None = None
+        self._left_open: list[ClientSession] = []
 
     @property
     def tenure(self) -> Tenure:
@@ -284,6 +285,8 @@ class Hand:
         ledger.insert(tx, part=part, applied=applied)
         self.tenure.advance(tx, {"seq": part.seq}, {"seq": part.seq + 1})
         self.forget()
+        self._left_open.append(self.session)
+        self.session = self.db.client.start_session(causal_consistency=True)
         return part
 
     def forget(self) -> None:

@@ -1,0 +1,148 @@
+"""What the monitor does by the clock, by the cap, and for what was lost; and verbs in each phase of a job."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from collect.errors import Fenced
+from collect.jobs.model import Phase
+from collect.jobs.states import State, Verb
+from collect.storage import upkeep
+from collect.storage.database import Database
+from integration.storage.hands import (
+    Hand,
+    do,
+    make,
+    newest,
+    now_is,
+    request,
+    rows,
+    run_until_rest,
+    state_of,
+    take_hold,
+)
+
+
+def test_a_message_that_was_lost_is_published_again_with_the_same_ticket(db: Database) -> None:
+    job = make(db)
+    lost = newest(db, job)
+    assert upkeep.waiting(db, older_than_seconds=5) == []
+    db.parts.update_many({}, [{"$set": {"published_at": {"$subtract": ["$$NOW", 6_000]}}}])
+    part = upkeep.waiting(db, older_than_seconds=5)[0]
+    assert upkeep.publish_again(db, part).value
+    assert not upkeep.publish_again(db, part).value
+    again = newest(db, job)
+    assert again.ticket == lost.ticket
+    assert Hand(db).claim(again)
+    assert not Hand(db).claim(lost)
+
+
+@pytest.mark.parametrize("phase", [Phase.PLAN, Phase.RUN, Phase.FINISH])
+def test_f33_pause_and_resume_at_once_in_any_phase(db: Database, phase: Phase) -> None:
+    job = make(db, rows(parts=1, per_part=2))
+    hand = Hand(db)
+    assert hand.claim(newest(db, job))
+    while hand.part.phase is not phase:
+        hand.work_off()
+        assert hand.claim(newest(db, job))
+    if phase is Phase.RUN:
+        hand.chunk()
+    do(db, job, Verb.PAUSE)
+    do(db, job, Verb.RESUME)
+    with pytest.raises(Fenced):
+        hand.step()
+    run_until_rest(db)
+    assert state_of(db, job) is State.SUCCEEDED
+    assert db.rows.count_documents({}) == 2
+
+
+def test_f32_terminate_during_finish_takes_everything_back(db: Database) -> None:
+    job = make(db, rows(parts=1))
+    hand = take_hold(db, job)
+    hand.work_off()
+    assert hand.claim(newest(db, job))
+    assert hand.part.phase is Phase.FINISH
+    do(db, job, Verb.TERMINATE)
+    with pytest.raises(Fenced):
+        hand.step()
+    run_until_rest(db)
+    assert state_of(db, job) is State.TERMINATED
+    assert db.rows.count_documents({}) == 0
+    assert now_is(db, job).result is None
+
+
+def test_the_timers_do_what_is_due_and_only_if_the_job_is_still_as_it_was(db: Database) -> None:
+    now = datetime.now(UTC)
+    job = make(db)
+    do(db, job, Verb.PAUSE, until=now - timedelta(seconds=1))
+    found = list(upkeep.due(db, now))
+    assert [due.id for due, _ in found] == [job.id]
+    do(db, job, Verb.PAUSE, until=now + timedelta(hours=1))
+    assert found[0][1]() == []
+    assert state_of(db, job) is State.PAUSED
+    do(db, job, Verb.PAUSE, until=now - timedelta(seconds=1))
+    for _, act in upkeep.due(db, now):
+        act()
+    resumed = now_is(db, job)
+    assert resumed.state is State.QUEUED
+    assert resumed.last_action is not None
+    assert resumed.last_action.effective_at is not None
+    assert list(upkeep.due(db, now)) == []
+
+
+def test_nobody_confirmed_in_time(db: Database) -> None:
+    job = make(db, confirm=True)
+    assert list(upkeep.due(db, datetime.now(UTC))) == []
+    for _, act in upkeep.due(db, datetime.now(UTC) + timedelta(hours=25)):
+        act()
+    stopped = now_is(db, job)
+    assert stopped.state is State.STOPPED
+    assert stopped.reason is not None
+    assert stopped.reason.code == "confirmation_expired"
+
+
+def test_a_job_that_has_run_too_long_pauses_and_may_be_resumed_for_as_long_again(db: Database) -> None:
+    job = make(db, time_limit_seconds=60.0)
+    take_hold(db, job)
+    assert list(upkeep.due(db, datetime.now(UTC))) == []
+    for _, act in upkeep.due(db, datetime.now(UTC) + timedelta(seconds=61)):
+        act()
+    paused = now_is(db, job)
+    assert paused.state is State.PAUSED
+    assert paused.reason is not None
+    assert paused.reason.code == "time_limit"
+    do(db, job, Verb.RESUME)
+    assert now_is(db, job).reason is None
+
+
+def test_feeding_again_gives_out_what_the_window_allows_and_writes_the_job(db: Database) -> None:
+    job = make(db, rows(parts=6))
+    hand = take_hold(db, job)
+    assert upkeep.hungry(db) == []
+    db.jobs.update_one({"_id": job.id}, {"$set": {"window": 5}})
+    assert [hungry.id for hungry in upkeep.hungry(db)] == [job.id]
+    v = now_is(db, job).v
+    assert upkeep.feed_again(db, job.id).value == 1
+    assert now_is(db, job).v == v + 1
+    hand.work_off()
+    run_until_rest(db)
+    assert state_of(db, job) is State.SUCCEEDED
+
+
+def test_the_cap_of_an_organisation_holds_jobs_back_and_never_what_is_taken_back(db: Database) -> None:
+    db.orgs.update_one({}, {"$set": {"limits.concurrent_jobs": 1}})
+    one = make(db, lock="labs:dataset:a")
+    other = make(db, rows(prefix="other"), lock="labs:dataset:b")
+    assert db.parts.count_documents({"job_id": other.id, "status": "queued"}) == 0
+    assert upkeep.hungry(db) == []
+    take_hold(db, one, chunks=1)
+    do(db, one, Verb.PAUSE)
+    assert [hungry.id for hungry in upkeep.hungry(db)] == [other.id]
+    assert upkeep.feed_again(db, other.id).value == 1
+    do(db, one, Verb.TERMINATE, request=request("not wanted"))
+    assert db.parts.count_documents({"job_id": one.id, "status": "queued"}) == 1
+    run_until_rest(db)
+    assert state_of(db, one) is State.TERMINATED
+    upkeep.feed_again(db, other.id)
+    run_until_rest(db)
+    assert state_of(db, other) is State.SUCCEEDED
