@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from ulid import ULID
 
 from collect.errors import Poison
 
 MAX_BYTES = 64 * 1024
+MAX_NUMBER = 2**63 - 1
+
+Number = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
+"""What a store can hold: a larger one would fail where it is looked up, and its message come back for ever."""
+
+_ID = re.compile(rb'"id"\s*:\s*"([0-9a-hjkmnp-tv-z]{26})"')
 
 
 class Message(BaseModel):
@@ -28,9 +35,9 @@ class RunPart(Message):
     message_name: ClassVar[str] = "RunPart"
 
     job_id: str
-    part: int
+    part: Number
     kind: str
-    ticket: int
+    ticket: Number
 
 
 class Poke(Message):
@@ -48,11 +55,11 @@ class SlotReport(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     job_id: str | None = None
-    part: int | None = None
-    epoch: int | None = None
-    rate: float = 0.0
-    rss: int = 0
-    cpu: float = 0.0
+    part: Number | None = None
+    epoch: Number | None = None
+    rate: FiniteFloat = 0.0
+    rss: Number = 0
+    cpu: FiniteFloat = 0.0
 
 
 class Heartbeat(Message):
@@ -78,7 +85,7 @@ class JobEvent(Message):
     source: str | None = Field(alias="from")
     target: str = Field(alias="to")
     reason: str
-    seq: int
+    seq: Number
     at: datetime
 
 
@@ -132,3 +139,9 @@ def decode(data: bytes) -> tuple[Envelope, Message]:
         return envelope, known.model_validate(envelope.body)
     except ValidationError as error:
         raise Poison(f"A {envelope.name} lacks what it must have.", code="incomplete") from error
+
+
+def claimed_id(data: bytes) -> str | None:
+    """The id that a message names which cannot be read: all of it that may go into a log."""
+    found = _ID.search(data[:MAX_BYTES])
+    return found[1].decode() if found else None
