@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,10 +19,12 @@ from pika.exceptions import AMQPError
 
 from collect.errors import Poison
 from collect.messaging import topology
-from collect.messaging.messages import Message, RunPart, decode
+from collect.messaging.messages import Message, RunPart, claimed_id, decode
+from collect.observability import metrics
 
 HEARTBEAT_SECONDS = 10
 BLOCKED_SECONDS = 30
+CONNECT_SECONDS = 10
 POLL_SECONDS = 1.0
 FIRST_BACKOFF_SECONDS = 0.2
 LONGEST_BACKOFF_SECONDS = 5.0
@@ -60,13 +63,18 @@ class _Gone(Exception):
 
 
 class Consumer:
-    """Consumes from a thread of its own until it is closed. Its public methods may be called from any thread."""
+    """Consumes from a thread of its own until it is closed. Its public methods may be called from any thread.
+
+    ``on_lost`` is called on the consumer's thread, once for each connection that is lost, after which no delivery of it
+    is held any more; it must be quick.
+    """
 
     def __init__(self, url: str, *, subscriptions: list[Subscription], on_lost: Callable[[], None]) -> None:
         parameters = pika.URLParameters(url)
         parameters.heartbeat = HEARTBEAT_SECONDS
         parameters.blocked_connection_timeout = BLOCKED_SECONDS
-        parameters.socket_timeout = 5
+        parameters.socket_timeout = CONNECT_SECONDS / 2
+        parameters.stack_timeout = CONNECT_SECONDS
         self._parameters = parameters
         self._subscriptions = subscriptions
         self._on_lost = on_lost
@@ -104,9 +112,9 @@ class Consumer:
         self._on_channel(delivery, lambda channel: channel.basic_reject(delivery.tag, requeue=False))
 
     def stop_consuming(self) -> None:
-        """Take no more; the connection stays, for acks. For good."""
+        """Take no more work, for good. The connection stays, for acks, and so does what is taken without acks."""
         self._stopping = True
-        self._call(self._cancel_all)
+        self._call(self._cancel_work)
 
     def close(self, *, timeout_seconds: float = 3.0) -> None:
         """Send the acks that wait, and end the connection and the thread."""
@@ -140,9 +148,11 @@ class Consumer:
                 self._pump()
             except (AMQPError, OSError, _Gone) as error:
                 _log.warning("consumer_lost", extra={"why": f"{type(error).__name__}: {error}"})
+            except Exception as error:  # noqa: BLE001 - a process whose only consumer has ended is deaf and looks well
+                _log.error("consumer_failed", exc_info=error)
             finally:
                 self._disconnect()
-            self._closing.wait(backoff)
+            self._closing.wait(backoff * random.uniform(0.5, 1.0))
             backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
 
     def _connect(self) -> None:
@@ -156,7 +166,7 @@ class Consumer:
         self._connected.set()
 
     def _subscribe(self, subscription: Subscription) -> None:
-        if self._stopping:
+        if self._stopping and subscription.prefetch:
             return
         channel = self._connection.channel()
         channel.add_on_cancel_callback(self._cancelled)
@@ -179,15 +189,20 @@ class Consumer:
             for channel, tag in self._consuming:
                 if not channel.is_open or tag not in channel.consumer_tags:
                     raise _Gone("a consumer is gone")
-        self._connection.process_data_events(time_limit=0)
+        self._finish()
+
+    def _finish(self) -> None:
+        """Do what other threads have asked for before they closed: pika takes such calls in the order they came in."""
+        done = threading.Event()
+        self._connection.add_callback_threadsafe(done.set)
+        while not done.is_set():
+            self._connection.process_data_events(time_limit=POLL_SECONDS)
 
     def _received(self, subscription: Subscription, channel: Any, method: Any, _properties: Any, body: bytes) -> None:
         try:
             envelope, message = decode(body)
         except Poison as poison:
-            _log.error("message_unreadable", extra={"queue": subscription.queue, "why": poison.code})
-            if subscription.prefetch:
-                channel.basic_reject(method.delivery_tag, requeue=False)
+            self._set_aside(subscription, channel, method.delivery_tag, why=poison.code, message_id=claimed_id(body))
             return
         if subscription.prefetch and isinstance(message, RunPart):
             subscription.on_message(
@@ -200,16 +215,26 @@ class Consumer:
                 )
             )
         elif subscription.prefetch:
-            channel.basic_reject(method.delivery_tag, requeue=False)
+            self._set_aside(subscription, channel, method.delivery_tag, why="not_a_job", message_id=envelope.id)
         else:
             subscription.on_message(message)
+
+    def _set_aside(
+        self, subscription: Subscription, channel: Any, tag: int, *, why: str, message_id: str | None
+    ) -> None:
+        """Nobody here can handle it, and nobody else of the kind could."""
+        metrics.UNREADABLE.labels(why=why).inc()
+        _log.error("message_unreadable", extra={"queue": subscription.queue, "why": why, "message_id": message_id})
+        if subscription.prefetch:
+            channel.basic_reject(tag, requeue=False)
 
     def _cancelled(self, _frame: Any) -> None:
         _log.warning("consumer_cancelled")
 
-    def _cancel_all(self) -> None:
-        consuming, self._consuming = self._consuming, []
-        for channel, tag in consuming:
+    def _cancel_work(self) -> None:
+        working = [each for each in self._consuming if each[0] is self._acking]
+        self._consuming = [each for each in self._consuming if each[0] is not self._acking]
+        for channel, tag in working:
             if channel.is_open:
                 channel.basic_cancel(tag)
 
@@ -224,6 +249,7 @@ class Consumer:
             except (AMQPError, OSError) as error:
                 _log.warning("connection_not_closed", extra={"why": type(error).__name__})
         if was and not self._closing.is_set():
+            metrics.CONSUMERS_LOST.inc()
             self._on_lost()
 
 

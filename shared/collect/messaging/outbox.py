@@ -13,9 +13,13 @@ from typing import Protocol
 from collect.errors import Transient
 from collect.messaging import topology
 from collect.messaging.messages import Heartbeat, Poke, encode
-from collect.messaging.publisher import Publisher
+from collect.messaging.publisher import Publisher, Refused, Unroutable
+from collect.observability import traces
 
 MAX_WAITING = 10_000
+BATCH = 100
+"""Entries that are deleted together when much is to be sent. Dying before means that the relay sends them again."""
+IDLE_SECONDS = 3.0
 
 _log = logging.getLogger(__name__)
 
@@ -60,26 +64,25 @@ class OutboxSender:
     def __init__(self, publisher: Publisher, *, delete: Callable[[list[str]], None]) -> None:
         self._publisher = publisher
         self._delete = delete
-        self._waiting: queue.Queue[Sequence[Entry] | None] = queue.Queue(maxsize=MAX_WAITING)
+        self._waiting: queue.Queue[Entry | None] = queue.Queue(maxsize=MAX_WAITING)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
     def send(self, entries: Sequence[Entry]) -> None:
         """Publish entries that are committed."""
-        if entries:
-            self._put(entries)
+        self._put(*entries)
 
     def poke(self, kind: str, job_id: str) -> None:
-        """Tell the kind's workers that something happened to a job."""
+        """Tell the kind's workers that something happened to a job. It carries the caller's trace."""
         exchange, key = topology.poke_route(kind, job_id)
-        body = encode(Poke(job_id=job_id, kind=kind), traceparent=None).decode()
-        self._put([_Loose(exchange=exchange, routing_key=key, body=body)])
+        body = encode(Poke(job_id=job_id, kind=kind), traceparent=traces.current_traceparent()).decode()
+        self._put(_Loose(exchange=exchange, routing_key=key, body=body))
 
     def heartbeat(self, heartbeat: Heartbeat) -> None:
         """Show life."""
         exchange, key = topology.heartbeat_route()
         body = encode(heartbeat, traceparent=None).decode()
-        self._put([_Loose(exchange=exchange, routing_key=key, body=body)])
+        self._put(_Loose(exchange=exchange, routing_key=key, body=body))
 
     def reachable(self) -> bool:
         """Whether the broker answers. Blocks for some seconds when it does not."""
@@ -87,28 +90,64 @@ class OutboxSender:
 
     def close(self, *, timeout_seconds: float) -> None:
         """Send what waits, for as long as that; then close the connection."""
+        deadline = time.monotonic() + timeout_seconds
         thread = self._thread
-        if thread is not None:
+        if thread is not None and thread.is_alive():
             try:
                 self._waiting.put(None, timeout=timeout_seconds)
+                thread.join(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Full:
                 _log.warning("outbox_sender_not_drained")
-            thread.join(timeout=timeout_seconds)
         self._publisher.close()
 
-    def _put(self, entries: Sequence[Entry]) -> None:
+    def _put(self, *entries: Entry) -> None:
+        if not entries:
+            return
         with self._starting:
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="outbox-sender", daemon=True)
                 self._thread.start()
         try:
-            self._waiting.put_nowait(entries)
+            for entry in entries:
+                self._waiting.put_nowait(entry)
         except queue.Full:
             _log.warning("outbox_sender_full")
 
     def _run(self) -> None:
-        while (entries := self._waiting.get()) is not None:
-            sent = [entry.id for entry in entries if self._sent(entry) and entry.id]
+        while True:
+            try:
+                first = self._waiting.get(timeout=IDLE_SECONDS)
+            except queue.Empty:
+                self._publisher.keep_alive()
+                continue
+            batch = [first, *self._at_hand(BATCH - 1)]
+            self._publish([entry for entry in batch if entry is not None])
+            if None in batch:
+                return
+
+    def _at_hand(self, most: int) -> list[Entry | None]:
+        found: list[Entry | None] = []
+        try:
+            while len(found) < most:
+                found.append(self._waiting.get_nowait())
+        except queue.Empty:
+            pass
+        return found
+
+    def _publish(self, entries: Sequence[Entry]) -> None:
+        sent: list[str] = []
+        try:
+            for entry in entries:
+                if self._sent(entry) and entry.id:
+                    sent.append(entry.id)
+        except Transient as error:
+            # What waits behind it would wait in vain for as long: pokes and heartbeats are worth nothing late, and the
+            # relay has the rest. A stop is among it at worst, and `close` has its own deadline for that.
+            left = [entry for entry in self._at_hand(MAX_WAITING) if entry is None]
+            _log.warning("broker_unreachable", extra={"why": error.code})
+            for stop in left:
+                self._waiting.put_nowait(stop)
+        finally:
             if sent:
                 self._forget(sent)
 
@@ -117,7 +156,7 @@ class OutboxSender:
             self._publisher.publish(
                 exchange=entry.exchange, routing_key=entry.routing_key, body=entry.body, mandatory=entry.mandatory
             )
-        except Transient as error:
+        except (Unroutable, Refused) as error:  # this one alone: others may have a queue that takes them
             _log.warning("message_not_sent", extra={"exchange": entry.exchange, "why": error.code})
             return False
         return True

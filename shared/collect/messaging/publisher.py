@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
-from amqp.exceptions import AMQPError, ChannelError
+from amqp.exceptions import AMQPError, ChannelError, MessageNacked
 from kombu.connection import Connection
 from kombu.entity import Exchange as KombuExchange
 from kombu.entity import Queue as KombuQueue
@@ -13,11 +14,17 @@ from kombu.exceptions import OperationalError
 
 from collect.errors import Transient
 from collect.messaging import topology
+from collect.observability import metrics
 
 CONNECT_SECONDS = 3.0
 CONFIRM_SECONDS = 5.0
-HEARTBEAT_SECONDS = 10
+CLOSE_SECONDS = 1.0
+HEARTBEAT_SECONDS = 20
+"""Each frame, so each heartbeat, prolongs the wait for a confirm: they must come more rarely than that lasts."""
+BLOCKED_PAUSE_SECONDS = 2.0
 NO_ROUTE = 312
+
+_BROKEN = (AMQPError, OperationalError, OSError)
 
 
 class Unroutable(Transient):
@@ -26,10 +33,29 @@ class Unroutable(Transient):
     code = "unroutable"
 
 
-class Publisher:
-    """Publishes one message at a time, from any thread; connects when it is first used, and again after a loss.
+class Refused(Transient):
+    """The broker has a queue for the message, which does not take it: it is full."""
 
-    Blocks for a millisecond or so, for some seconds when the broker does not answer.
+    code = "refused"
+
+
+class Blocked(Transient):
+    """The broker has an alarm, of memory or of disk, and takes nothing from anybody."""
+
+    code = "blocked"
+
+
+class _Stale(Transient):
+    """A connection that had served before turned out to be broken: the message deserves a fresh one."""
+
+    code = "stale"
+
+
+class Publisher:
+    """Publishes one message at a time, from any thread, over one connection.
+
+    It connects when it is first used, so that a process may fork before, and again after a loss. Blocks for a
+    millisecond or so; when the broker does not answer, for as long as connecting and a confirm may take, once.
     """
 
     def __init__(self, url: str) -> None:
@@ -37,30 +63,27 @@ class Publisher:
         self._lock = threading.Lock()
         self._connection: Any = None
         self._producer: Any = None
+        self._blocked_until = 0.0
 
     def publish(self, *, exchange: str, routing_key: str, body: str | bytes, mandatory: bool) -> None:
-        """Publish, and return when the broker has confirmed. A broken connection is replaced once.
+        """Publish, and return when the broker has confirmed. It may arrive twice: a confirm can get lost.
 
         Raises:
             Unroutable: ``mandatory``, and no queue takes it.
-            Transient: the broker is not there, refuses, or does not confirm in time.
+            Refused: its queue is full.
+            Blocked: the broker takes nothing at present; for a moment it is not even asked.
+            Transient: the broker is not there, or does not confirm in time.
         """
         with self._lock:
             try:
-                self._publish(exchange, routing_key, body, mandatory)
-            except (Unroutable, Transient):
-                self._drop()
-                raise
-            except (AMQPError, OperationalError, OSError):
-                self._drop()
                 try:
-                    self._publish(exchange, routing_key, body, mandatory)
-                except Transient:
-                    self._drop()
-                    raise
-                except (AMQPError, OperationalError, OSError) as error:
-                    self._drop()
-                    raise Transient(f"The broker did not take it: {type(error).__name__}.") from error
+                    self._attempt(exchange, routing_key, body, mandatory)
+                except _Stale:
+                    self._attempt(exchange, routing_key, body, mandatory)
+            except Transient as error:
+                metrics.PUBLISHES.labels(exchange=exchange, outcome=error.code).inc()
+                raise
+        metrics.PUBLISHES.labels(exchange=exchange, outcome="confirmed").inc()
 
     def reachable(self) -> bool:
         """Whether there is a connection, or one can be had. Blocks for some seconds when not."""
@@ -68,38 +91,88 @@ class Publisher:
             try:
                 if self._producer is None:
                     self._open()
-                self._connection.heartbeat_check()
-            except (AMQPError, OperationalError, OSError):
+            except _BROKEN:
                 self._drop()
                 return False
-            return True
+            return self._alive()
+
+    def keep_alive(self) -> None:
+        """Exchange heartbeats over a connection that is idle. Without it the broker ends one after 20 s or so."""
+        with self._lock:
+            if self._connection is not None:
+                self._alive()
 
     def close(self) -> None:
-        """Close the connection. Publishing afterwards opens another."""
-        with self._lock:
+        """Close the connection. Publishing afterwards opens another.
+
+        Blocks for a second at most: a connection that another thread waits for is left to the end of the process.
+        """
+        if self._lock.acquire(timeout=CLOSE_SECONDS):
+            try:
+                self._drop()
+            finally:
+                self._lock.release()
+
+    def _attempt(self, exchange: str, routing_key: str, body: str | bytes, mandatory: bool) -> None:
+        if time.monotonic() < self._blocked_until:
+            raise Blocked("The broker takes nothing at present.")
+        fresh = self._producer is None
+        try:
+            if fresh:
+                self._open()
+            self._publish(exchange, routing_key, body, mandatory)
+        except MessageNacked as error:
+            raise Refused(f"The queue of {routing_key!r} on {exchange!r} does not take it.") from error
+        except Blocked:  # it would take the message once the alarm is over, and confirm it to whoever asks then
             self._drop()
+            raise
+        except TimeoutError as error:  # asking once more would take as long, and its answer may still come
+            self._drop()
+            raise Transient(f"The broker did not confirm within {CONFIRM_SECONDS:g} s.", code="unconfirmed") from error
+        except _BROKEN as error:
+            self._drop()  # a return leaves its confirm outstanding: the channel has to go as well
+            if isinstance(error, ChannelError) and error.reply_code == NO_ROUTE:
+                raise Unroutable(f"No queue takes {routing_key!r} from {exchange!r}.") from error
+            if fresh:
+                raise Transient(f"The broker did not take it: {type(error).__name__}.") from error
+            raise _Stale(f"The connection is broken: {type(error).__name__}.") from error
 
     def _publish(self, exchange: str, routing_key: str, body: str | bytes, mandatory: bool) -> None:
-        if self._producer is None:
-            self._open()
+        self._producer.publish(
+            body,
+            exchange=exchange,
+            routing_key=routing_key,
+            mandatory=mandatory,
+            delivery_mode=2,
+            content_type="application/json",
+            content_encoding="utf-8",
+            serializer=None,
+            retry=False,
+            timeout=CONFIRM_SECONDS,
+            confirm_timeout=CONFIRM_SECONDS,
+        )
+
+    def _alive(self) -> bool:
+        """Read what the broker has said meanwhile, and say something. A connection that is gone is dropped."""
         try:
-            self._producer.publish(
-                body,
-                exchange=exchange,
-                routing_key=routing_key,
-                mandatory=mandatory,
-                delivery_mode=2,
-                content_type="application/json",
-                content_encoding="utf-8",
-                serializer=None,
-                retry=False,
-                timeout=CONFIRM_SECONDS,
-                confirm_timeout=CONFIRM_SECONDS,
-            )
-        except ChannelError as error:
-            if error.reply_code == NO_ROUTE:
-                raise Unroutable(f"No queue takes {routing_key!r} from {exchange!r}.") from error
-            raise
+            self._read()
+            self._connection.heartbeat_check()
+        except (*_BROKEN, Blocked):
+            self._drop()
+            return False
+        return True
+
+    def _read(self) -> None:
+        """Heartbeats that are not read count as missed."""
+        try:
+            while True:
+                self._connection.drain_events(timeout=0.001)
+        except TimeoutError:
+            return
+
+    def _on_blocked(self, _reason: str) -> None:
+        self._blocked_until = time.monotonic() + BLOCKED_PAUSE_SECONDS
+        raise Blocked("The broker takes nothing at present.")
 
     def _open(self) -> None:
         self._connection = Connection(
@@ -108,6 +181,7 @@ class Publisher:
             heartbeat=HEARTBEAT_SECONDS,
             transport_options={
                 "confirm_publish": True,
+                "on_blocked": self._on_blocked,
                 "read_timeout": CONFIRM_SECONDS,
                 "write_timeout": CONFIRM_SECONDS,
             },
@@ -123,7 +197,7 @@ class Publisher:
             return
         try:
             connection.collect(socket_timeout=1.0)
-        except (AMQPError, OperationalError, OSError):
+        except _BROKEN:
             return
 
 

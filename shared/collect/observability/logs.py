@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 import structlog
 from opentelemetry import trace
 
+_NAMING_CODE = (AttributeError, ImportError, NameError, TypeError)
+"""Errors whose messages speak of code."""
 _NOISY = ("pika", "kombu", "amqp", "pymongo", "urllib3")
 
 
@@ -39,7 +42,7 @@ def configure(service: str, level: str = "INFO") -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
+                _without_values,
                 structlog.processors.JSONRenderer(default=str),
             ],
         )
@@ -64,3 +67,31 @@ def _with_trace(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mu
         event["trace_id"] = trace.format_trace_id(context.trace_id)
         event["span_id"] = trace.format_span_id(context.span_id)
     return event
+
+
+def _without_values(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What was raised, and where. Not its message, as a rule: that of a duplicate key, say, quotes the row."""
+    info = event.pop("exc_info", None)
+    error = info[1] if isinstance(info, tuple) else info
+    if isinstance(error, BaseException):
+        event["exception"] = "\n".join(_told(error))
+    return event
+
+
+def _told(error: BaseException) -> Iterator[str]:
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None:
+        yield from _told(before)
+        yield "and then"
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        yield f"  {frame.f_code.co_filename}:{line} in {frame.f_code.co_qualname}"
+    yield f"{type(error).__module__}.{type(error).__qualname__}{_harmless(error)}"
+
+
+def _harmless(error: BaseException) -> str:
+    if isinstance(error, _NAMING_CODE):
+        return f": {error}"
+    if isinstance(error, OSError) and error.strerror:
+        return f": {error.strerror}"
+    code = getattr(error, "code", None)
+    return f": {code}" if isinstance(code, int | str) else ""

@@ -37,6 +37,13 @@ REAPED = Counter("collect_parts_reaped_total", "Parts taken from owners whose le
 RELAYED = Counter("collect_outbox_relayed_total", "Outbox entries that their committer had not sent.", [])
 SWEPT = Counter("collect_parts_swept_total", "Parts published again because nobody had claimed them.", ["kind"])
 FED = Counter("collect_parts_fed_total", "Parts published because their job's window had room.", ["kind"])
+PUBLISHES = Counter(
+    "collect_publishes_total",
+    "Messages given to the broker: confirmed, unroutable, refused, blocked, unconfirmed, or unavailable.",
+    ["exchange", "outcome"],
+)
+UNREADABLE = Counter("collect_messages_unreadable_total", "Messages that nobody could read, by what is wrong.", ["why"])
+CONSUMERS_LOST = Counter("collect_consumers_lost_total", "Connections that a consumer has lost and made anew.", [])
 OUTBOX_WAITING = Gauge("collect_outbox_overdue", "Outbox entries that are overdue at the moment.", [])
 WORKERS = Gauge("collect_workers", "Workers that have shown life within the last seconds.", ["kind"])
 SLOTS = Gauge("collect_slots", "Their slots, busy or free.", ["kind", "state"])
@@ -52,6 +59,9 @@ ALL = (
     RELAYED,
     SWEPT,
     FED,
+    PUBLISHES,
+    UNREADABLE,
+    CONSUMERS_LOST,
     OUTBOX_WAITING,
     WORKERS,
     SLOTS,

@@ -24,9 +24,14 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 def configure(service: str) -> None:
     """Set up this process, once; after a fork or a spawn, in the child."""
     provider = TracerProvider(resource=Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", service)}))
-    if any(os.environ.get(name) for name in _ENDPOINTS):
+    if _exported():
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
+
+
+def _exported() -> bool:
+    named = any(os.environ.get(name) for name in _ENDPOINTS)
+    return named and os.environ.get("OTEL_TRACES_EXPORTER", "otlp").strip().lower() != "none"
 
 
 def shutdown() -> None:
