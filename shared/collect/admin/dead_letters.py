@@ -56,8 +56,8 @@ class DeadLetter:
 def _letters(url: str, *, limit: int) -> Iterator[tuple[list[DeadLetter], Callable[[DeadLetter], None]]]:
     """The dead letters, oldest first, and how to delete one. What is not deleted goes back in its place at the end."""
     connection = pika.BlockingConnection(pika.URLParameters(url))
+    channel = connection.channel()
     try:
-        channel = connection.channel()
         found: list[DeadLetter] = []
         while len(found) < limit:
             method, properties, body = channel.basic_get(topology.DEAD_QUEUE, auto_ack=False)
@@ -67,6 +67,8 @@ def _letters(url: str, *, limit: int) -> Iterator[tuple[list[DeadLetter], Callab
         yield found, lambda letter: channel.basic_ack(letter.tag)
     finally:
         if connection.is_open:
+            # Given back in so many words: what a closed connection held is not there for the next one at once.
+            channel.basic_nack(0, multiple=True, requeue=True)
             connection.close()
 
 
