@@ -75,7 +75,7 @@ def parse(record: bytes, delimiter: str) -> list[str]:
 def find_delimiter(head: bytes, *, known: frozenset[str], given: str | None, final: bool) -> str:
     """The delimiter that makes the most known names of the first record, then the most cells."""
     if given is not None:
-        return given
+        return Grammar(given).delimiter
     scores = {}
     for delimiter in DELIMITERS:
         cells = parse(first_record(head, Grammar(delimiter), final=final), delimiter)

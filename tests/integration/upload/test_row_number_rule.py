@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pymongo.errors import PyMongoError
 
@@ -154,6 +154,7 @@ def seen(upload: Upload) -> dict[str, dict[str, Any]]:
 
 
 @given(case=cases())
+@example(case=Case("insert", [("a", "1"), ("a", "2"), ("a", "1")], {}, [2], [1], [1, 1, 1, 0], 1))
 @settings(max_examples=120, deadline=None)
 def test_any_order_of_parts_and_chunks_has_the_outcome_of_reading_downwards(db: Database, case: Case) -> None:
     upload = start(db, case)

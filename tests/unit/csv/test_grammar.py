@@ -53,11 +53,13 @@ def test_blocks_hold_the_records_that_csv_reads(text: str, piece: int, block: in
 def test_blocks_of_rough_text_hold_the_records_that_csv_reads_or_say_which_quote_is_open(
     text: str, piece: int, block: int
 ) -> None:
-    try:
+    # csv would swallow all that follows: a newline put at the end becomes text of the last cell.
+    rows = by_csv(text + "\n")
+    if rows and rows[-1] and rows[-1][-1].endswith("\n") and by_csv(text + "\n\n")[-1][-1].endswith("\n\n"):
+        with pytest.raises(TaskRefused, match="never closed"):
+            cut(text.encode(), piece=piece, block=block)
+    else:
         check_blocks(text, piece=piece, block=block)
-    except TaskRefused as refused:
-        assert refused.code == "unclosed_quote"
-        assert by_csv(text + "\n")[-1][-1].endswith("\n"), "csv takes a newline at the end as text as well"
 
 
 def check_blocks(text: str, *, piece: int, block: int) -> None:

@@ -1,0 +1,58 @@
+"""Documents made a column at a time are those that ``bson.encode`` makes one at a time."""
+
+from typing import Any
+
+import bson
+import pyarrow as pa
+from bson.int64 import Int64
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collect.csv.cells import MOMENT
+from upload_worker import documents
+
+KINDS: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
+    "text": (pa.string(), st.text(max_size=8)),
+    "whole": (pa.int64(), st.integers(-(2**63), 2**63 - 1)),
+    "real": (pa.float64(), st.floats(allow_nan=False)),
+    "truth": (pa.bool_(), st.booleans()),
+    "moment": (MOMENT, st.integers(-(10**13), 10**13)),
+}
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> list[dict[str, Any]]:
+    row = st.fixed_dictionaries({name: st.none() | values for name, (_, values) in KINDS.items()})
+    return draw(st.lists(row, max_size=6))
+
+
+@given(table=tables(), sliced=st.booleans(), revision=st.integers(1, 2**31 - 1), mark=st.text(min_size=1, max_size=20))
+def test_documents_are_those_of_bson(table: list[dict[str, Any]], sliced: bool, revision: int, mark: str) -> None:
+    columns = {name: pa.array([row[name] for row in table], kind) for name, (kind, _) in KINDS.items()}
+    first = 1 if sliced and table else 0
+    columns = {name: column.slice(first) for name, column in columns.items()}
+    rows = list(range(7 + first, 7 + len(table)))
+    bodies = documents.bodies(
+        ids=[f"é{row}" for row in rows], head={"org_id": "labs", "dataset": "d"}, columns=columns, rows=rows
+    )
+    made = [document.raw for document in documents.complete(bodies, written_by=mark, revision=revision)]
+    assert made == [
+        bson.encode(
+            {
+                "_id": f"é{row}",
+                "org_id": "labs",
+                "dataset": "d",
+                "values": {name: plain(name, cells[name]) for name in KINDS},
+                "row": Int64(row),
+                "written_by": mark,
+                "revision": revision,
+            }
+        )
+        for row, cells in zip(rows, table[first:], strict=True)
+    ]
+
+
+def plain(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    return {"whole": Int64, "moment": bson.DatetimeMS}.get(name, lambda same: same)(value)
