@@ -13,6 +13,7 @@ from collect.observability import metrics
 ROOT = Path(__file__).resolve().parent.parent.parent
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 EVENT = re.compile(r"[a-z][a-z0-9_]+")
+MAKER = re.compile(r"from prometheus_client import .*\b(Counter|Gauge|Histogram|Summary)\b")
 TAKEN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
@@ -20,9 +21,14 @@ def defined() -> list[MetricWrapperBase]:
     return [value for value in vars(metrics).values() if isinstance(value, MetricWrapperBase)]
 
 
+def code() -> Iterator[Path]:
+    for folder in ("shared", "services"):
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
 def documented() -> dict[str, tuple[str, str]]:
-    text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `([a-z_]+)` \| (\w+) \| ([^|]*) \|", text, re.MULTILINE)
+    text = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(collect_[a-z_]+)` \| (\w+) \| ([^|]*) \|", text, re.MULTILINE)
     return {name: (kind, labels.strip()) for name, kind, labels in rows}
 
 
@@ -32,6 +38,50 @@ def full_name(metric: MetricWrapperBase) -> str:
 
 def test_every_metric_is_on_the_list() -> None:
     assert {id(metric) for metric in defined()} == {id(metric) for metric in metrics.ALL}
+
+
+def test_no_metric_is_made_beside_the_list() -> None:
+    list_of_all = Path(metrics.__file__)
+    makers = [
+        str(path.relative_to(ROOT))
+        for path in code()
+        if path != list_of_all and MAKER.search(path.read_text(encoding="utf-8"))
+    ]
+    assert makers == []
+
+
+def test_every_metric_and_its_cause_is_explained_where_operators_read() -> None:
+    text = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
+    assert [metric._name for metric in metrics.ALL if metric._documentation not in text] == []
+
+
+def attributes_of_spans() -> set[str]:
+    pattern = re.compile(r'"((?:collect|http)\.[a-z_.]+)"')
+    return {
+        name
+        for path in code()
+        if "span" in (text := path.read_text(encoding="utf-8"))
+        for name in pattern.findall(text)
+    }
+
+
+def test_every_attribute_of_a_span_is_documented() -> None:
+    text = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
+    assert attributes_of_spans()
+    assert {name for name in attributes_of_spans() if f"`{name}`" not in text} == set()
+
+
+def test_every_event_that_calls_for_somebody_is_documented_and_none_that_there_is_not() -> None:
+    text = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
+    explained = set(re.findall(r"^\| `([a-z_]+)` \| (?:warning|error|critical) \|", text, re.MULTILINE))
+    calling = {
+        str(call.args[0].value)
+        for _, call in log_calls()
+        if isinstance(call.func, ast.Attribute)
+        and call.func.attr in {"error", "critical", "exception"}
+        and isinstance(call.args[0], ast.Constant)
+    }
+    assert explained == calling
 
 
 def test_the_documentation_has_every_metric_and_no_other() -> None:
@@ -55,17 +105,16 @@ def test_no_metric_has_a_label_without_bounds() -> None:
 
 
 def log_calls() -> Iterator[tuple[str, ast.Call]]:
-    for folder in ("shared", "services"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if (
-                    isinstance(node, ast.Call)
-                    and isinstance(node.func, ast.Attribute)
-                    and node.func.attr in LEVELS
-                    and isinstance(node.func.value, ast.Name)
-                    and node.func.value.id == "_log"
-                ):
-                    yield f"{path.relative_to(ROOT)}:{node.lineno}", node
+    for path in code():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in LEVELS
+                and isinstance(node.func.value, ast.Name)
+                and node.func.value.id == "_log"
+            ):
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", node
 
 
 def fields(call: ast.Call) -> list[str]:

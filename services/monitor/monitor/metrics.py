@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from prometheus_client import Gauge
-
 from collect.jobs.model import OUT
 from collect.jobs.states import ACTIVE, State
-from collect.observability.metrics import OUTBOX_WAITING, SLOTS, WORKERS
+from collect.observability.metrics import JOBS, OUTBOX_WAITING, PARTS, SLOTS, WORKERS
 from collect.storage import outbox, workers
 from collect.storage.database import Database
-
-REAPER_STOPPED = Gauge("collect_reaper_stopped", "1 while so many leases have expired that the reaper frees none.")
-JOBS = Gauge("collect_jobs", "Jobs that are active, paused, or wait to be confirmed.", ["state"])
-PARTS = Gauge("collect_parts_out", "Parts that can be claimed or are held.", ["kind", "status"])
 
 MOST_OVERDUE = 1_000
 _STATES = sorted(ACTIVE | {State.PAUSED, State.AWAITING_CONFIRMATION})

@@ -7,10 +7,9 @@ import logging
 from collect.clock import Clock
 from collect.jobs.model import Part
 from collect.messaging.outbox import OutboxSender
-from collect.observability.metrics import REAPED
+from collect.observability.metrics import REAPED, REAPER_STOPPED
 from collect.storage import reaping
 from collect.storage.database import Database
-from monitor.metrics import REAPER_STOPPED
 from monitor.ticking import each
 
 _log = logging.getLogger(__name__)

@@ -38,6 +38,8 @@ class Relay:
         if sent:
             RELAYED.inc(sent)
             _log.info("relayed", extra={"count": sent})
+        else:
+            self._publisher.keep_alive()
         return sent
 
     def _publish(self, entries: list[outbox.OutboxEntry]) -> int:

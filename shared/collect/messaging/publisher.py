@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any
 
-from amqp.exceptions import AMQPError, ChannelError, MessageNacked
+from amqp.exceptions import AMQPError, MessageNacked
 from kombu.connection import Connection
 from kombu.entity import Exchange as KombuExchange
 from kombu.entity import Queue as KombuQueue
@@ -22,7 +22,6 @@ CLOSE_SECONDS = 1.0
 HEARTBEAT_SECONDS = 20
 """Each frame, so each heartbeat, prolongs the wait for a confirm: they must come more rarely than that lasts."""
 BLOCKED_PAUSE_SECONDS = 2.0
-NO_ROUTE = 312
 
 _BROKEN = (AMQPError, OperationalError, OSError)
 
@@ -64,6 +63,7 @@ class Publisher:
         self._connection: Any = None
         self._producer: Any = None
         self._blocked_until = 0.0
+        self._returned = False
 
     def publish(self, *, exchange: str, routing_key: str, body: str | bytes, mandatory: bool) -> None:
         """Publish, and return when the broker has confirmed. It may arrive twice: a confirm can get lost.
@@ -91,7 +91,7 @@ class Publisher:
             try:
                 if self._producer is None:
                     self._open()
-            except _BROKEN:
+            except (*_BROKEN, Blocked):
                 self._drop()
                 return False
             return self._alive()
@@ -130,14 +130,13 @@ class Publisher:
             self._drop()
             raise Transient(f"The broker did not confirm within {CONFIRM_SECONDS:g} s.", code="unconfirmed") from error
         except _BROKEN as error:
-            self._drop()  # a return leaves its confirm outstanding: the channel has to go as well
-            if isinstance(error, ChannelError) and error.reply_code == NO_ROUTE:
-                raise Unroutable(f"No queue takes {routing_key!r} from {exchange!r}.") from error
+            self._drop()
             if fresh:
                 raise Transient(f"The broker did not take it: {type(error).__name__}.") from error
             raise _Stale(f"The connection is broken: {type(error).__name__}.") from error
 
     def _publish(self, exchange: str, routing_key: str, body: str | bytes, mandatory: bool) -> None:
+        self._returned = False
         self._producer.publish(
             body,
             exchange=exchange,
@@ -151,6 +150,16 @@ class Publisher:
             timeout=CONFIRM_SECONDS,
             confirm_timeout=CONFIRM_SECONDS,
         )
+        if self._returned:
+            self._declare()  # somebody may have deleted the queue: the next message finds it again
+            raise Unroutable(f"No queue takes {routing_key!r} from {exchange!r}.")
+
+    def _on_return(self, *_message: Any) -> None:
+        """Called before the confirm. Raising here would leave that to be taken for the next message's."""
+        self._returned = True
+
+    def _declare(self) -> None:
+        topology.declare(_Declarer(self._producer.channel))
 
     def _alive(self) -> bool:
         """Read what the broker has said meanwhile, and say something. A connection that is gone is dropped."""
@@ -188,8 +197,8 @@ class Publisher:
         )
         self._connection.ensure_connection(max_retries=1, interval_start=0.1, timeout=CONNECT_SECONDS)
         channel = self._connection.channel()
-        topology.declare(_Declarer(channel))
-        self._producer = self._connection.Producer(channel=channel, auto_declare=False)
+        self._producer = self._connection.Producer(channel=channel, auto_declare=False, on_return=self._on_return)
+        self._declare()
 
     def _drop(self) -> None:
         connection, self._connection, self._producer = self._connection, None, None

@@ -47,6 +47,11 @@ CONSUMERS_LOST = Counter("collect_consumers_lost_total", "Connections that a con
 OUTBOX_WAITING = Gauge("collect_outbox_overdue", "Outbox entries that are overdue at the moment.", [])
 WORKERS = Gauge("collect_workers", "Workers that have shown life within the last seconds.", ["kind"])
 SLOTS = Gauge("collect_slots", "Their slots, busy or free.", ["kind", "state"])
+JOBS = Gauge("collect_jobs", "Jobs that are active, paused, or wait to be confirmed.", ["state"])
+PARTS = Gauge("collect_parts_out", "Parts that can be claimed or are held.", ["kind", "status"])
+REAPER_STOPPED = Gauge(
+    "collect_reaper_stopped", "1 while so many leases have expired that the reaper frees none, else 0.", []
+)
 
 ALL = (
     VERB_SECONDS,
@@ -65,4 +70,7 @@ ALL = (
     OUTBOX_WAITING,
     WORKERS,
     SLOTS,
+    JOBS,
+    PARTS,
+    REAPER_STOPPED,
 )

@@ -6,6 +6,7 @@ Exported to whatever the standard ``OTEL_*`` variables name; with no endpoint na
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROPAGATOR = TraceContextTextMapPropagator()
+SHUTDOWN_SECONDS = 2.0
+"""The exporter tries for ten and more, which is longer than a process that is told to go may take."""
 
 
 def configure(service: str) -> None:
@@ -35,10 +38,12 @@ def _exported() -> bool:
 
 
 def shutdown() -> None:
-    """Export what waits. Blocks for some seconds at most."""
+    """Export what waits, for :data:`SHUTDOWN_SECONDS` at most; what nobody has taken by then is lost."""
     provider = trace.get_tracer_provider()
     if isinstance(provider, TracerProvider):
-        provider.shutdown()
+        ending = threading.Thread(target=provider.shutdown, name="traces-shutdown", daemon=True)
+        ending.start()
+        ending.join(SHUTDOWN_SECONDS)
 
 
 def tracer() -> trace.Tracer:

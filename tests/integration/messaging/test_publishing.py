@@ -12,7 +12,8 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from bystander import Listener, Wire, control
 from collect.errors import Transient
-from collect.messaging import topology
+from collect.messaging import outbox, topology
+from collect.messaging import publisher as publisher_module
 from collect.messaging.messages import Poke, RunPart, decode, encode
 from collect.messaging.outbox import OutboxSender
 from collect.messaging.publisher import CONFIRM_SECONDS, CONNECT_SECONDS, Blocked, Publisher, Refused, Unroutable
@@ -96,13 +97,32 @@ def test_a_confirmed_message_is_in_its_queue_and_will_outlive_the_broker(
 
 
 def test_f21_a_message_that_no_queue_takes_is_said_to_be_unroutable(
-    publisher: Publisher, channel: BlockingChannel
+    publisher: Publisher, channel: BlockingChannel, broker: str
 ) -> None:
+    publish(publisher, ticket(0))
+    before = publisher._connection
     for _ in range(2):
         with pytest.raises(Unroutable):
-            publish(publisher, ticket(0), key="nothing")
-    publish(publisher, ticket(1))
+            publish(publisher, ticket(1), key="nothing")
+        publish(publisher, ticket(0))
     publish(publisher, ticket(2), key="nothing", mandatory=False)
+    assert publisher._connection is before
+    assert [decode(body)[1] for body in bodies(broker)] == [decode(ticket(0))[1]] * 3
+
+
+def test_a_return_is_not_taken_for_the_answer_to_the_next_message(
+    publisher: Publisher, channel: BlockingChannel
+) -> None:
+    # The confirm of a returned message comes after the return: left unread, it would confirm what is refused here.
+    channel.queue_declare("full", arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
+    channel.queue_bind("full", topology.JOBS, "full")
+    publish(publisher, b"{}", key="full")
+    for _ in range(3):
+        with pytest.raises(Unroutable):
+            publish(publisher, ticket(0), key="nothing")
+        with pytest.raises(Refused):
+            publish(publisher, b"{}", key="full")
+    channel.queue_delete("full")
 
 
 def test_a_queue_that_was_deleted_is_declared_again(
@@ -191,6 +211,25 @@ def test_an_idle_connection_is_kept_by_its_heartbeats(wire: Wire, channel: Block
     publisher.close()
 
 
+def test_an_idle_sender_outlasts_the_broker_s_patience(
+    broker: str, channel: BlockingChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher_module, "HEARTBEAT_SECONDS", 1)
+    monkeypatch.setattr(outbox, "IDLE_SECONDS", 0.1)
+    publisher = Publisher(broker)
+    sender, deleted = sender_on(publisher)
+    sender.send([Waiting(id="a")])
+    eventually(lambda: flat(deleted) == ["a"], what="the first")
+    connection = publisher._connection
+    heard = connection.connection.bytes_recv
+    # The broker sends two heartbeats a second, and ends a connection that was silent for two; frames are what counts.
+    eventually(lambda: connection.connection.bytes_recv - heard >= 8, what="four seconds of heartbeats")
+    assert publisher._connection is connection
+    sender.send([Waiting(id="b")])
+    sender.close(timeout_seconds=10)
+    assert flat(deleted) == ["a", "b"]
+
+
 def test_f18_an_alarm_blocks_publishing_and_not_consuming(
     own_broker: Child,
     servers: Servers,
@@ -244,6 +283,22 @@ def test_f13_what_was_confirmed_around_a_restart_is_there(
     thread.join(30)
     found = {message.part for body in bodies(broker) if isinstance(message := decode(body)[1], RunPart)}
     assert set(confirmed) <= found
+
+
+def test_f13_a_sender_outlives_a_restart_and_leaves_what_fell_into_it(
+    own_broker: Child, publisher: Publisher, channel: BlockingChannel, broker: str
+) -> None:
+    sender, deleted = sender_on(publisher)
+    sender.send([Waiting(id="before")])
+    eventually(lambda: flat(deleted) == ["before"], what="the first")
+    own_broker.stop()
+    sender.send([Waiting(id="meanwhile")])
+    eventually(lambda: sender._waiting.empty() and not sender.reachable(), what="the loss to be noticed")
+    own_broker.start()
+    sender.send([Waiting(id="after")])
+    sender.close(timeout_seconds=10)
+    assert flat(deleted) == ["before", "after"]
+    assert len(bodies(broker)) == 2
 
 
 def sender_on(publisher: Publisher) -> tuple[OutboxSender, list[list[str]]]:
