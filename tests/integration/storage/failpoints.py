@@ -9,13 +9,15 @@ from collect.storage.database import Database
 
 @contextmanager
 def failing(db: Database, command: str, *, app_name: str, times: int, **data: Any) -> Iterator[None]:
-    """The next ``times`` of ``command`` by the client named ``app_name`` fail as ``data`` says."""
+    """The next ``times`` of ``command`` by the client named ``app_name`` fail as ``data`` says. At least one has to."""
     fail = {"failCommands": [command], "appName": app_name, **data}
-    db.client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": times}, "data": fail})
+    configure = {"configureFailPoint": "failCommand"}
+    failed = db.client.admin.command({**configure, "mode": {"times": times}, "data": fail})["count"]
     try:
         yield
     finally:
-        db.client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+        failed_now = db.client.admin.command({**configure, "mode": "off"})["count"]
+    assert failed_now > failed, "nothing has failed"
 
 
 NOT_COMMITTED: dict[str, tuple[int, dict[str, Any]]] = {

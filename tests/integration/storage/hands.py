@@ -205,7 +205,7 @@ class Hand:
         if part is None:
             return False
         self.message = message
-        self._tenure = Tenure(db=self.db, session=self.session, part=part, lease_seconds=LEASE_SECONDS, rest=pause_for)
+        self.hold(part)
         if self.job.state in WRITING:
             ownership.job_begins(self.tenure)
         return True

@@ -26,6 +26,10 @@ from integration.storage.reference import AT_REST, BEGIN, FAIL, IN_LINE, RUNNABL
 
 SCHEDULES = int(os.environ.get("SCHEDULES", "50"))
 STEPS = int(os.environ.get("SCHEDULE_STEPS", "80"))
+PACE = settings(
+    max_examples=SCHEDULES, stateful_step_count=STEPS, deadline=None, database=None,
+    derandomize="SCHEDULES_RANDOM" not in os.environ, suppress_health_check=list(HealthCheck),
+)  # fmt: skip
 HANDS = 3
 JOBS = 8
 WINDOW = 4
@@ -390,12 +394,5 @@ class Schedule(RuleBasedStateMachine):
 def test_whatever_happens_the_stores_hold_what_the_model_promises(db: Database) -> None:
     run_state_machine_as_test(
         lambda: Schedule(db),  # type: ignore[arg-type]  # any factory will do
-        settings=settings(
-            max_examples=SCHEDULES,
-            stateful_step_count=STEPS,
-            deadline=None,
-            database=None,
-            derandomize="SCHEDULES_RANDOM" not in os.environ,
-            suppress_health_check=list(HealthCheck),
-        ),
+        settings=PACE,
     )
