@@ -30,11 +30,13 @@ def create_app(made: Services) -> OpenAPI:
         info=Info(title="Collect Jobs", version="1", description="Long-running data jobs that a person can stop."),
         security_schemes={"key": {"type": "http", "scheme": "bearer"}},
         doc_ui=False,
+        static_folder=None,
         validation_error_callback=problems.from_validation,
     )
     app.request_class = StrictRequest
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
     app.extensions[EXTENSION] = made
     app.before_request(_arrive)
     app.before_request(auth.check)

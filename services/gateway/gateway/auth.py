@@ -84,6 +84,9 @@ def tell_limits(answer: Response) -> Response:
     used = g.get("limit")
     if used is not None:
         answer.headers["RateLimit"] = f"limit={used.limit}, remaining={used.remaining}, reset={used.reset_seconds}"
+        answer.headers["RateLimit-Limit"] = str(used.limit)
+        answer.headers["RateLimit-Remaining"] = str(used.remaining)
+        answer.headers["RateLimit-Reset"] = str(used.reset_seconds)
     return answer
 
 

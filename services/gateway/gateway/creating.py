@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from collect.errors import FieldError, InvalidInput
 from collect.jobs.model import Job
 from collect.observability import traces
-from collect.storage import creation, datasets, idempotency, locks
+from collect.storage import creation, datasets, idempotency, jobs, locks
 from collect.storage.creation import NewJob
 from collect.storage.database import Transaction, transact
 from collect.storage.idempotency import Answer
@@ -41,7 +41,7 @@ def wanted(body: NewJobBody, *, parent_id: str | None = None) -> Wanted:
 
     Raises:
         InvalidInput: the kind or its params are not right.
-        NotFound: the file or the dataset is not there.
+        NotFound: the file, the dataset or the job to be superseded is not there.
     """
     found = kinds.kind(body.kind)
     params = checked_params(found.params, body.params)
@@ -49,6 +49,8 @@ def wanted(body: NewJobBody, *, parent_id: str | None = None) -> Wanted:
     db = services().db
     file = kinds.input_file(db, org_id=org_id, file_id=params.file_id)
     datasets.get(db, org_id=org_id, name=params.dataset)
+    if params.supersedes is not None:
+        jobs.get(db, org_id=org_id, job_id=params.supersedes)
     new = NewJob(
         org_id=org_id,
         kind=found.name,

@@ -40,7 +40,7 @@ def unprocessed(db: Database, blobs: Blobs, job: Job) -> Iterator[bytes]:
     if opened.header.is_header:
         yield _line(opened.header.cells, delimiter=opened.header.delimiter).encode()
     of_job = parts.of_job(db, job_id=job.id)
-    if of_job[0].phase is Phase.PLAN:
+    if of_job[0].phase is Phase.PLAN and of_job[0].status is not PartStatus.DONE:
         yield from opened.pieces
         return
     for part in of_job[1:]:

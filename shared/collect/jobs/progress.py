@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from collect.jobs.model import Counts, Job, Part, Phase
+from collect.jobs.model import Counts, Job, Part
 from collect.jobs.states import State
 
 
@@ -55,11 +55,6 @@ def progress(job: Job, parts: Iterable[Part], now: datetime, *, rows_per_second:
         seconds_left=seconds_left,
         at=now,
     )
-
-
-def planning(parts: Iterable[Part]) -> bool:
-    """Whether the job's total is still being found."""
-    return any(part.n == 0 and part.phase is Phase.PLAN for part in parts)
 
 
 def _percent(done: int, total: int | None) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from collect.jobs.model import Actor, Counts, Job, MaxRejected, Part, PartStatus, Phase, Reason
-from collect.jobs.progress import planning, progress, summed
+from collect.jobs.progress import progress, summed
 from collect.jobs.sentences import status_sentence
 from collect.jobs.states import State
 
@@ -49,8 +49,6 @@ def test_a_row_that_is_displaced_changes_its_outcome_and_not_the_progress() -> N
 def test_the_total_is_unknown_while_planning() -> None:
     found = progress(job(total_rows=None), [part(0, Phase.PLAN)], NOW)
     assert (found.total, found.percent, found.seconds_left) == (None, 0.0, None)
-    assert planning([part(0, Phase.PLAN)])
-    assert not planning([part(0, Phase.FINISH), part(1)])
 
 
 def test_an_empty_file_is_complete() -> None:
