@@ -62,7 +62,7 @@ faults: bootstrap ## real faults: killed, stopped and cut-off processes
 e2e: bootstrap ## the whole system, from outside
 	$(PYTEST) tests/e2e
 
-model: bootstrap ## random schedules of the storage code against the reference model
+model: bootstrap ## explore the protocol state by state
 	$(PYTEST) tests/model
 
 bench: up ## measure the figures of docs/figures.md

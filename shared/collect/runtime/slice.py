@@ -21,7 +21,7 @@ from collect.runtime.commands import Alive, Claimed, Ended, Ending, Publish, Run
 from collect.runtime.control import Control
 from collect.runtime.pacing import Pace, queue_behind, share
 from collect.runtime.task import Chunk, PlannedPart, Task
-from collect.storage import jobs, ownership, parts, rejects, work
+from collect.storage import jobs, ownership, parts, rejects, verbs, work
 from collect.storage.database import Database, retryable
 from collect.storage.ownership import Tenure
 from collect.storage.reaping import MAX_LOSSES, poisoned
@@ -242,7 +242,7 @@ class Holding:
         if counted <= limit:
             return None
         return Reason(
-            code="rejections_over_limit",
+            code=verbs.OVER_LIMIT,
             message=f"{counted:,} rows were rejected; {limit:,.0f} were allowed.",
             hint=_hint(rejects.most_frequent(self.db, job_id=job.id)),
         )

@@ -174,8 +174,9 @@ def test_lists_have_only_what_is_the_organisations_own(api: Api) -> None:
 @pytest.mark.parametrize(
     "header",
     [
-        "", "Bearer", "Bearer ", "Basic Y2s6eA==", "Bearer ck", "Bearer ck_", "Bearer ck__", "Bearer ck_x_y", "bearer  ",
-        f"Bearer ck_{UNKNOWN_ID}_secret", "Bearer ck_\x00_\x00", "Bearer ck_é_ü", "Token ck_1_2", f"Bearer {'x' * 8000}",
+        "", "Bearer", "Bearer ", "Basic Y2s6eA==", "Bearer ck", "Bearer ck_", "Bearer ck__", "Bearer ck_x_y",
+        "bearer  ", f"Bearer ck_{UNKNOWN_ID}_secret", "Bearer ck_\x00_\x00", "Bearer ck_é_ü", "Token ck_1_2",
+        f"Bearer {'x' * 8000}",
     ],
 )  # fmt: skip
 def test_a_malformed_or_unknown_key_is_refused_alike(api: Api, header: str) -> None:
