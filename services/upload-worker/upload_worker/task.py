@@ -93,12 +93,13 @@ class UploadTask:
             deleted = self._db.rows.delete_many({"_id": {"$in": created}, **mark}, session=session).deleted_count
         conflicts = self._conflicts(created, session) if deleted < len(created) else []
         before = {image["_id"]: image for image in writing.before_images(record)}
-        now = self._stored(before, session)
-        ours = [before[id_] for id_, document in now.items() if document["written_by"] == entry_id]
+        query = {"_id": {"$in": list(before)}, **mark}
+        ours = [found["_id"] for found in self._db.rows.find(query, {"_id": 1}, session=session)] if before else []
         if ours:
-            self._db.rows.delete_many({"_id": {"$in": [image["_id"] for image in ours]}}, session=session)
-            self._raw_rows.insert_many(ours, ordered=False, session=session)
-        conflicts.extend(_changed_since(before, now, entry_id))
+            self._db.rows.delete_many({"_id": {"$in": ours}}, session=session)
+            self._raw_rows.insert_many([before[id_] for id_ in ours], ordered=False, session=session)
+        others = {id_: before[id_] for id_ in before.keys() - set(ours)}
+        conflicts.extend(_changed_since(others, self._stored(others, session), entry_id))
         return TakenBack(deleted=deleted, restored=len(ours), conflicts=tuple(conflicts))
 
     def still_marked(self, job: Job, record: dict[str, Any], *, entry_id: str) -> Marked:
@@ -126,7 +127,8 @@ class UploadTask:
     def _stored(
         self, ids: Iterable[str], session: ClientSession | None, fields: Mapping[str, int] | None = None
     ) -> dict[str, Stored]:
-        found = self._raw_rows.find({"_id": {"$in": list(ids)}}, fields, session=session)
+        wanted = list(ids)
+        found = self._raw_rows.find({"_id": {"$in": wanted}}, fields, session=session) if wanted else ()
         return {document["_id"]: document for document in found}
 
     def _conflicts(self, created: list[str], session: ClientSession) -> list[Conflict]:
