@@ -7,6 +7,7 @@ import pytest
 
 from collect.admin.cli import collect_admin
 from collect.messaging import topology
+from collect.messaging.consumer import worker_consumer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 COMMAND = "collect-admin "
@@ -22,6 +23,22 @@ def exists(consumer: str) -> bool:
 @pytest.mark.parametrize("queue", topology.QUEUES, ids=lambda queue: queue.name)
 def test_every_queue_has_a_consumer(queue: topology.Queue) -> None:
     assert exists(queue.consumer)
+
+
+@pytest.mark.parametrize("kind", topology.KINDS)
+def test_a_worker_consumes_its_kind_s_queue_and_hears_all_of_its_control(kind: str) -> None:
+    consumer = worker_consumer(
+        "amqp://nobody/", kind=kind, prefetch=3, on_job=print, on_control=print, on_lost=lambda: None
+    )
+    taken = [(each.queue, each.binding, each.prefetch) for each in consumer._subscriptions]
+    assert taken == [(topology.job_queue(kind), None, 3), ("", (topology.CONTROL, f"{kind}.*"), 0)]
+    source = (ROOT / "services" / f"{kind}-worker" / f"{kind}_worker" / "__main__.py").read_text(encoding="utf-8")
+    assert "serve(" in source
+
+
+def test_the_monitor_consumes_heartbeats() -> None:
+    source = (ROOT / "services" / "monitor" / "monitor" / "__main__.py").read_text(encoding="utf-8")
+    assert "Subscription(queue=topology.HEARTBEAT_QUEUE" in source
 
 
 def test_every_queue_is_bound_to_an_exchange_of_the_table() -> None:

@@ -24,13 +24,6 @@ def broker(amqp_url: str, management_url: str, vhost: str) -> str:
 
 
 @pytest.fixture
-def publisher(broker: str) -> Iterator[Publisher]:
-    publisher = Publisher(broker)
-    yield publisher
-    publisher.close()
-
-
-@pytest.fixture
 def channel(broker: str) -> Iterator[BlockingChannel]:
     """A channel of somebody else, to look at queues with. Every queue is empty at first."""
     connection = pika.BlockingConnection(pika.URLParameters(broker))
@@ -40,6 +33,14 @@ def channel(broker: str) -> Iterator[BlockingChannel]:
     yield channel
     with contextlib.suppress(AMQPError):  # the test may have stopped the broker
         connection.close()
+
+
+@pytest.fixture
+def publisher(broker: str, channel: BlockingChannel) -> Iterator[Publisher]:
+    """Publishes into queues that are empty at first, whatever another test has left."""
+    publisher = Publisher(broker)
+    yield publisher
+    publisher.close()
 
 
 @pytest.fixture

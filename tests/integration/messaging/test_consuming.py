@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from urllib.parse import quote
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
@@ -231,6 +232,48 @@ def test_a_channel_closed_for_an_ack_too_many_is_replaced(
     assert listener.lost == [2]
 
 
+def test_a_connection_that_an_operator_closes_is_told_once_and_made_anew(
+    listen: Listen, publisher: Publisher, management_url: str, vhost: str
+) -> None:
+    listener = listen()
+    send_job(publisher, 0)
+    listener.job(0)
+
+    def consuming() -> list[str]:
+        """Statistics lag: the connection may not be shown yet, nor its consumers."""
+        consumers = rabbitmq.call(management_url, "GET", f"/api/consumers/{vhost}")
+        return [each["channel_details"]["connection_name"] for each in consumers if each["channel_details"]]
+
+    for name in set(eventually(consuming, what="the management API to show the consumers")):
+        rabbitmq.call(management_url, "DELETE", f"/api/connections/{quote(name, safe='')}")
+    assert listener.job(1).redelivered
+    eventually(lambda: listener.lost, what="the loss to be told")
+    listener.consumer.ack(listener.job(1))
+    send_job(publisher, 1)
+    assert listener.job(2).message == job(1)
+    listener.consumer.ack(listener.job(2))
+    assert listener.lost == [1]
+
+
+def test_f13_a_consumer_outlives_a_restart_of_the_broker(
+    own_broker: Child, listen: Listen, publisher: Publisher
+) -> None:
+    listener = listen()
+    send_job(publisher, 0)
+    old = listener.job(0)
+    own_broker.stop()
+    eventually(lambda: listener.lost, what="the loss to be told")
+    assert not listener.consumer.connected
+    listener.consumer.ack(old)
+    own_broker.start()
+    again = eventually(lambda: listener.jobs[1:], seconds=30, what="the message to come again")
+    assert (again[0].message, again[0].redelivered) == (job(0), True)
+    listener.consumer.ack(again[0])
+    send(publisher, Poke(job_id="a-job", kind="upload"), topology.poke_route("upload", "a-job"))
+    eventually(lambda: listener.control, what="the poke")
+    assert listener.lost == [1]
+
+
 def test_f14_a_reset_connection_voids_what_came_over_it(listen: Listen, publisher: Publisher, wire: Wire) -> None:
     listener = listen(wire.url)
     send_job(publisher)
@@ -290,6 +333,18 @@ def test_an_error_in_a_callback_does_not_make_the_consumer_deaf(broker: str, pub
 def test_the_broker_takes_the_table_as_it_is_and_no_other_arguments(channel: BlockingChannel) -> None:
     with pytest.raises(ChannelClosedByBroker):
         channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "classic"})
+
+
+def test_whoever_declares_what_is_there_changes_nothing(
+    listen: Listen, publisher: Publisher, channel: BlockingChannel, broker: str
+) -> None:
+    send_job(publisher)
+    for _ in range(2):
+        another = Publisher(broker)
+        assert another.reachable()
+        another.close()
+    assert listen().job().message == job(0)
+    assert listen().consumer.connected
 
 
 def test_the_policy_is_in_force_on_job_queues(channel: BlockingChannel, management_url: str, vhost: str) -> None:
