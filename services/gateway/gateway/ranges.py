@@ -15,14 +15,9 @@ BYTES = "application/octet-stream"
 
 def partial(*, size: int, read: Callable[[int, int], Iterator[bytes]], name: str, sha256: str) -> Response:
     """The bytes that were asked for. ``sha256`` is that of the whole."""
-    start, end, status = 0, size, 200
-    header = request.headers.get("Range")
-    asked = parse_range_header(header) if header else None
-    if asked is not None and asked.units == "bytes" and len(asked.ranges) == 1:
-        found = asked.range_for_length(size)
-        if found is None:
-            raise RequestedRangeNotSatisfiable(length=size)
-        start, end, status = found[0], found[1], 206
+    found = _asked(size)
+    start, end = found or (0, size)
+    status = 206 if found else 200
     answer = Response(read(start, end), status=status, mimetype=BYTES, direct_passthrough=True)
     answer.headers["Content-Length"] = str(end - start)
     answer.headers["Accept-Ranges"] = "bytes"
@@ -31,6 +26,21 @@ def partial(*, size: int, read: Callable[[int, int], Iterator[bytes]], name: str
     if status == 206:
         answer.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     return answer
+
+
+def _asked(size: int) -> tuple[int, int] | None:
+    """The one range that is asked for, if it is one that can be understood; several are answered with the whole."""
+    header = request.headers.get("Range")
+    # No version is told that an If-Range could name, so whoever sends one gets the whole.
+    asked = parse_range_header(header) if header and "If-Range" not in request.headers else None
+    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
+        return None
+    first, stop = asked.ranges[0]
+    start = max(0, size + first) if first < 0 else first
+    end = size if stop is None else min(stop, size)
+    if start >= end:
+        raise RequestedRangeNotSatisfiable(length=size)
+    return start, end
 
 
 def csv_download(lines: Iterator[bytes], *, name: str) -> Response:

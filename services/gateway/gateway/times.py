@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer
 
 
 def rfc3339(at: datetime) -> str:
@@ -26,5 +27,26 @@ def written(value: Any) -> Any:
             return value
 
 
-Time = Annotated[AwareDatetime, PlainSerializer(rfc3339, when_used="json")]
-"""A time with its zone; one without is refused."""
+def _as_text(value: Any) -> Any:
+    """A bare number would be read as seconds since 1970."""
+    if isinstance(value, str) and not _DATE.match(value):
+        raise ValueError("a time is written as in 2026-01-31T09:30:00Z")
+    if isinstance(value, str | datetime):
+        return value
+    raise ValueError("a time is a text, as in 2026-01-31T09:30:00Z")
+
+
+def _in_utc(at: datetime) -> datetime:
+    """At the ends of the calendar another zone leaves it."""
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time lies within the years 1 to 9999 in UTC") from None
+
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]")
+
+Time = Annotated[
+    AwareDatetime, BeforeValidator(_as_text), AfterValidator(_in_utc), PlainSerializer(rfc3339, when_used="json")
+]
+"""A time with its zone, in UTC; one without is refused."""

@@ -1,0 +1,65 @@
+"""Downloads: which bytes, and under which name."""
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from hypothesis import given
+from hypothesis import strategies as st
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
+from werkzeug.http import parse_options_header
+
+from gateway.ranges import disposition, partial
+
+BYTES = b"0123456789"
+SHA256 = "00" * 32
+APP = Flask("test", static_folder=None)
+
+
+def read(start: int, end: int) -> Iterator[bytes]:
+    yield BYTES[start:end]
+
+
+def answer(headers: dict[str, str], size: int = len(BYTES)) -> tuple[int, bytes, str | None]:
+    with APP.test_request_context(headers=headers):
+        found = partial(size=size, read=read, name="a.csv", sha256=SHA256)
+        found.direct_passthrough = False
+        return found.status_code, found.get_data(), found.headers.get("Content-Range")
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "data"),
+    [
+        ("bytes=0-0", 206, b"0"), ("bytes=3-5", 206, b"345"), ("bytes=7-", 206, b"789"), ("bytes=-2", 206, b"89"),
+        ("bytes=5-999", 206, b"56789"), ("bytes=-999", 206, BYTES),
+        ("bytes=5-2", 200, BYTES), ("bytes=x", 200, BYTES), ("lines=0-1", 200, BYTES), ("bytes=0-1,4-5", 200, BYTES),
+        ("", 200, BYTES), ("bytes=", 200, BYTES),
+    ],
+)  # fmt: skip
+def test_a_range_is_cut_out_and_what_is_none_is_ignored(asked: str, status: int, data: bytes) -> None:
+    assert answer({"Range": asked})[:2] == (status, data)
+
+
+@pytest.mark.parametrize("asked", ["bytes=10-", "bytes=99-100"])
+def test_a_range_behind_the_end_is_refused_with_the_size(asked: str) -> None:
+    with pytest.raises(RequestedRangeNotSatisfiable) as refused:
+        answer({"Range": asked})
+    assert refused.value.length == len(BYTES)
+
+
+def test_a_range_for_a_version_that_nobody_has_told_is_ignored() -> None:
+    assert answer({"Range": "bytes=3-5", "If-Range": '"abc"'}) == (200, BYTES, None)
+
+
+@given(st.text())
+def test_any_name_makes_one_header_and_comes_back(name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return
+    header = disposition(name)
+    assert header.isascii()
+    assert header.isprintable()
+    kind, options = parse_options_header(header)
+    assert kind == "attachment"
+    assert options["filename"] == name or not name
