@@ -55,6 +55,7 @@ def _handle_errors(app: OpenAPI) -> None:
     app.register_error_handler(ValidationError, problems.from_validation)
     app.register_error_handler(HTTPException, problems.from_http)
     app.register_error_handler(PyMongoError, problems.from_store)
+    app.register_error_handler(TimeoutError, problems.from_silence)
     app.register_error_handler(Exception, problems.from_bug)
 
 

@@ -85,7 +85,7 @@ def from_http(error: HTTPException) -> Response:
         detail = "The body is larger than may be sent here."
     answer = problem(status, code, detail)
     for name, value in error.get_headers():
-        if name.lower() in {"allow", "retry-after"}:
+        if name.lower() in {"allow", "content-range", "retry-after"}:
             answer.headers[name] = value
     return answer
 
@@ -95,6 +95,11 @@ def from_store(error: PyMongoError) -> Response:
     _log.warning("store_failed", extra={"error": type(error).__name__})
     unavailable = errors.Transient("The database does not answer at the moment. Ask again.")
     return from_error(unavailable)
+
+
+def from_silence(_error: TimeoutError) -> Response:
+    """The answer to a client that has stopped sending in the middle of its request."""
+    return problem(408, "request_timeout", "The rest of the request did not come in time. Send it again.")
 
 
 def from_bug(error: Exception) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 
 from flask import current_app
@@ -26,6 +27,8 @@ class Services:
     sender: OutboxSender
     redis: Redis
     clock: Clock = field(default_factory=SystemClock)
+    closing: threading.Event = field(default_factory=threading.Event)
+    """The process has been asked to end: whoever waits for a job is answered now."""
 
 
 def services() -> Services:

@@ -79,9 +79,18 @@ def answered(job: Job, *, status: int) -> Response:
 
 
 def waited(job: Job, until_: Callable[[Job], bool], seconds: float) -> Job:
-    """The job once ``until_`` holds, or as it is after ``seconds``, of which the settings allow so many."""
-    most = min(seconds, services().settings.max_wait_seconds)
-    return jobs.wait(services().db, org_id=job.org_id, job_id=job.id, until=until_, seconds=most)
+    """The job once ``until_`` holds, or as it is after ``seconds``, of which the settings allow so many.
+
+    A gateway that has been asked to end answers at once, rather than leaving the caller without an answer.
+    """
+    most, closing = min(seconds, services().settings.max_wait_seconds), services().closing
+    return jobs.wait(
+        services().db,
+        org_id=job.org_id,
+        job_id=job.id,
+        until=lambda now: closing.is_set() or until_(now),
+        seconds=most,
+    )
 
 
 def reached(name: str) -> Callable[[Job], bool]:
