@@ -20,6 +20,7 @@ class Plant(System):
     """A system with an organisation, a dataset and a key."""
 
     client: CollectClient
+    token: str
     gateway_service: Service
     monitor_service: Service
 
@@ -28,10 +29,10 @@ class Plant(System):
         self.prepare(ORG)
         template = Template.model_validate({"key": baseline.KEY, "columns": baseline.TEMPLATE_COLUMNS})
         transact(self.db, lambda tx: datasets.put(tx, org_id=ORG, name=baseline.NAME, template=template))
-        token = keys.create(self.db, org_id=ORG, name="faults", role="operator").secret
+        self.token = keys.create(self.db, org_id=ORG, name="faults", role="operator").secret
         self.gateway_service = self.gateway()
         self.monitor_service = self.monitor()
-        self.client = CollectClient(url=self.url, api_key=token)
+        self.client = CollectClient(url=self.url, api_key=self.token)
 
     def gateway_without_broker(self, amqp_url: str) -> Service:
         """A gateway in place of the other, whose broker does not answer: it commits, and cannot publish."""

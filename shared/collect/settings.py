@@ -39,6 +39,7 @@ class WorkerProcessSettings(RuntimeSettings):
     slots: int = Field(default=2, ge=1, le=64, validation_alias="COLLECT_SLOTS")
     version: str = Field(default="dev", validation_alias="COLLECT_VERSION")
     fault_points: str = Field(default="", validation_alias="COLLECT_FAULT_POINTS")
+    metrics_port: int | None = Field(default=None, ge=1, le=65535, validation_alias="COLLECT_METRICS_PORT")
     image: bool = Field(default=False, validation_alias="COLLECT_IMAGE")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from collect.jobs.model import Part
+from collect.jobs.model import Part, Phase
 from collect.storage.database import SessionId
 from collect.storage.outbox import OutboxEntry
 from collect.storage.ownership import Ticket
@@ -70,11 +70,22 @@ class Claimed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChunkDone:
+    """One transaction that has been committed: a chunk, or the undo of a ledger entry."""
+
+    phase: Phase
+    seconds: float
+    succeeded: int = 0
+    rejected: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Alive:
-    """The slice shows life. ``rows_per_second`` is that of the last chunks."""
+    """The slice shows life. ``rows_per_second`` is that of the last chunk, ``chunk`` what it was, if there was one."""
 
     run: int
     rows_per_second: float
+    chunk: ChunkDone | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from prometheus_client import start_http_server
+
 from collect import settings
 from collect.messaging.consumer import worker_consumer
 from collect.messaging.outbox import OutboxSender
@@ -23,6 +25,8 @@ def serve(*, service: str, kind: str, make_task: Callable[[Database, str], Task]
         raise SystemExit("COLLECT_FAULT_POINTS is for tests only; an image does not take it.")
     logs.configure(service, found.log_level)
     traces.configure(service)
+    if found.metrics_port is not None:
+        start_http_server(found.metrics_port)
     db = connect(found.mongodb_url, database=found.mongodb_database, app_name=service)
     sender = OutboxSender(Publisher(found.amqp_url), delete=lambda ids: outbox.delete(db, ids))
     worker = Worker(

@@ -15,9 +15,9 @@ from collect.jobs.model import Job, Part, Phase, Reason
 from collect.jobs.outcomes import Applied
 from collect.jobs.progress import summed
 from collect.jobs.states import WRITING
-from collect.observability import logs, metrics, traces
+from collect.observability import logs, traces
 from collect.runtime import undo
-from collect.runtime.commands import Alive, Claimed, Ended, Ending, Publish, Run
+from collect.runtime.commands import Alive, ChunkDone, Claimed, Ended, Ending, Publish, Run
 from collect.runtime.control import Control
 from collect.runtime.pacing import Pace, queue_behind, share
 from collect.runtime.task import Chunk, PlannedPart, Task
@@ -173,15 +173,15 @@ class Holding:
             began = time.monotonic()
             applied = self._commit(chunk)
             committing = time.monotonic() - began
-            metrics.CHUNK_SECONDS.labels(kind=self.job.kind, phase="run").observe(committing)
-            metrics.ROWS.labels(kind=self.job.kind, outcome="succeeded").inc(max(0, applied.succeeded))
-            metrics.ROWS.labels(kind=self.job.kind, outcome="rejected").inc(max(0, applied.rejected))
             if applied.rejected > 0 and (reason := self._over_limit()) is not None:
                 work.over_limit(self.tenure, reason)
                 return Ending.FAILED
             seconds = encoding + committing
             idle = self._pace.spent(rows=chunk.rows, seconds=seconds)
-            self.breathe(chunk.rows / max(seconds + idle, 1e-6))
+            self.breathe(
+                chunk.rows / max(seconds + idle, 1e-6),
+                ChunkDone(phase=Phase.RUN, seconds=committing, succeeded=applied.succeeded, rejected=applied.rejected),
+            )
             self._rest(idle)
         self.step(release=False)
         work.part_done(self.tenure)
@@ -208,9 +208,9 @@ class Holding:
         if release and time.monotonic() - self._began >= self._slice_seconds:
             raise SliceOver
 
-    def breathe(self, rows_per_second: float) -> None:
+    def breathe(self, rows_per_second: float, chunk: ChunkDone | None = None) -> None:
         """Show life, so that the parent prolongs the lease while a step takes long; and hear."""
-        self._control.report(Alive(run=self._run, rows_per_second=rows_per_second))
+        self._control.report(Alive(run=self._run, rows_per_second=rows_per_second, chunk=chunk))
         self.step(release=False)
 
     def look(self) -> None:

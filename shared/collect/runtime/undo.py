@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from pymongo.client_session import ClientSession
 
-from collect.jobs.model import entry_id
+from collect.jobs.model import Phase, entry_id
 from collect.jobs.outcomes import TakenBack
-from collect.observability import metrics
+from collect.runtime.commands import ChunkDone
 from collect.storage import work
 
 if TYPE_CHECKING:
@@ -37,6 +37,6 @@ def take_back(holding: Holding) -> None:
         settled = entry["undone"] and not entry["conflicts"]
         work.take_back(tenure, entry=entry, undo=None if settled else undo)
         seconds = time.monotonic() - began
-        metrics.CHUNK_SECONDS.labels(kind=holding.job.kind, phase="undo").observe(seconds)
-        holding.breathe((tenure.part.counts.undone - before) / max(seconds, 1e-6))
+        rate = (tenure.part.counts.undone - before) / max(seconds, 1e-6)
+        holding.breathe(rate, ChunkDone(phase=Phase.UNDO, seconds=seconds))
     work.part_done(tenure)

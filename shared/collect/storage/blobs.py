@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+from bson import ObjectId
 from gridfs import GridFSBucket, NoFile
 
 from collect.errors import NotFound
@@ -17,6 +18,8 @@ from collect.storage.database import Database
 
 CHUNK_BYTES = 1024 * 1024
 BUCKET = "blobs"
+FILES = f"{BUCKET}.files"
+CHUNKS = f"{BUCKET}.chunks"
 
 
 class Blobs(Protocol):
@@ -67,10 +70,14 @@ def open_blobs(url: str, db: Database) -> Blobs:
 
 
 class GridFsBlobs:
-    """In MongoDB itself: nothing more to run."""
+    """In MongoDB itself: nothing more to run. Stored as GridFS has it, and read with it.
+
+    Writing is done here, a chunk at a time: the library's own stream holds up to 48 MB of each upload back, twice.
+    """
 
     def __init__(self, *, db: Database) -> None:
-        self._files = db[f"{BUCKET}.files"]
+        self._files = db[FILES]
+        self._chunks = db[CHUNKS]
         self._bucket = GridFSBucket(db.db, bucket_name=BUCKET, chunk_size_bytes=CHUNK_BYTES)
 
     def size(self, name: str) -> int:
@@ -88,12 +95,24 @@ class GridFsBlobs:
             raise NotFound(f"There is no blob {name!r}.") from error
 
     def write(self, name: str, data: Iterable[bytes]) -> int:
+        file_id = ObjectId()
         written = 0
-        # Leaving the block with an exception aborts: the chunks go, and no file document names them.
-        with self._bucket.open_upload_stream(name) as target:
-            for piece in data:
-                target.write(piece)
+        try:
+            for n, piece in enumerate(_resized(data)):
+                self._chunks.insert_one({"files_id": file_id, "n": n, "data": piece})
                 written += len(piece)
+            self._files.insert_one(
+                {
+                    "_id": file_id,
+                    "filename": name,
+                    "length": written,
+                    "chunkSize": CHUNK_BYTES,
+                    "uploadDate": datetime.now(UTC),
+                }
+            )
+        except BaseException:
+            self._chunks.delete_many({"files_id": file_id})
+            raise
         return written
 
     def delete(self, name: str) -> None:
@@ -116,6 +135,18 @@ class GridFsBlobs:
             self._bucket.delete(file_id)
         except NoFile:
             return
+
+
+def _resized(data: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of :data:`CHUNK_BYTES`, the last one excepted."""
+    held = bytearray()
+    for piece in data:
+        held += piece
+        while len(held) >= CHUNK_BYTES:
+            yield bytes(held[:CHUNK_BYTES])
+            del held[:CHUNK_BYTES]
+    if held:
+        yield bytes(held)
 
 
 class FileBlobs:

@@ -14,7 +14,7 @@ IDEMPOTENCY_TTL_SECONDS = 24 * 3600
 
 COLLECTIONS = (
     "jobs", "parts", "ledger", "rejects", "audit", "outbox", "idempotency", "orgs", "api_keys", "files",
-    "datasets", "rows", "locks", "workers", "heartbeats",
+    "datasets", "rows", "locks", "workers", "heartbeats", "blobs.files", "blobs.chunks",
 )  # fmt: skip
 
 
@@ -41,6 +41,8 @@ INDEXES: dict[str, list[IndexModel]] = {
     "idempotency": [_index(("created_at", ASCENDING), expireAfterSeconds=IDEMPOTENCY_TTL_SECONDS)],
     "api_keys": [_index(("org_id", ASCENDING))],
     "files": [_index(("org_id", ASCENDING), ("_id", DESCENDING))],
+    "blobs.files": [_index(("filename", ASCENDING), ("uploadDate", ASCENDING))],
+    "blobs.chunks": [_index(("files_id", ASCENDING), ("n", ASCENDING), unique=True)],
     "heartbeats": [
         _index(("at", ASCENDING), expireAfterSeconds=HEARTBEAT_TTL_SECONDS),
         _index(("worker_id", ASCENDING), ("at", DESCENDING)),

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from pymongo import ReturnDocument
+
 from collect.errors import IllegalTransition, PreconditionFailed
-from collect.jobs.model import Job, MaxRejected, Part, Reason
+from collect.jobs.model import Action, Job, MaxRejected, Part, Reason
 from collect.jobs.progress import summed
 from collect.jobs.states import REPEATS, State, Trigger, Verb, sources
 from collect.storage import entering, feeding, jobs, locks, transitions, undoing
@@ -99,13 +101,18 @@ def apply(tx: Transaction, *, job_id: str, verb: Verb, request: Request, options
     return _VERBS[verb](tx, job, request, chosen)
 
 
-def freed(db: Database, *, part_id: str, job_id: str, session_id: dict[str, Any]) -> None:
-    """A child has let go of a part that was cut: one slot less is held by what the last action cut. Idempotent."""
+def freed(db: Database, *, part_id: str, job_id: str, session_id: dict[str, Any]) -> Action | None:
+    """A child has let go of a part that was cut: one slot less is held by what the last action cut. Idempotent.
+
+    Returns that action, or ``None`` when it did not wait for this slot.
+    """
     db.parts.update_one({"_id": part_id, "cut_lsid": session_id}, {"$set": {"cut_lsid": None}})
-    db.jobs.update_one(
+    job = db.jobs.find_one_and_update(
         {"_id": job_id, "last_action.holding": session_id},
         {"$pull": {"last_action.holding": session_id}, "$max": {"last_action.slots_free_at": datetime.now(UTC)}},
+        return_document=ReturnDocument.AFTER,
     )
+    return None if job is None else Job.model_validate(job).last_action
 
 
 def _repeats(job: Job, verb: Verb) -> bool:
