@@ -1,6 +1,9 @@
-"""Seconds from a kill -9 to the part going on elsewhere: of a slot's process, and of a whole worker.
+"""Seconds from a kill -9 to the part going on elsewhere: of a slot's process, and of a whole worker beside an idle one.
 
-python bench losses
+    make bench ONLY=losses
+
+The job has one part and is slowed down, so that what is measured is how long the part lies idle, and not its place in a
+queue. Going on: a chunk has been committed under a newer epoch.
 """
 
 from __future__ import annotations
@@ -10,48 +13,54 @@ import os
 import signal
 import time
 
-from collect.jobs.states import State
-from collect.testing.system import eventually
 from rig import Rig, rig, told
 
-TRIES = 8
+from collect.jobs.states import State
+from collect.testing.system import Service, eventually
+
+TRIES = 6
+ROWS_PER_SECOND = 2_000
 
 
-def going_on(rig_: Rig, job_id: str, epochs: dict[int, int]) -> bool:
-    """Whether a part that was leased then has committed a chunk under a newer epoch."""
-    parts = rig_.db.parts.find({"job_id": job_id, "n": {"$in": list(epochs)}}, {"n": 1, "epoch": 1})
-    newest = {part["n"]: part["epoch"] for part in parts}
-    entries = rig_.db.ledger.find({"job_id": job_id, "n": {"$in": list(epochs)}}, {"n": 1, "epoch": 1})
-    return any(newest[entry["n"]] >= entry["epoch"] > epochs[entry["n"]] for entry in entries)
+def leased(rig_: Rig, job_id: str) -> dict[str, object] | None:
+    """The job's part, once it writes."""
+    return rig_.db.parts.find_one({"job_id": job_id, "n": 1, "status": "leased", "seq": {"$gt": 0}})
 
 
-def leased(rig_: Rig, job_id: str) -> dict[int, int]:
-    found = rig_.db.parts.find({"job_id": job_id, "status": "leased", "seq": {"$gt": 0}}, {"n": 1, "epoch": 1})
-    return {part["n"]: part["epoch"] for part in found}
+def going_on(rig_: Rig, job_id: str, epoch: object) -> bool:
+    return rig_.db.ledger.find_one({"job_id": job_id, "n": 1, "epoch": {"$gt": epoch}}, {"_id": 1}) is not None
 
 
-def main(*, rows: int = 400_000) -> None:
+def lose(rig_: Rig, path_rows: int, *, whole_worker: bool) -> float:
+    """One job, one loss; the seconds until it goes on."""
+    workers = [rig_.worker(slots=1), rig_.worker(slots=1)]
+    job_id = rig_.upload(rig_.file(path_rows))
+    rig_.client.jobs.patch(job_id, max_rows_per_second=ROWS_PER_SECOND)
+    part = eventually(functools.partial(leased, rig_, job_id), seconds=30, what="the part is leased and writes")
+    victim = next(worker for worker in workers if f"-{worker.pid}/" in str(part["owner"]))
+    began = time.monotonic()
+    kill(victim, whole_worker=whole_worker)
+    eventually(functools.partial(going_on, rig_, job_id, part["epoch"]), seconds=60, what="it goes on")
+    seconds = time.monotonic() - began
+    rig_.client.jobs.terminate(job_id, reason="bench")
+    rig_.until(job_id, State.TERMINATED)
+    for worker in workers:
+        worker.stop()
+    return seconds
+
+
+def kill(worker: Service, *, whole_worker: bool) -> None:
+    if whole_worker:
+        worker.kill()
+    else:
+        os.kill(worker.children()[-1], signal.SIGKILL)
+
+
+def main(*, rows: int = 20_000) -> None:
     with rig() as rig_:
-        slots: list[float] = []
-        workers: list[float] = []
-        for attempt in range(TRIES):
-            worker, other = rig_.worker(slots=1), rig_.worker(slots=1)
-            job_id = rig_.upload(rig_.file(rows))
-            rig_.client.jobs.patch(job_id, max_rows_per_second=20_000)
-            epochs = eventually(functools.partial(leased, rig_, job_id), seconds=30, what="a part is leased")
-            began = time.monotonic()
-            if attempt % 2:
-                worker.kill()
-                other.kill()
-                rig_.worker(slots=1, wait=False)
-            else:
-                for service in (worker, other):
-                    os.kill(service.children()[-1], signal.SIGKILL)
-            eventually(functools.partial(going_on, rig_, job_id, epochs), seconds=60, what="it goes on")
-            (workers if attempt % 2 else slots).append(time.monotonic() - began)
-            rig_.client.jobs.terminate(job_id, reason="bench")
-            rig_.until(job_id, State.TERMINATED)
-            for service in rig_.services[2:]:
-                service.stop()
-        told("kill -9 of the slots → going on", slots, "s")
-        told("kill -9 of all workers, a new one started → going on", workers, "s")
+        for name, whole_worker in (("of a slot", False), ("of a worker", True)):
+            told(
+                f"kill -9 {name} → its part goes on",
+                [lose(rig_, rows, whole_worker=whole_worker) for _ in range(TRIES)],
+                "s",
+            )

@@ -1,6 +1,6 @@
 """Rows a second of an upload, with one slot and with two, beside a plain loop; undo; memory of a slot's process.
 
-    python bench upload --rows 1000000
+    make bench ONLY=upload ROWS=1000000
 
 The plain loop reads with `csv.DictReader` and writes with `insert_many(5000)`: no types, checks, ledger or control. One
 row in a hundred of the file is rejected by the job; the loop writes them all.

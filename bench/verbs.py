@@ -1,6 +1,6 @@
 """Milliseconds of a verb: asked → in effect, asked → answered, in effect → slots free; and rows written after it.
 
-    python bench verbs
+    make bench ONLY=verbs
 
 Idle: a job that waits for its slot, paused and resumed. Loaded: three jobs at full speed, one of them paused and
 resumed; after each pause its rows are counted, and again when its slots are free, so that a late write would be seen.
@@ -98,7 +98,7 @@ def freed(rig_: Rig, job_id: str) -> Action | None:
     return action if action is not None and action.slots_free_at is not None else None
 
 
-def main(*, rows: int = 1_000_000) -> None:
+def main(*, rows: int = 300_000) -> None:
     with rig() as rig_:
         idle(rig_)
         loaded(rig_, rows)
