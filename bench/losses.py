@@ -13,10 +13,9 @@ import os
 import signal
 import time
 
-from rig import Rig, rig, told
-
 from collect.jobs.states import State
 from collect.testing.system import Service, eventually
+from rig import Rig, rig, told
 
 TRIES = 6
 ROWS_PER_SECOND = 2_000
