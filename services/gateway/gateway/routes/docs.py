@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any, cast
 
 from flask import Blueprint, Response, current_app, render_template
-from flask_openapi3.openapi import OpenAPI
+from flask_openapi3 import OpenAPI
 
 from gateway.auth import public
-
-METHODS = ("get", "post", "put", "patch", "delete")
+from gateway.description import METHODS, described
 
 blueprint = Blueprint("docs", __name__, template_folder="../templates")
 
@@ -36,5 +35,4 @@ def page() -> Response:
 
 
 def _document() -> dict[str, Any]:
-    found: dict[str, Any] = cast(OpenAPI, current_app).api_doc
-    return found
+    return described(cast(OpenAPI, current_app))

@@ -1,0 +1,195 @@
+"""What the framework cannot see of the API: who may call, bodies that are read by hand, headers, how errors look."""
+
+from __future__ import annotations
+
+import copy
+import re
+from http import HTTPStatus
+from typing import Any, cast
+
+from flask_openapi3 import OpenAPI
+from pydantic import BaseModel
+
+from gateway.auth import PUBLIC, ROLE
+from gateway.models import NewJobBody, RestartBody
+
+METHODS = ("get", "post", "put", "patch", "delete")
+VERBS = ("pause", "resume", "stop", "confirm", "terminate", "undo", "restart")
+
+_KEPT = "descriptions"
+_JSON = "application/json"
+_PROBLEM_JSON = "application/problem+json"
+_MULTIPART = "multipart/form-data"
+_BYTES = "application/octet-stream"
+_TEXT: dict[str, Any] = {"type": "string"}
+_FILE: dict[str, Any] = {"type": "string", "format": "binary"}
+
+_SUCCESS: dict[tuple[str, str], tuple[HTTPStatus, str]] = {
+    ("post", "/v1/files"): (HTTPStatus.CREATED, _JSON),
+    ("get", "/v1/files/{file_id}/content"): (HTTPStatus.OK, _BYTES),
+    ("post", "/v1/jobs"): (HTTPStatus.ACCEPTED, _JSON),
+    ("post", "/v1/keys"): (HTTPStatus.CREATED, _JSON),
+    ("get", "/v1/jobs/{job_id}/unprocessed"): (HTTPStatus.OK, "text/csv"),
+    ("get", "/metrics"): (HTTPStatus.OK, "text/plain"),
+    **{("post", f"/v1/jobs/{{job_id}}/{verb}"): (HTTPStatus.ACCEPTED, _JSON) for verb in VERBS},
+}
+"""Where it is not 200 with JSON."""
+
+_PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status", "code", "detail", "request_id", "errors"],
+    "properties": {
+        "type": _TEXT,
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "code": {"type": "string", "description": "Stable; for programs."},
+        "detail": {"type": "string", "description": "For people."},
+        "request_id": {"type": ["string", "null"]},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "code", "message"],
+                "properties": {"field": _TEXT, "code": _TEXT, "message": _TEXT},
+            },
+        },
+        "state": {"type": "string", "description": "Of the job, when a verb is refused."},
+        "allowed_verbs": {"type": "array", "items": _TEXT, "description": "When a verb is refused."},
+        "holder": {"type": "string", "description": "The job that holds the dataset."},
+    },
+}
+_HEADERS: dict[str, str] = {
+    "Idempotency-Key": "The same key and body replay the first answer, for a day.",
+    "If-Match": "The ETag of the job as the caller has seen it; 412 when it has moved on.",
+    "Range": "One range of bytes.",
+    "X-Organisation": "For platform keys: the organisation to act for.",
+}
+
+
+def described(app: OpenAPI) -> dict[str, Any]:
+    """The OpenAPI document, whole. Made once."""
+    if _KEPT not in app.extensions:
+        app.extensions[_KEPT] = _whole(app)
+    found: dict[str, Any] = app.extensions[_KEPT]
+    return found
+
+
+def _whole(app: OpenAPI) -> dict[str, Any]:
+    document: dict[str, Any] = copy.deepcopy(cast(dict[str, Any], app.api_doc))
+    parts = document.setdefault("components", {})
+    schemas = parts.setdefault("schemas", {})
+    schemas.pop("ValidationErrorModel", None)
+    schemas["Problem"] = _PROBLEM
+    for model in (NewJobBody, RestartBody):
+        schemas.update(_schemas(model))
+    parts["responses"] = {
+        "Problem": {
+            "description": "Problem details (RFC 9457).",
+            "content": {_PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+    }
+    views = {
+        (method.lower(), re.sub(r"<(\w+)>", r"{\1}", rule.rule)): app.view_functions[rule.endpoint]
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods or ()
+    }
+    for path, operations in document["paths"].items():
+        for method in METHODS:
+            if method in operations:
+                _complete(operations[method], method, path, views[method, path])
+    return document
+
+
+def _complete(operation: dict[str, Any], method: str, path: str, view: Any) -> None:
+    body = _body(method, path)
+    if body is not None:
+        operation["requestBody"] = body
+    public = getattr(view, PUBLIC, False)
+    if not public:
+        operation["security"] = [{"key": []}]
+        operation["x-role"] = getattr(view, ROLE, "viewer")
+        operation.setdefault("parameters", []).extend(_header(name) for name in _headers(method, path))
+    status, kind = _SUCCESS.get((method, path), (HTTPStatus.OK, _JSON))
+    operation["responses"] = {str(int(status)): {"description": status.phrase, "content": {kind: {}}}}
+    refused = [] if public else _refusals(operation, method, path)
+    operation["responses"] |= {str(status): {"$ref": "#/components/responses/Problem"} for status in refused}
+    if _previews(operation):
+        operation["responses"]["200"] = {"description": "What would happen.", "content": {_JSON: {}}}
+    if (method, path) == ("put", "/v1/datasets/{name}"):
+        operation["responses"]["201"] = {"description": HTTPStatus.CREATED.phrase, "content": {_JSON: {}}}
+    if path == "/readyz":
+        operation["responses"]["503"] = {"description": "It cannot work at the moment.", "content": {_JSON: {}}}
+    if path.endswith("/content"):
+        operation["responses"]["206"] = {"description": HTTPStatus.PARTIAL_CONTENT.phrase, "content": {_BYTES: {}}}
+
+
+def _refusals(operation: dict[str, Any], method: str, path: str) -> list[int]:
+    found = {400, 401, 403, 422, 429, 503}
+    if "{" in path or path == "/v1/jobs":
+        found.add(404)
+    if "requestBody" in operation:
+        found |= {408, 413, 415}
+    if method in ("post", "put") or path.endswith("/unprocessed"):
+        found.add(409)
+    if _is_verb(path):
+        found.add(412)
+    if path.endswith("/content"):
+        found.add(416)
+    return sorted(found)
+
+
+def _headers(method: str, path: str) -> list[str]:
+    found = ["X-Organisation"]
+    if (path in {"/v1/files", "/v1/jobs", "/v1/keys"} and method == "post") or path.endswith("/restart"):
+        found.append("Idempotency-Key")
+    if _is_verb(path):
+        found.append("If-Match")
+    if path.endswith("/content"):
+        found.append("Range")
+    return found
+
+
+def _body(method: str, path: str) -> dict[str, Any] | None:
+    """Those that are read by hand, since they come in more than one form."""
+    if method != "post":
+        return None
+    form: dict[str, Any]
+    match path:
+        case "/v1/files":
+            form = {"type": "object", "required": ["file"], "properties": {"file": _FILE}}
+            return _content({_BYTES: _FILE, _MULTIPART: form})
+        case "/v1/jobs":
+            job = {"type": "string", "contentMediaType": _JSON, "contentSchema": _reference(NewJobBody)}
+            form = {"type": "object", "required": ["file", "job"], "properties": {"file": _FILE, "job": job}}
+            return _content({_JSON: _reference(NewJobBody), _MULTIPART: form})
+        case "/v1/jobs/{job_id}/restart":
+            params = {"type": "string", "contentMediaType": _JSON}
+            properties = {"reason": _TEXT, "params": params, "file": _FILE, "file_id": _TEXT}
+            form = {"type": "object", "required": ["reason"], "properties": properties}
+            return _content({_JSON: _reference(RestartBody), _MULTIPART: form})
+    return None
+
+
+def _content(kinds: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {"required": True, "content": {kind: {"schema": schema} for kind, schema in kinds.items()}}
+
+
+def _schemas(model: type[BaseModel]) -> dict[str, Any]:
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs", {}), model.__name__: schema}
+
+
+def _reference(model: type[BaseModel]) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def _header(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "description": _HEADERS[name], "schema": _TEXT}
+
+
+def _is_verb(path: str) -> bool:
+    return path.rsplit("/", 1)[-1] in VERBS
+
+
+def _previews(operation: dict[str, Any]) -> bool:
+    return any(parameter["name"] == "validate_only" for parameter in operation.get("parameters", []))
