@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -85,7 +86,7 @@ class Town:
         command = [str(BIN / "collect"), *(str(argument) for argument in arguments)]
         with subprocess.Popen(
             command, env=self.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True,
+            text=True, preexec_fn=_hear_interrupts,
         ) as process:  # fmt: skip
             try:
                 yield process
@@ -124,7 +125,7 @@ class Terminal:
         self.seen = ""
         self.process = subprocess.Popen(
             command, env={**environment, "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs,
-            start_new_session=True,
+            start_new_session=True, preexec_fn=_hear_interrupts,
         )  # fmt: skip
         os.close(theirs)
 
@@ -177,3 +178,8 @@ def _run(command: str, arguments: tuple[object, ...], environment: dict[str, str
             check=False,
         )
     )  # fmt: skip
+
+
+def _hear_interrupts() -> None:
+    """A shell starts what it runs in the background deaf to Ctrl-C, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
