@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from collect.errors import CollectError
 from collect.observability import logs, metrics, traces
-from gateway import auth, problems
+from gateway import auth, problems, queries
 from gateway.bodies import StrictRequest
 from gateway.routes import datasets, details, docs, files, fleet, health, jobs, keys, organisation, verbs
 from gateway.services import EXTENSION, Services, services
@@ -40,6 +40,7 @@ def create_app(made: Services) -> OpenAPI:
     app.extensions[EXTENSION] = made
     app.before_request(_arrive)
     app.before_request(auth.check)
+    app.before_request(queries.check)
     app.after_request(auth.tell_limits)
     app.after_request(_depart)
     app.teardown_request(_end_span)

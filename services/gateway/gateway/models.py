@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StringConstraints, model_validator
 
 from collect.jobs.states import State
 from gateway.pages import PageQuery
 from gateway.times import Time
 
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000)]
 Id = Annotated[str, StringConstraints(max_length=100)]
 PriorityName = Literal["low", "normal", "high"]
 
@@ -49,8 +49,8 @@ class DatasetPath(BaseModel):
 class RejectLimit(Strict):
     """How many rejects a job may have: a number of rows, or a share of all."""
 
-    rows: int | None = Field(default=None, ge=0, le=2**53)
-    percent: float | None = Field(default=None, ge=0, le=100)
+    rows: StrictInt | None = Field(default=None, ge=0, le=2**53)
+    percent: StrictFloat | None = Field(default=None, ge=0, le=100)
 
     @model_validator(mode="after")
     def _one_of_them(self) -> RejectLimit:
@@ -84,7 +84,7 @@ class JobsQuery(PageQuery):
     state: list[str] | None = None
     kind: str | None = Field(default=None, max_length=50)
     created_by: str | None = Field(default=None, max_length=200)
-    q: str | None = Field(default=None, max_length=200)
+    q: str | None = Field(default=None, max_length=200, pattern=r"^[^\x00]*$")
     since: Time | None = None
     until: Time | None = None
 
@@ -118,7 +118,7 @@ class PatchBody(Strict):
     """`PATCH /v1/jobs/{id}`: only what is given changes."""
 
     priority: PriorityName | None = None
-    max_rows_per_second: float | None = Field(default=None, gt=0, le=1e9)
+    max_rows_per_second: StrictFloat | None = Field(default=None, gt=0, le=1e9)
     max_rejected: RejectLimit | None = None
 
     @model_validator(mode="after")
@@ -200,10 +200,10 @@ class KeyBody(Strict):
 class LimitsBody(Strict):
     """Those that are given change."""
 
-    concurrent_jobs: int | None = Field(default=None, ge=1, le=1000)
-    confirm_threshold_rows: int | None = Field(default=None, ge=0, le=2**53)
-    undo_days: int | None = Field(default=None, ge=0, le=365)
-    retention_days: int | None = Field(default=None, ge=1, le=3650)
+    concurrent_jobs: StrictInt | None = Field(default=None, ge=1, le=1000)
+    confirm_threshold_rows: StrictInt | None = Field(default=None, ge=0, le=2**53)
+    undo_days: StrictInt | None = Field(default=None, ge=0, le=365)
+    retention_days: StrictInt | None = Field(default=None, ge=1, le=3650)
 
 
 class OrganisationBody(Strict):

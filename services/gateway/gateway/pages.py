@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -14,7 +13,8 @@ from collect.errors import InvalidInput
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
-MAX_CURSOR_CHARACTERS = 300
+MAX_CURSOR_CHARACTERS = 6_000
+"""The `_id` of a row can be long; a request line has 8,190."""
 _LARGEST = 2**53
 
 P = TypeVar("P", str, int)
@@ -26,7 +26,7 @@ class PageQuery(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
-    cursor: str | None = Field(default=None, max_length=MAX_CURSOR_CHARACTERS)
+    cursor: str | None = None
 
 
 def page(items: Sequence[Any], following: str | int | None) -> dict[str, Any]:
@@ -42,9 +42,12 @@ def place(query: PageQuery, kind: type[P]) -> P | None:
     """
     if query.cursor is None:
         return None
+    if len(query.cursor) > MAX_CURSOR_CHARACTERS:
+        raise _forged()
     try:
         value = json.loads(base64.urlsafe_b64decode(query.cursor.encode("ascii")))
-    except (ValueError, binascii.Error) as error:
+        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is no text
+    except (ValueError, RecursionError) as error:
         raise _forged() from error
     if type(value) is not kind or (isinstance(value, int) and not 0 <= value < _LARGEST):
         raise _forged()

@@ -286,7 +286,7 @@ def test_jobs_are_found_by_what_they_are(api: Api) -> None:
     [
         ("limit=0", 422), ("limit=201", 422), ("limit=-1", 422), ("limit=x", 422), ("cursor=x", 400),
         ("cursor=LTE%3D", 400), ("cursor=e30%3D", 400), ("state=gone", 422), ("since=yesterday", 422),
-        ("since=2026-01-01T00:00:00", 422), ("order=up", 422), ("cursor=" + "x" * 400, 422),
+        ("since=2026-01-01T00:00:00", 422), ("order=up", 422), ("cursor=" + "x" * 400, 400),
     ],
 )  # fmt: skip
 def test_a_list_refuses_what_it_does_not_know(api: Api, query: str, status: int) -> None:

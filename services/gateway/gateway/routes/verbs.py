@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from flask import Response, g, jsonify, request
@@ -29,6 +30,9 @@ from gateway.models import (
 from gateway.routes.files import received
 from gateway.routes.jobs import answered, waited
 from gateway.services import services
+
+NEVER = -1
+_TAG = re.compile(r'(W/)?"((?P<seq>[0-9]{1,15})|[^"]*)"')
 
 blueprint = APIBlueprint("verbs", __name__, url_prefix="/v1/jobs/<job_id>", abp_tags=[Tag(name="control")])
 
@@ -127,7 +131,7 @@ def _would_undo(path: JobPath, verb: Verb) -> Response:
 
 
 def _if_match() -> int | None:
-    """The audit number that the caller has seen.
+    """The audit number that the caller has seen; one that no job has, when it is another server's tag.
 
     Raises:
         InvalidInput: malformed.
@@ -135,10 +139,10 @@ def _if_match() -> int | None:
     header = request.headers.get("If-Match")
     if header is None or header.strip() == "*":
         return None
-    tag = header.strip().removeprefix("W/").strip('"')
-    if not tag.isascii() or not tag.isdigit() or len(tag) > 15:
+    tag = _TAG.fullmatch(header.strip())
+    if tag is None:
         raise InvalidInput("If-Match is the ETag of a job.", code="bad_etag", malformed=True)
-    return int(tag)
+    return int(tag["seq"]) if tag["seq"] else NEVER
 
 
 def _restart_body() -> RestartBody:
