@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import ExitStack
 
 from flask import Response, current_app, g, request
 from flask_openapi3 import Info, OpenAPI
 from opentelemetry.trace import StatusCode
-from pydantic import ValidationError
 from pymongo.errors import PyMongoError
 from ulid import ULID
 from werkzeug.exceptions import HTTPException
@@ -43,7 +43,7 @@ def create_app(made: Services) -> OpenAPI:
     app.before_request(queries.check)
     app.after_request(auth.tell_limits)
     app.after_request(_depart)
-    app.teardown_request(_end_span)
+    app.teardown_request(_leave)
     _handle_errors(app)
     for room in (files, jobs, verbs, details, datasets, keys, organisation, fleet, health):
         app.register_api(room.blueprint)
@@ -53,7 +53,6 @@ def create_app(made: Services) -> OpenAPI:
 
 def _handle_errors(app: OpenAPI) -> None:
     app.register_error_handler(CollectError, problems.from_error)
-    app.register_error_handler(ValidationError, problems.from_validation)
     app.register_error_handler(HTTPException, problems.from_http)
     app.register_error_handler(PyMongoError, problems.from_store)
     app.register_error_handler(TimeoutError, problems.from_silence)
@@ -67,22 +66,24 @@ def _arrive() -> None:
     named = request.headers.get("X-Request-Id", "")
     g.request_id = named if _REQUEST_ID.fullmatch(named) else str(ULID()).lower()
     route = request.url_rule.rule if request.url_rule else "unknown"
-    g.span = traces.request_span(
+    span = traces.request_span(
         f"{request.method} {route}",
         traceparent=request.headers.get("traceparent"),
         attributes={"http.request.method": request.method, "http.route": route, "collect.request.id": g.request_id},
     )
-    g.open_span = g.span.__enter__()
-    g.bound = logs.bound(request_id=g.request_id)
-    g.bound.__enter__()
+    g.contexts = ExitStack()
+    g.span = g.contexts.enter_context(span)
+    g.contexts.enter_context(logs.bound(request_id=g.request_id))
 
 
 def _depart(answer: Response) -> Response:
     answer.headers["X-Request-Id"] = g.get("request_id", "")
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    answer.headers.setdefault("Cache-Control", "no-store")
     route = request.url_rule.rule if request.url_rule else "unknown"
     seconds = time.monotonic() - g.get("began", time.monotonic())
     metrics.REQUESTS.labels(route=route, method=request.method, status=str(answer.status_code)).observe(seconds)
-    span = g.get("open_span")
+    span = g.get("span")
     if span is not None:
         span.set_attribute("http.response.status_code", answer.status_code)
         if answer.status_code >= 500:
@@ -94,8 +95,7 @@ def _depart(answer: Response) -> Response:
     return answer
 
 
-def _end_span(_error: BaseException | None) -> None:
-    for name in ("bound", "span"):
-        opened = g.pop(name, None)
-        if opened is not None:
-            opened.__exit__(None, None, None)
+def _leave(_error: BaseException | None) -> None:
+    contexts = g.pop("contexts", None)
+    if contexts is not None:
+        contexts.close()

@@ -10,10 +10,10 @@ from flask import Response, current_app, g, request
 
 from collect.errors import Forbidden, InvalidInput, NotFound, Unauthorised
 from collect.jobs.model import Actor
+from collect.observability import logs
 from collect.storage import keys, organisations
 from collect.storage.keys import Key, Role
 from collect.storage.organisations import Organisation
-from gateway import limits
 from gateway.services import services
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -71,7 +71,8 @@ def check() -> None:
         return
     key = keys.verify(services().db, _token())
     g.caller = Caller(key=key, organisation=_organisation(key))
-    limits.count(services().redis, key_id=key.id, per_minute=g.caller.organisation.limits.requests_per_minute)
+    g.contexts.enter_context(logs.bound(org_id=g.caller.org_id, key_id=key.id))
+    _count(g.caller)
     if view is None:
         return
     role: Role = getattr(view, ROLE, "viewer")
@@ -83,11 +84,18 @@ def tell_limits(answer: Response) -> Response:
     """After each request: how much of the limit is left."""
     used = g.get("limit")
     if used is not None:
-        answer.headers["RateLimit"] = f"limit={used.limit}, remaining={used.remaining}, reset={used.reset_seconds}"
-        answer.headers["RateLimit-Limit"] = str(used.limit)
-        answer.headers["RateLimit-Remaining"] = str(used.remaining)
-        answer.headers["RateLimit-Reset"] = str(used.reset_seconds)
+        answer.headers.update(used.headers())
     return answer
+
+
+def _count(found: Caller) -> None:
+    per_minute = found.organisation.limits.requests_per_minute
+    counted = services().limiter.count(key_id=found.key.id, per_minute=per_minute)
+    if counted is None:
+        return
+    g.limit, within = counted
+    if not within:
+        raise g.limit.refuse()
 
 
 def _token() -> str:

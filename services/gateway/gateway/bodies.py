@@ -4,56 +4,95 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from flask import Request
+from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import UnsupportedMediaType
 
-from collect.errors import InvalidInput, TooLarge
+from collect.errors import FieldError, InvalidInput, TooLarge
+from gateway.services import services
 
 MAX_DEPTH = 64
+_INT64 = range(-(2**63), 2**63)
+_INT64_CHARACTERS = 20
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class StrictRequest(Request):
     """A request whose JSON body is parsed strictly, whichever way a route asks for it."""
 
-    max_json_bytes = 1024 * 1024
-
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """The body.
+        """The body: an object.
 
         Raises:
-            InvalidInput: malformed, of another content type, or ambiguous.
+            InvalidInput: malformed, ambiguous, or no object.
             TooLarge: longer than may be.
+            UnsupportedMediaType: it is of another content type.
         """
         if "parsed" not in self.__dict__:
             self.__dict__["parsed"] = self._parse()
         return self.__dict__["parsed"]
 
-    def _parse(self) -> Any:
-        if self.content_length is not None and self.content_length > self.max_json_bytes:
-            raise TooLarge(f"A JSON body has at most {self.max_json_bytes:,} bytes.")
-        data = self.stream.read(self.max_json_bytes + 1)
-        if len(data) > self.max_json_bytes:
-            raise TooLarge(f"A JSON body has at most {self.max_json_bytes:,} bytes.")
+    def _parse(self) -> dict[str, Any]:
+        most = services().settings.max_body_bytes
+        if self.content_length is not None and self.content_length > most:
+            raise TooLarge(f"A JSON body has at most {most:,} bytes.")
+        data = self.stream.read(most + 1)
+        if len(data) > most:
+            raise TooLarge(f"A JSON body has at most {most:,} bytes.")
         if not data:
             return {}
         if not self.is_json:
-            raise InvalidInput("Send JSON, with Content-Type: application/json.", code="not_json", malformed=True)
+            raise UnsupportedMediaType("Send JSON, with Content-Type: application/json.")
         return parse(data)
 
 
-def parse(data: bytes | str) -> Any:
-    """JSON as it is meant: UTF-8, finite numbers, no name twice, not too deep.
+def parse(data: bytes | str) -> dict[str, Any]:
+    """A JSON object as it is meant: UTF-8, finite numbers that a store can hold, no name twice, not too deep.
 
     Raises:
-        InvalidInput: malformed.
+        InvalidInput: malformed; or JSON, but no object.
     """
     try:
         text = data.decode("utf-8") if isinstance(data, bytes) else data
         _check_depth(text)
-        return json.loads(text, object_pairs_hook=_without_twins, parse_constant=_no_constant, parse_float=_finite)
+        value = json.loads(
+            text,
+            object_pairs_hook=_without_twins,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            parse_int=_of_64_bits,
+        )
+        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is no text
     except (ValueError, RecursionError) as error:
         raise InvalidInput("The body is not valid JSON in UTF-8.", code="malformed_json", malformed=True) from error
+    if not isinstance(value, dict):
+        raise InvalidInput("The body is JSON, but not an object.", errors=[FieldError("body", "not_an_object", "")])
+    return value
+
+
+def checked(model: type[M], given: dict[str, Any], *, within: str | None = None) -> M:
+    """``given`` as ``model``. Its errors name the fields as those of ``within``.
+
+    Raises:
+        InvalidInput: it does not fit, with every field that is wrong.
+    """
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise invalid(error, within=within) from error
+
+
+def invalid(error: ValidationError, *, within: str | None = None) -> InvalidInput:
+    """What is wrong with a request, without what was sent."""
+    found = []
+    for one in error.errors(include_url=False, include_context=False, include_input=False):
+        steps = [*([within] if within else []), *(str(step) for step in one["loc"])]
+        found.append(FieldError(".".join(steps) or "body", one["type"], one["msg"]))
+    names = ", ".join(sorted({one.field for one in found}))
+    return InvalidInput(f"These are not as they must be: {names}.", errors=found)
 
 
 def _check_depth(text: str) -> None:
@@ -81,15 +120,7 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("a name stands twice")
-    for name, value in pairs:
-        _check_text(name)
-        if isinstance(value, str):
-            _check_text(value)
     return found
-
-
-def _check_text(text: str) -> None:
-    text.encode("utf-8")  # a lone surrogate is no text
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -101,3 +132,9 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError("a number that is too large")
     return value
+
+
+def _of_64_bits(text: str) -> int:
+    if len(text) > _INT64_CHARACTERS or int(text) not in _INT64:
+        raise ValueError("a number that is too large")
+    return int(text)

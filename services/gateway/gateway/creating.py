@@ -5,49 +5,54 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Response, g, jsonify, request
-from pydantic import ValidationError
 
-from collect.errors import FieldError, InvalidInput
+from collect.errors import DatasetHeld, InvalidInput
 from collect.jobs.model import Job
 from collect.observability import traces
-from collect.storage import creation, datasets, idempotency, jobs, locks
+from collect.storage import creation, datasets, files, idempotency, jobs, locks
 from collect.storage.creation import NewJob
 from collect.storage.database import Transaction, transact
-from collect.storage.idempotency import Answer
+from collect.storage.files import InputFile
+from collect.storage.idempotency import Answer, Claim
 from gateway import kinds, views
 from gateway.auth import caller
+from gateway.bodies import checked
 from gateway.kinds import UploadParams
 from gateway.models import NewJobBody, until
+from gateway.receiving import Sent
 from gateway.services import services
 
 MAX_KEY_CHARACTERS = 255
+
+Keep = Callable[[Transaction, Answer], None]
+"""Keeps the answer within the transaction that makes what it tells of."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
     """A job that has been asked for and is right in itself."""
 
-    body: NewJobBody
     params: UploadParams
+    file: InputFile
     new: NewJob
 
 
-def wanted(body: NewJobBody, *, parent_id: str | None = None) -> Wanted:
-    """Check everything that can be checked without beginning.
+def wanted(body: NewJobBody, *, sent: InputFile | None = None, parent_id: str | None = None) -> Wanted:
+    """Check everything that can be checked without beginning. ``sent``: the file came along with the request.
 
     Raises:
         InvalidInput: the kind or its params are not right.
         NotFound: the file, the dataset or the job to be superseded is not there.
     """
     found = kinds.kind(body.kind)
-    params = checked_params(found.params, body.params)
-    org_id = caller().org_id
-    db = services().db
-    file = kinds.input_file(db, org_id=org_id, file_id=params.file_id)
+    given = body.params if sent is None else {**body.params, "file_id": sent.id}
+    params = checked(found.params, given, within="params")
+    org_id, db = caller().org_id, services().db
+    file = sent or files.get(db, org_id=org_id, file_id=params.file_id)
     datasets.get(db, org_id=org_id, name=params.dataset)
     if params.supersedes is not None:
         jobs.get(db, org_id=org_id, job_id=params.supersedes)
@@ -72,53 +77,57 @@ def wanted(body: NewJobBody, *, parent_id: str | None = None) -> Wanted:
         parent_id=parent_id,
         traceparent=traces.current_traceparent(),
     )
-    return Wanted(body=body, params=params, new=new)
-
-
-def checked_params(model: type[UploadParams], given: dict[str, Any]) -> UploadParams:
-    """``params`` as the kind's model; its errors name them as ``params.…``."""
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        found = [
-            FieldError(".".join(["params", *(str(step) for step in one["loc"])]), one["type"], one["msg"])
-            for one in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
-        names = ", ".join(sorted({one.field for one in found}))
-        raise InvalidInput(f"These are not as they must be: {names}.", errors=found) from error
+    return Wanted(params=params, file=file, new=new)
 
 
 def preview(chosen: Wanted) -> dict[str, Any]:
-    """What the job would do."""
-    found = kinds.kind(chosen.body.kind)
-    file = kinds.input_file(services().db, org_id=caller().org_id, file_id=chosen.params.file_id)
-    return found.preview(services().db, services().blobs, caller().org_id, chosen.params, file)
+    """What the job would do; refused as the job itself would be."""
+    if chosen.params.on_conflict == "supersede":
+        _try_out(chosen.new)
+    found = kinds.kind(chosen.new.kind)
+    seen = found.preview(services().db, services().blobs, caller().org_id, chosen.params, chosen.file)
+    return {**seen, "file": views.file(chosen.file)}
 
 
-def create(new: NewJob, *, fingerprint: str) -> Response:
-    """Make the job, once for each idempotency key; publish what it left; answer 202."""
-    record = record_id()
-    kept = idempotency.begin(services().db, record_id=record, fingerprint=fingerprint) if record else None
-    if kept is not None:
-        return replayed(kept)
+class _WouldDo(Exception):
+    """Ends a transaction that was only to show whether it would be refused."""
 
-    def work(tx: Transaction) -> tuple[Job, Answer]:
+
+def _try_out(new: NewJob) -> None:
+    """Raises what creating the job would raise, and makes nothing. A held dataset is told, not refused."""
+
+    def work(tx: Transaction) -> None:
+        creation.create(tx, new)
+        raise _WouldDo
+
+    try:
+        transact(services().db, work)
+    except (_WouldDo, DatasetHeld):
+        return
+
+
+def create(chosen: Wanted, keep: Keep, *, sent: Sent | None = None) -> Job:
+    """Make the job, and with it the file that came along; publish what it left. ``keep`` gets the answer: 202."""
+    new = chosen.new
+
+    def work(tx: Transaction) -> Job:
         job = creation.create(tx, new)
+        if sent is not None and sent.file is not None:
+            files.insert(tx, sent.file)
         line = locks.queue(tx, job.lock) if job.lock else []
         waiting = line[0] if line and line[0] != job.id else None
         body = views.rendered(job, [], now=services().clock.now(), waiting_for=waiting)
-        answer = Answer(status=202, body=body, headers={"Location": f"/v1/jobs/{job.id}", "ETag": etag(job)})
-        if record:
-            idempotency.complete(tx.db, record_id=record, answer=answer, tx=tx)
-        return job, answer
+        headers = {"Location": f"/v1/jobs/{job.id}", "ETag": etag(job)}
+        keep(tx, Answer(status=202, body=body, headers=headers))
+        return job
 
-    with released_on_failure(record):
-        committed = transact(services().db, work, job_id=new.supersedes)
-    job, answer = committed.value
+    committed = transact(services().db, work, job_id=new.supersedes)
+    if sent is not None:
+        sent.keep()
     services().sender.send(committed.outbox)
     if new.on_conflict == "supersede":
-        _poke_superseded(job)
-    return responded(answer)
+        _poke_superseded(committed.value)
+    return committed.value
 
 
 def _poke_superseded(job: Job) -> None:
@@ -129,7 +138,46 @@ def _poke_superseded(job: Job) -> None:
             services().sender.poke(job.kind, other)
 
 
-def record_id() -> str | None:
+def fingerprint_of(content: Any) -> str:
+    """What makes two requests equal: method, path, query, and what they carry."""
+    text = json.dumps(content, sort_keys=True, default=str)
+    whole = "\n".join((request.method, request.full_path, text))
+    return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def once(fingerprint: str, do: Callable[[Keep], Any], *, shown: dict[str, Any] | None = None) -> Response:
+    """Do something that creates, once for each idempotency key; ``do`` keeps its answer, which is given here.
+
+    Only 2xx are kept: after a failure the key is free again. ``shown`` is added to the first answer and not kept.
+    """
+    record_id = _record_id()
+    claim = idempotency.begin(services().db, record_id=record_id, fingerprint=fingerprint) if record_id else None
+    if isinstance(claim, Answer):
+        response = _responded(claim)
+        response.headers["Idempotency-Replayed"] = "true"
+        return response
+    kept: list[Answer] = []
+
+    def keep(tx: Transaction, answer: Answer) -> None:
+        if claim is not None:
+            idempotency.complete(tx, claim=claim, answer=answer)
+        kept.append(answer)
+
+    try:
+        do(keep)
+    except Exception:
+        _abandon(claim)
+        raise
+    last = kept[-1]
+    return _responded(Answer(status=last.status, body={**last.body, **(shown or {})}, headers=last.headers))
+
+
+def _abandon(claim: Claim | None) -> None:
+    if claim is not None:
+        idempotency.abandon(services().db, claim=claim)
+
+
+def _record_id() -> str | None:
     """The name under which this request's answer is kept, if it has a key.
 
     Raises:
@@ -145,50 +193,7 @@ def record_id() -> str | None:
     return f"{caller().org_id}|{caller().key.id}|{key}"
 
 
-def fingerprint_of(content: Any) -> str:
-    """What makes two requests equal: method, path, query, and what they carry."""
-    text = json.dumps(content, sort_keys=True, default=str)
-    whole = "\n".join((request.method, request.full_path, text))
-    return hashlib.sha256(whole.encode()).hexdigest()
-
-
-class released_on_failure:  # noqa: N801 - used as a word: `with released_on_failure(record):`
-    """Only answers that are 2xx are kept: after a failure the key is free again."""
-
-    def __init__(self, record: str | None) -> None:
-        self._record = record
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and self._record is not None and issubclass(kind, Exception):
-            idempotency.abandon(services().db, record_id=self._record)
-
-
-def once(fingerprint: str, do: Callable[[], Answer], *, secret: str | None = None) -> Response:
-    """Do something that creates, once for each idempotency key. A field ``secret`` of the answer is shown, not kept."""
-    record = record_id()
-    kept = idempotency.begin(services().db, record_id=record, fingerprint=fingerprint) if record else None
-    if kept is not None:
-        return replayed(kept)
-    with released_on_failure(record):
-        answer = do()
-    if record:
-        remembered = replace(answer, body={**answer.body, secret: None}) if secret else answer
-        idempotency.complete(services().db, record_id=record, answer=remembered)
-    return responded(answer)
-
-
-def replayed(answer: Answer) -> Response:
-    """The first answer, once more."""
-    response = responded(answer)
-    response.headers["Idempotency-Replayed"] = "true"
-    return response
-
-
-def responded(answer: Answer) -> Response:
-    """An answer as a response."""
+def _responded(answer: Answer) -> Response:
     response = jsonify(answer.body)
     response.status_code = answer.status
     response.headers.update(answer.headers)

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Sequence
 from collect.csv.files import Opened, open_file
 from collect.csv.layout import Params, parse
 from collect.csv.reading import Source
+from collect.errors import Conflict, TaskRefused
 from collect.jobs.model import Job, Part, PartStatus, Phase
+from collect.jobs.template import Template
 from collect.storage import datasets, parts
 from collect.storage import rejects as reject_store
 from collect.storage.blobs import Blobs
@@ -20,26 +22,43 @@ LINES_A_PIECE = 1_000
 
 
 def rejects(db: Database, blobs: Blobs, job: Job) -> Iterator[bytes]:
-    """The rejected rows' own columns, then what is wrong with them."""
-    opened = _opened(db, blobs, job)
-    width = len(opened.header.names)
-    held = [_line([*opened.header.names, *EXTRA])]
+    """The rejected rows' own columns, then what is wrong with them; delimited as the file itself.
+
+    Raises:
+        Conflict: the file cannot be read. Whatever can go wrong goes wrong before the first piece.
+    """
+    template = datasets.get(db, org_id=job.org_id, name=str(job.params["dataset"]))
+    opened = _opened(blobs, job, template)
+    return _rejects(db, job, opened, _names(opened, template))
+
+
+def unprocessed(db: Database, blobs: Blobs, job: Job) -> Iterator[bytes]:
+    """The header and the rows that no chunk has reached, byte for byte as they were sent, in the file's order.
+
+    Raises:
+        Conflict: the file cannot be read. Whatever can go wrong goes wrong before the first piece.
+    """
+    template = datasets.get(db, org_id=job.org_id, name=str(job.params["dataset"]))
+    return _unprocessed(blobs, _opened(blobs, job, template), parts.of_job(db, job_id=job.id))
+
+
+def _rejects(db: Database, job: Job, opened: Opened, names: Sequence[str]) -> Iterator[bytes]:
+    delimiter = opened.header.delimiter
+    held = [_line([*names, *EXTRA], delimiter=delimiter)]
     for reject in reject_store.stream(db, org_id=job.org_id, job_id=job.id):
-        cells = parse(reject["line"].encode(), opened.header.delimiter)
-        cells = (cells + [""] * width)[:width]
-        held.append(_line([*cells, str(reject["row"]), reject["code"], reject["field"], reject["message"]]))
+        cells = parse(reject["line"].encode(), delimiter)
+        cells = (cells + [""] * len(names))[: len(names)]
+        said = [str(reject["row"]), reject["code"], reject["field"], reject["message"]]
+        held.append(_line([*cells, *said], delimiter=delimiter))
         if len(held) >= LINES_A_PIECE:
             yield "".join(held).encode()
             held = []
     yield "".join(held).encode()
 
 
-def unprocessed(db: Database, blobs: Blobs, job: Job) -> Iterator[bytes]:
-    """The header and the rows that no chunk has reached, byte for byte as they were sent, in the file's order."""
-    opened = _opened(db, blobs, job)
+def _unprocessed(blobs: Blobs, opened: Opened, of_job: Sequence[Part]) -> Iterator[bytes]:
     if opened.header.is_header:
         yield _line(opened.header.cells, delimiter=opened.header.delimiter).encode()
-    of_job = parts.of_job(db, job_id=job.id)
     if of_job[0].phase is Phase.PLAN and of_job[0].status is not PartStatus.DONE:
         yield from opened.pieces
         return
@@ -58,13 +77,22 @@ def _rest(blobs: Blobs, part: Part) -> Iterator[bytes]:
         yield b"\n"
 
 
-def _opened(db: Database, blobs: Blobs, job: Job) -> Opened:
-    template = datasets.get(db, org_id=job.org_id, name=str(job.params["dataset"]))
+def _names(opened: Opened, template: Template) -> Sequence[str]:
+    """How the columns are called, so that what is sent again is understood: without a header, as in the template."""
+    if opened.header.is_header or len(opened.header.cells) != len(template.names):
+        return opened.header.names
+    return template.names
+
+
+def _opened(blobs: Blobs, job: Job, template: Template) -> Opened:
     assert job.file is not None
-    return open_file(blobs, job.file.blob, template=template, params=Params.of(job.params))
+    try:
+        return open_file(blobs, job.file.blob, template=template, params=Params.of(job.params))
+    except TaskRefused as refused:
+        raise Conflict(f"The file of this job cannot be read: {refused.detail}", code="unreadable_file") from refused
 
 
-def _line(cells: Sequence[str], *, delimiter: str = ",") -> str:
+def _line(cells: Sequence[str], *, delimiter: str) -> str:
     text = io.StringIO()
     csv.writer(text, delimiter=delimiter, lineterminator="\n").writerow(cells)
     return text.getvalue()

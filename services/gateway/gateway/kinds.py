@@ -6,17 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from collect.csv import preview as csv_preview
+from collect.csv.sources import ENCODINGS
 from collect.errors import FieldError, InvalidInput
 from collect.jobs.model import MaxRejected
 from collect.jobs.template import DatasetName
-from collect.storage import datasets, files
+from collect.storage import datasets
 from collect.storage.blobs import Blobs
 from collect.storage.database import Database
 from collect.storage.files import InputFile
-from gateway.models import Id, RejectLimit, Strict
+from gateway.models import Header, Id, RejectLimit, Strict
 from gateway.times import written
 
 DEFAULT_MAX_REJECTED = MaxRejected(percent=20)
@@ -33,7 +34,7 @@ class UploadParams(Strict):
     on_conflict: Literal["reject", "queue", "supersede"] = "reject"
     supersedes: Id | None = None
     max_rejected: RejectLimit | None = None
-    column_map: dict[str, str | None] | None = Field(default=None, max_length=2_000)
+    column_map: dict[Header, Header | None] | None = Field(default=None, max_length=2_000)
     has_header: bool | None = None
     delimiter: Literal[",", ";", "\t", "|"] | None = None
     encoding: Annotated[str, StringConstraints(max_length=50)] | None = None
@@ -43,6 +44,13 @@ class UploadParams(Strict):
         if self.supersedes is not None and self.on_conflict != "supersede":
             raise ValueError('supersedes goes with on_conflict "supersede"')
         return self
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, encoding: str | None) -> str | None:
+        if encoding is not None and encoding.lower().replace("_", "-") not in ENCODINGS:
+            raise ValueError(f"encoding is one of {', '.join(ENCODINGS)}")
+        return encoding
 
     def reject_limit(self) -> MaxRejected:
         """The limit that the job starts with."""
@@ -126,11 +134,6 @@ def _warnings(seen: csv_preview.UploadPreview, params: UploadParams) -> list[dic
 
 def _error(error: FieldError) -> dict[str, str]:
     return {"field": error.field, "code": error.code, "message": error.message}
-
-
-def input_file(db: Database, *, org_id: str, file_id: str) -> InputFile:
-    """The file that params name; raises :class:`collect.errors.NotFound`."""
-    return files.get(db, org_id=org_id, file_id=file_id)
 
 
 KINDS: dict[str, Kind] = {

@@ -6,14 +6,27 @@ import logging
 import time
 from dataclasses import dataclass
 
-from flask import g
 from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
+from collect.clock import Clock, SystemClock
 from collect.errors import LimitReached
 
 WINDOW_SECONDS = 60
+SILENT_SECONDS = 5.0
+"""How long a Redis that did not answer is not asked again, so that a black hole costs one request, not every one."""
+
+ANSWER_SECONDS = 0.5
 
 _log = logging.getLogger(__name__)
+
+
+def connect(url: str) -> Redis:
+    """A client that gives up at once, since all that is lost is a count: one more try, for a connection gone stale."""
+    return Redis.from_url(
+        url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS, retry=Retry(NoBackoff(), 1)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,25 +37,45 @@ class Used:
     remaining: int
     reset_seconds: int
 
+    def headers(self) -> dict[str, str]:
+        """As the answer tells it: in one structured field, and in the older three."""
+        return {
+            "RateLimit": f"limit={self.limit}, remaining={self.remaining}, reset={self.reset_seconds}",
+            "RateLimit-Limit": str(self.limit),
+            "RateLimit-Remaining": str(self.remaining),
+            "RateLimit-Reset": str(self.reset_seconds),
+        }
 
-def count(redis: Redis, *, key_id: str, per_minute: int) -> None:
-    """Count one request.
+    def refuse(self) -> LimitReached:
+        return LimitReached(
+            f"This key may make {self.limit:,} requests a minute.", retry_after_seconds=self.reset_seconds
+        )
 
-    Raises:
-        LimitReached: it is one too many.
-    """
-    now = time.time()
-    window = int(now // WINDOW_SECONDS)
-    reset = int((window + 1) * WINDOW_SECONDS - now) + 1
-    name = f"collect:rate:{key_id}:{window}"
-    try:
-        pipeline = redis.pipeline(transaction=False)
-        pipeline.incr(name)
-        pipeline.expire(name, 2 * WINDOW_SECONDS)
-        used = int(pipeline.execute()[0])
-    except RedisError as error:
-        _log.warning("rate_not_counted", extra={"error": type(error).__name__})
-        return
-    g.limit = Used(limit=per_minute, remaining=max(0, per_minute - used), reset_seconds=reset)
-    if used > per_minute:
-        raise LimitReached(f"This key may make {per_minute:,} requests a minute.", retry_after_seconds=reset)
+
+class RateLimiter:
+    """Counts. Safe for several threads; what they race for is only how often Redis is asked in vain."""
+
+    def __init__(self, *, redis: Redis, clock: Clock | None = None) -> None:
+        self._redis = redis
+        self._clock = clock or SystemClock()
+        self._silent_until = 0.0
+
+    def count(self, *, key_id: str, per_minute: int) -> tuple[Used, bool] | None:
+        """Count one request: what is left, and whether this one is within the limit. ``None``: nobody counts."""
+        if self._clock.monotonic() < self._silent_until:
+            return None
+        now = time.time()
+        window = int(now // WINDOW_SECONDS)
+        name = f"collect:rate:{key_id}:{window}"
+        try:
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.incr(name)
+            pipeline.expire(name, 2 * WINDOW_SECONDS)
+            used = int(pipeline.execute()[0])
+        except RedisError as error:
+            self._silent_until = self._clock.monotonic() + SILENT_SECONDS
+            _log.warning("rate_not_counted", extra={"error": type(error).__name__})
+            return None
+        reset = int((window + 1) * WINDOW_SECONDS - now) + 1
+        left = Used(limit=per_minute, remaining=max(0, per_minute - used), reset_seconds=reset)
+        return left, used <= per_minute

@@ -13,6 +13,8 @@ from gateway.times import Time
 
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000)]
 Id = Annotated[str, StringConstraints(max_length=100)]
+Header = Annotated[str, StringConstraints(max_length=200_000, pattern=r"^[^\x00]*$")]
+"""A name in a file's header. It becomes the name of a field, and those have no NUL."""
 PriorityName = Literal["low", "normal", "high"]
 
 
@@ -70,6 +72,7 @@ class NewJobBody(Strict):
     start_at: Time | None = None
     time_limit_seconds: float | None = Field(default=None, gt=0, le=365 * 24 * 3600)
     max_rows_per_second: float | None = Field(default=None, gt=0, le=1e9)
+    callback: None = None
 
 
 class CreateQuery(Strict):
@@ -97,7 +100,9 @@ class JobsQuery(PageQuery):
     def _known(self) -> JobsQuery:
         unknown = set(self.states) - {state.value for state in State}
         if unknown:
-            raise ValueError(f"there is no state {', '.join(sorted(unknown))}")
+            raise ValueError(f"state is one of {', '.join(State)}")
+        if self.since is not None and self.until is not None and self.since > self.until:
+            raise ValueError("since is after until")
         return self
 
 
@@ -159,7 +164,7 @@ class ResumeBody(VerbBody):
 
 
 class RestartBody(VerbBody):
-    """``params`` are merged over the parent's; ``file_id`` names a corrected file."""
+    """``params`` are merged over the parent's; ``file_id`` names a corrected file, unless one is sent along."""
 
     file_id: Id | None = None
     params: dict[str, Any] | None = None

@@ -12,7 +12,8 @@ from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from collect import errors
-from collect.errors import CollectError, FieldError
+from collect.errors import CollectError
+from gateway.bodies import invalid
 
 CONTENT_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:collect:problem:"
@@ -66,12 +67,7 @@ def from_error(error: CollectError) -> Response:
 
 def from_validation(error: ValidationError) -> Response:
     """The answer to a request of the wrong shape: every field that is wrong, without what was sent."""
-    found = [
-        FieldError(".".join(str(step) for step in one["loc"]) or "body", one["type"], one["msg"])
-        for one in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-    names = ", ".join(sorted({one.field for one in found}))
-    return problem(422, "invalid_input", f"These are not as they must be: {names}.", errors=found)
+    return from_error(invalid(error))
 
 
 def from_http(error: HTTPException) -> Response:

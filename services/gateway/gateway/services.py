@@ -12,6 +12,7 @@ from collect.clock import Clock, SystemClock
 from collect.messaging.outbox import OutboxSender
 from collect.storage.blobs import Blobs
 from collect.storage.database import Database
+from gateway.limits import RateLimiter
 from gateway.settings import GatewaySettings
 
 EXTENSION = "collect"
@@ -26,6 +27,7 @@ class Services:
     blobs: Blobs
     sender: OutboxSender
     redis: Redis
+    limiter: RateLimiter
     clock: Clock = field(default_factory=SystemClock)
     closing: threading.Event = field(default_factory=threading.Event)
     """The process has been asked to end: whoever waits for a job is answered now."""

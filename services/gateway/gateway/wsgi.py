@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from redis import Redis
-
 from collect import settings
 from collect.messaging.outbox import OutboxSender
 from collect.messaging.publisher import Publisher
@@ -11,7 +9,9 @@ from collect.observability import logs, traces
 from collect.storage import outbox
 from collect.storage.blobs import open_blobs
 from collect.storage.database import connect
+from gateway import limits
 from gateway.app import create_app
+from gateway.limits import RateLimiter
 from gateway.services import Services
 from gateway.settings import GatewaySettings
 
@@ -23,13 +23,15 @@ def services() -> Services:
     found = settings.read(GatewaySettings, service=SERVICE)
     logs.configure(SERVICE, found.log_level)
     traces.configure(SERVICE)
+    redis = limits.connect(found.redis_url)
     db = connect(found.mongodb_url, database=found.mongodb_database, app_name=SERVICE)
     return Services(
         settings=found,
         db=db,
         blobs=open_blobs(found.storage_url, db),
         sender=OutboxSender(Publisher(found.amqp_url), delete=lambda ids: outbox.delete(db, ids)),
-        redis=Redis.from_url(found.redis_url, socket_timeout=0.5, socket_connect_timeout=0.5),
+        redis=redis,
+        limiter=RateLimiter(redis=redis),
     )
 
 

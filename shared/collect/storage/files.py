@@ -13,7 +13,7 @@ from ulid import ULID
 from collect.errors import NotFound, TooLarge
 from collect.jobs.model import FileRef
 from collect.storage.blobs import Blobs
-from collect.storage.database import Database
+from collect.storage.database import Database, Transaction, stored
 
 
 class InputFile(BaseModel):
@@ -36,38 +36,38 @@ class InputFile(BaseModel):
         return FileRef(id=self.id, name=self.name, bytes=self.bytes, sha256=self.sha256, blob=self.blob)
 
 
-def receive(
-    db: Database,
-    blobs: Blobs,
-    *,
-    org_id: str,
-    name: str,
-    data: Iterable[bytes],
-    max_bytes: int,
-    keep_days: int,
-) -> InputFile:
-    """Store what comes, in flat memory. Without its last byte nothing of it is there.
+def store(blobs: Blobs, *, org_id: str, name: str, data: Iterable[bytes], max_bytes: int, keep_days: int) -> InputFile:
+    """Store the bytes that come, in flat memory. Nobody finds the file before :func:`insert`.
 
     Raises:
-        TooLarge: as soon as it is more than ``max_bytes``.
+        TooLarge: as soon as it is more than ``max_bytes``; nothing is left of it.
     """
     file_id = str(ULID()).lower()
     blob = f"files/{org_id}/{file_id}"
     digest = hashlib.sha256()
     size = blobs.write(blob, _measured(data, digest, max_bytes))
-    now = datetime.now(UTC)
-    document: dict[str, Any] = {
-        "_id": file_id,
-        "org_id": org_id,
-        "name": name,
-        "bytes": size,
-        "sha256": digest.hexdigest(),
-        "blob": blob,
-        "created_at": now,
-        "expires_at": now + timedelta(days=keep_days),
-    }
-    db.files.insert_one(document)
-    return InputFile.model_validate(document)
+    now = stored(datetime.now(UTC))
+    return InputFile(
+        id=file_id,
+        org_id=org_id,
+        name=name,
+        bytes=size,
+        sha256=digest.hexdigest(),
+        blob=blob,
+        created_at=now,
+        expires_at=now + timedelta(days=keep_days),
+    )
+
+
+def insert(tx: Transaction, file: InputFile) -> None:
+    """Make a stored file known, with whatever else the transaction makes. Running it again does no harm."""
+    if tx.db.files.find_one({"_id": file.id}, {"_id": 1}, session=tx.session) is None:
+        tx.db.files.insert_one(file.model_dump(by_alias=True), session=tx.session)
+
+
+def discard(blobs: Blobs, file: InputFile) -> None:
+    """Remove the bytes of a file that has not been made known. Idempotent."""
+    blobs.delete(file.blob)
 
 
 def get(db: Database, *, org_id: str, file_id: str) -> InputFile:

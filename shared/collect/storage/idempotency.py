@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,7 +25,15 @@ class Answer:
     headers: dict[str, str]
 
 
-def begin(db: Database, *, record_id: str, fingerprint: str) -> Answer | None:
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """The right to answer for a key. ``token`` tells it from that of whoever takes the key over."""
+
+    record_id: str
+    token: str
+
+
+def begin(db: Database, *, record_id: str, fingerprint: str) -> Answer | Claim:
     """Claim the key for this request; or the answer that was given to an equal one.
 
     Raises:
@@ -32,16 +41,18 @@ def begin(db: Database, *, record_id: str, fingerprint: str) -> Answer | None:
         InProgress: an equal request is under way.
     """
     now = datetime.now(UTC)
+    claim = Claim(record_id=record_id, token=secrets.token_hex(16))
     fresh = {
         "fingerprint": fingerprint,
         "status": "running",
+        "token": claim.token,
         "answer": None,
         "locked_until": now + timedelta(seconds=UNDER_WAY_SECONDS),
         "created_at": now,
     }
     try:
         db.idempotency.insert_one({"_id": record_id, **fresh})
-        return None
+        return claim
     except DuplicateKeyError:
         found = db.idempotency.find_one({"_id": record_id})
     if found is None:
@@ -54,20 +65,26 @@ def begin(db: Database, *, record_id: str, fingerprint: str) -> Answer | None:
         return Answer(**found["answer"])
     stale = {"_id": record_id, "status": "running", "locked_until": {"$lte": now}}
     if db.idempotency.update_one(stale, {"$set": fresh}).matched_count:
-        return None
+        return claim
     raise InProgress("The same request is under way.", retry_after_seconds=1)
 
 
-def complete(db: Database, *, record_id: str, answer: Answer, tx: Transaction | None = None) -> None:
-    """Keep the answer; with ``tx``, together with what the request has made."""
+def complete(tx: Transaction, *, claim: Claim, answer: Answer) -> None:
+    """Keep the answer, together with what the request has made. Running it again does no harm.
+
+    Raises:
+        InProgress: another request has taken the key over meanwhile, so that this one must make nothing.
+    """
     kept = {"status": answer.status, "body": answer.body, "headers": answer.headers}
-    db.idempotency.update_one(
-        {"_id": record_id},
+    completed = tx.db.idempotency.update_one(
+        {"_id": claim.record_id, "token": claim.token},
         {"$set": {"status": "done", "answer": kept}},
-        session=tx.session if tx else None,
+        session=tx.session,
     )
+    if not completed.matched_count:
+        raise InProgress("The same request is under way.", retry_after_seconds=1)
 
 
-def abandon(db: Database, *, record_id: str) -> None:
+def abandon(db: Database, *, claim: Claim) -> None:
     """The request failed: the key is free again."""
-    db.idempotency.delete_one({"_id": record_id, "status": "running"})
+    db.idempotency.delete_one({"_id": claim.record_id, "token": claim.token, "status": "running"})

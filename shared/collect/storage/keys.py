@@ -14,7 +14,7 @@ from pymongo import DESCENDING, ReturnDocument
 from ulid import ULID
 
 from collect.errors import NotFound, Unauthorised
-from collect.storage.database import Database
+from collect.storage.database import Database, Transaction, stored
 
 Role = Literal["viewer", "operator", "admin", "platform"]
 ROLES: tuple[Role, ...] = ("viewer", "operator", "admin", "platform")
@@ -50,21 +50,26 @@ class NewKey:
     secret: str
 
 
+def prepare(*, org_id: str | None, name: str, role: Role, expires_at: datetime | None = None) -> NewKey:
+    """A key that is not stored yet."""
+    key_id, secret = str(ULID()).lower(), secrets.token_urlsafe(SECRET_BYTES)
+    key = Key(
+        id=key_id, org_id=org_id, name=name, role=role, created_at=stored(datetime.now(UTC)), expires_at=expires_at
+    )
+    return NewKey(key=key, secret=f"{PREFIX}_{key_id}_{secret}")
+
+
+def insert(tx: Transaction, new: NewKey) -> None:
+    """Store a key, its secret as a hash. Running it again does no harm."""
+    if tx.db.api_keys.find_one({"_id": new.key.id}, {"_id": 1}, session=tx.session) is None:
+        tx.db.api_keys.insert_one(_document(new), session=tx.session)
+
+
 def create(db: Database, *, org_id: str | None, name: str, role: Role, expires_at: datetime | None = None) -> NewKey:
     """Make a key."""
-    key_id, secret = str(ULID()).lower(), secrets.token_urlsafe(SECRET_BYTES)
-    document: dict[str, Any] = {
-        "_id": key_id,
-        "org_id": org_id,
-        "name": name,
-        "role": role,
-        "secret_hash": _hash(secret),
-        "created_at": datetime.now(UTC),
-        "expires_at": expires_at,
-        "revoked_at": None,
-    }
-    db.api_keys.insert_one(document)
-    return NewKey(key=Key.model_validate(document), secret=f"{PREFIX}_{key_id}_{secret}")
+    new = prepare(org_id=org_id, name=name, role=role, expires_at=expires_at)
+    db.api_keys.insert_one(_document(new))
+    return new
 
 
 def verify(db: Database, token: str) -> Key:
@@ -111,6 +116,11 @@ def revoke(db: Database, *, org_id: str, key_id: str) -> Key:
     if document is None:
         raise NotFound(f"There is no key {key_id!r}.")
     return Key.model_validate(document)
+
+
+def _document(new: NewKey) -> dict[str, Any]:
+    secret = new.secret.split("_", 2)[2]
+    return {**new.key.model_dump(by_alias=True), "secret_hash": _hash(secret)}
 
 
 def _hash(secret: str) -> str:

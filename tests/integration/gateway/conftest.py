@@ -13,6 +13,7 @@ from collect.storage import datasets, indexes, keys, organisations
 from collect.storage.blobs import GridFsBlobs
 from collect.storage.database import Database, connect, transact
 from gateway.app import create_app
+from gateway.limits import RateLimiter
 from gateway.services import Services
 from gateway.settings import GatewaySettings
 from integration.gateway.calls import TEMPLATE, Api
@@ -40,7 +41,9 @@ def running(mongodb_url: str, redis_url: str, database_name: str) -> Iterator[Ru
     settings = GatewaySettings(
         MONGODB_URL=mongodb_url, MONGODB_DATABASE=database_name, AMQP_URL="amqp://nowhere", REDIS_URL=redis_url
     )
-    services = Services(settings=settings, db=db, blobs=GridFsBlobs(db=db), sender=sender, redis=redis)
+    services = Services(
+        settings=settings, db=db, blobs=GridFsBlobs(db=db), sender=sender, redis=redis, limiter=RateLimiter(redis=redis)
+    )
     app = create_app(services)
     app.testing = True
     yield Running(app=app, db=db, redis=redis, sender=sender)

@@ -25,7 +25,8 @@ def test_a_file_is_kept_as_it_was_sent(api: Api) -> None:
 def test_a_file_comes_as_multipart_too(api: Api) -> None:
     answer = api.call("POST", "/v1/files", **form(file=CSV))
     assert (answer.status_code, answer.get_json()["name"]) == (201, "file.csv")
-    problem(api.call("POST", "/v1/files", **form(other=CSV)), 422, "no_file")
+    problem(api.call("POST", "/v1/files", **form(other=CSV)), 422, "unexpected_part")
+    problem(api.call("POST", "/v1/files", **form()), 422, "no_file")
 
 
 def test_a_part_of_a_file(api: Api) -> None:

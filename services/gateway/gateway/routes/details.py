@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
-from collect.errors import IllegalTransition
+from collect.errors import Conflict
 from collect.jobs.model import Job
 from collect.jobs.states import State
 from collect.storage import audit as audit_log
@@ -63,11 +63,9 @@ def unprocessed(path: JobPath, query: UnprocessedQuery) -> Response:
     """The rows that a stopped, failed or paused job never reached, as they were sent."""
     job = _job(path)
     if job.state not in LEFT_ROWS:
-        allowed = [verb.value for verb in job.allowed_verbs(services().clock.now())]
-        raise IllegalTransition(
-            f"A job that is {job.state.value} has no unprocessed rows to give.",
-            state=job.state.value,
-            allowed_verbs=allowed,
+        raise Conflict(
+            f"A job that is {job.state.value} has no unprocessed rows to give; a stopped, failed or paused one has.",
+            code="no_unprocessed_rows",
         )
     lines = csv_files.unprocessed(services().db, services().blobs, job)
     return csv_download(lines, name=f"unprocessed-{job.id}.csv")

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import IO
-
-from flask import Response, request
+from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
-from collect.errors import FieldError, InvalidInput, TooLarge
+from collect.errors import InvalidInput
 from collect.storage import blobs as blob_store
 from collect.storage import files
+from collect.storage.database import Transaction, transact
 from collect.storage.files import InputFile
 from collect.storage.idempotency import Answer
-from gateway import creating, views
+from gateway import creating, receiving, views
 from gateway.auth import caller, needs
+from gateway.creating import Keep
 from gateway.models import FilePath, FileQuery
 from gateway.ranges import partial
+from gateway.receiving import Sent
 from gateway.services import services
-
-PIECE_BYTES = 1024 * 1024
-MAX_NAME_CHARACTERS = 255
 
 blueprint = APIBlueprint("files", __name__, url_prefix="/v1/files", abp_tags=[Tag(name="files")])
 
@@ -29,16 +26,13 @@ blueprint = APIBlueprint("files", __name__, url_prefix="/v1/files", abp_tags=[Ta
 @needs("operator")
 def receive(query: FileQuery) -> Response:
     """Send a file: the raw body with `?name=`, or multipart with `file`. It never changes afterwards."""
-    file = received(query.name)
-    fingerprint = creating.fingerprint_of({"name": file.name, "sha256": file.sha256})
-
-    def answer() -> Answer:
-        return Answer(status=201, body=views.file(file), headers={"Location": f"/v1/files/{file.id}"})
-
-    response = creating.once(fingerprint, answer)
-    if response.headers.get("Idempotency-Replayed"):
-        _forget(file)
-    return response
+    opened = receiving.multipart(file_name=query.name) if receiving.is_multipart() else receiving.raw(query.name)
+    with opened as sent:
+        file = sent.file
+        if file is None:
+            raise InvalidInput("A multipart body has the file in a part called `file`.", code="no_file")
+        fingerprint = creating.fingerprint_of({"name": file.name, "sha256": file.sha256})
+        return creating.once(fingerprint, lambda keep: make_known(sent, file, keep))
 
 
 @blueprint.get("/<file_id>")
@@ -59,57 +53,14 @@ def content(path: FilePath) -> Response:
     )
 
 
-def received(name: str | None) -> InputFile:
-    """Store the file that this request carries.
+def make_known(sent: Sent, file: InputFile, keep: Keep | None = None) -> None:
+    """From now on the file that came is one of the organisation's."""
+    headers = {"Location": f"/v1/files/{file.id}"}
 
-    Raises:
-        InvalidInput: there is none, or it has no usable name.
-        TooLarge: it is over the organisation's limit; before it is read, if its length is said.
-    """
-    most = caller().organisation.limits.max_upload_bytes
-    if request.content_length is not None and request.content_length > most + PIECE_BYTES:
-        raise TooLarge(f"A file has at most {most:,} bytes.")
-    if request.mimetype == "multipart/form-data":
-        part = request.files.get("file")
-        if part is None:
-            raise InvalidInput("A multipart body has the file in a part called `file`.", code="no_file")
-        return stored(part.stream, name or part.filename)
-    return stored(request.stream, name)
+    def work(tx: Transaction) -> None:
+        files.insert(tx, file)
+        if keep is not None:
+            keep(tx, Answer(status=201, body=views.file(file), headers=headers))
 
-
-def stored(stream: IO[bytes], name: str | None) -> InputFile:
-    """Store a stream under a name."""
-    return files.receive(
-        services().db,
-        services().blobs,
-        org_id=caller().org_id,
-        name=checked_name(name),
-        data=pieces(stream),
-        max_bytes=caller().organisation.limits.max_upload_bytes,
-        keep_days=services().settings.file_days,
-    )
-
-
-def checked_name(name: str | None) -> str:
-    """The last part of the name: paths are nobody's business, and a name is only shown, never opened.
-
-    Raises:
-        InvalidInput: there is no name, or not one that can be shown.
-    """
-    last = (name or "").replace("\\", "/").rsplit("/", 1)[-1].strip()
-    if not last or last in {".", ".."} or len(last) > MAX_NAME_CHARACTERS or not last.isprintable():
-        error = FieldError("name", "bad_name", f"Name the file: 1 to {MAX_NAME_CHARACTERS} printable characters.")
-        raise InvalidInput(error.message, errors=[error])
-    return last
-
-
-def pieces(stream: IO[bytes]) -> Iterator[bytes]:
-    """A stream, a piece at a time."""
-    while piece := stream.read(PIECE_BYTES):
-        yield piece
-
-
-def _forget(file: InputFile) -> None:
-    """The same file had been received before, under the same key."""
-    services().blobs.delete(file.blob)
-    services().db.files.delete_one({"_id": file.id})
+    transact(services().db, work)
+    sent.keep()

@@ -12,11 +12,13 @@ from collect.errors import InvalidInput
 from collect.jobs.model import Job
 from collect.jobs.states import ENDED, RESTING, State
 from collect.storage import jobs
-from gateway import bodies, creating, kinds, views
+from gateway import bodies, creating, receiving, views
 from gateway.auth import caller, needs
+from gateway.bodies import checked
 from gateway.models import CreateQuery, JobPath, JobQuery, JobsQuery, NewJobBody, PatchBody
 from gateway.pages import page, place
-from gateway.routes.files import received
+from gateway.receiving import Sent
+from gateway.routes.files import make_known
 from gateway.services import services
 
 blueprint = APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", abp_tags=[Tag(name="jobs")])
@@ -26,10 +28,30 @@ blueprint = APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", abp_tags=[Tag(
 @needs("operator")
 def create(query: CreateQuery) -> Response:
     """Ask for a job, as JSON; or in one call with its file, as multipart with `file` and `job` (without `file_id`)."""
-    body, sent = _asked()
+    if receiving.is_multipart():
+        with receiving.multipart("job") as sent:
+            return _create_with_file(query, sent)
+    given = request.get_json()
+    body = checked(NewJobBody, given)
     if query.validate_only:
         return jsonify(creating.preview(creating.wanted(body)))
-    return creating.create(creating.wanted(body).new, fingerprint=creating.fingerprint_of(sent))
+    return creating.once(creating.fingerprint_of(given), lambda keep: creating.create(creating.wanted(body), keep))
+
+
+def _create_with_file(query: CreateQuery, sent: Sent) -> Response:
+    """A preview keeps the file, and names it, so that the job can be started without sending it again."""
+    if sent.file is None or "job" not in sent.fields:
+        raise InvalidInput("A multipart body has the parts `file` and `job`, the job as JSON.", code="no_job")
+    file, given = sent.file, bodies.parse(sent.fields["job"])
+    body = checked(NewJobBody, given)
+    if "file_id" in body.params:
+        raise InvalidInput("Either name a file by its id or send it along, not both.", code="two_files")
+    if query.validate_only:
+        seen = creating.preview(creating.wanted(body, sent=file))
+        make_known(sent, file)
+        return jsonify(seen)
+    fingerprint = creating.fingerprint_of({"job": given, "sha256": file.sha256})
+    return creating.once(fingerprint, lambda keep: creating.create(creating.wanted(body, sent=file), keep, sent=sent))
 
 
 @blueprint.get("")
@@ -102,21 +124,3 @@ def reached(name: str) -> Callable[[Job], bool]:
             return lambda job: job.state in RESTING
         case _:
             return lambda job: job.state is State(name)
-
-
-def _asked() -> tuple[NewJobBody, Any]:
-    """The body, and what identifies it: for multipart, the file's checksum rather than its id."""
-    if request.mimetype != "multipart/form-data":
-        sent = request.get_json()
-        return NewJobBody.model_validate(sent), sent
-    text = request.form.get("job")
-    if text is None:
-        raise InvalidInput("A multipart body has the job, as JSON, in a part called `job`.", code="no_job")
-    sent = bodies.parse(text)
-    body = NewJobBody.model_validate(sent)
-    if "file_id" in body.params:
-        raise InvalidInput("Either name a file by its id or send it along, not both.", code="two_files")
-    creating.checked_params(kinds.kind(body.kind).params, {**body.params, "file_id": "sent-along"})
-    file = received(None)
-    body = body.model_copy(update={"params": {**body.params, "file_id": file.id}})
-    return body, {"job": sent, "sha256": file.sha256}

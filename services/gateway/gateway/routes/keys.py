@@ -8,9 +8,11 @@ from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
 from collect.storage import keys
+from collect.storage.database import Transaction, transact
 from collect.storage.idempotency import Answer
 from gateway import creating, views
 from gateway.auth import caller, needs
+from gateway.creating import Keep
 from gateway.models import KeyBody, KeyPath, until
 from gateway.pages import PageQuery, page, place
 from gateway.services import services
@@ -29,15 +31,18 @@ def find(query: PageQuery) -> dict[str, Any]:
 @blueprint.post("")
 @needs("admin")
 def create(body: KeyBody) -> Response:
-    """Make a key; `key` in the answer is the secret, shown this once."""
+    """Make a key; `key` in the answer is the secret, shown this once: a replayed answer has `null`."""
+    new = keys.prepare(org_id=caller().org_id, name=body.name, role=body.role, expires_at=until(body.expires_at))
 
-    def answer() -> Answer:
-        made = keys.create(
-            services().db, org_id=caller().org_id, name=body.name, role=body.role, expires_at=until(body.expires_at)
-        )
-        return Answer(status=201, body={**views.key(made.key), "key": made.secret}, headers={})
+    def work(tx: Transaction, keep: Keep) -> None:
+        keys.insert(tx, new)
+        keep(tx, Answer(status=201, body={**views.key(new.key), "key": None}, headers={}))
 
-    return creating.once(creating.fingerprint_of(body.model_dump(mode="json")), answer, secret="key")
+    return creating.once(
+        creating.fingerprint_of(body.model_dump(mode="json")),
+        lambda keep: transact(services().db, lambda tx: work(tx, keep)),
+        shown={"key": new.secret},
+    )
 
 
 @blueprint.delete("/<key_id>")

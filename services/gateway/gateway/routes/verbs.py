@@ -8,14 +8,16 @@ from typing import Any
 from flask import Response, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
-from collect.errors import InvalidInput
-from collect.jobs.model import MaxRejected
+from collect.errors import InvalidInput, PreconditionFailed
+from collect.jobs.model import Job, MaxRejected
 from collect.jobs.states import RESTARTABLE, RESTING, Verb
 from collect.observability import metrics
 from collect.storage import jobs, transitions, verbs
 from collect.storage.verbs import Options, Request
-from gateway import bodies, creating, undo_preview
+from gateway import bodies, creating, receiving, undo_preview
 from gateway.auth import caller, needs
+from gateway.bodies import checked
+from gateway.creating import Keep
 from gateway.models import (
     JobPath,
     NewJobBody,
@@ -27,7 +29,7 @@ from gateway.models import (
     VerbQuery,
     until,
 )
-from gateway.routes.files import received
+from gateway.receiving import Sent
 from gateway.routes.jobs import answered, waited
 from gateway.services import services
 
@@ -88,17 +90,54 @@ def undo(path: JobPath, query: UndoQuery, body: VerbBody) -> Response:
 @needs("operator")
 def restart(path: JobPath, query: VerbQuery) -> Response:
     """A new job like this one, or with other params, or (`file_id`, or multipart with `file`) another file."""
-    body = _restart_body()
-    parent = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
-    if parent.state not in RESTARTABLE:
-        raise transitions.illegal(parent, Verb.RESTART.value)
+    if not receiving.is_multipart():
+        body = checked(RestartBody, request.get_json())
+        return _restart(path, query, body, creating.fingerprint_of(body.model_dump()))
+    with receiving.multipart("reason", "params") as sent:
+        body = _restart_form(sent)
+        given = {**sent.fields, "sha256": sent.file.sha256 if sent.file else None}
+        return _restart(path, query, body, creating.fingerprint_of(given), sent)
+
+
+def _restart(
+    path: JobPath, query: VerbQuery, body: RestartBody, fingerprint: str, sent: Sent | None = None
+) -> Response:
+    made: list[Job] = []
+
+    def do(keep: Keep) -> None:
+        parent = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
+        _check_unmoved(parent)
+        if parent.state not in RESTARTABLE:
+            raise transitions.illegal(parent, Verb.RESTART.value)
+        new = _like(parent, body)
+        file = sent.file if sent else None
+        made.append(creating.create(creating.wanted(new, sent=file, parent_id=parent.id), keep, sent=sent))
+
+    answer = creating.once(fingerprint, do)
+    if not query.wait_seconds or not made:
+        return answer
+    rested = answered(waited(made[0], _rests, query.wait_seconds), status=202)
+    rested.headers["Location"] = answer.headers["Location"]
+    return rested
+
+
+def _like(parent: Job, body: RestartBody) -> NewJobBody:
+    """A request for a job with the parent's params, merged with those that are given."""
     inherited = {name: value for name, value in parent.params.items() if name not in {"on_conflict", "supersedes"}}
-    params: dict[str, Any] = {**inherited, **(body.params or {})}
-    if body.file_id is not None:
-        params["file_id"] = body.file_id
-    new = NewJobBody(kind=parent.kind, params=params, reason=body.reason, priority=parent.priority)
-    chosen = creating.wanted(new, parent_id=parent.id)
-    return creating.create(chosen.new, fingerprint=creating.fingerprint_of(body.model_dump()))
+    params = {**inherited, **(body.params or {}), **({"file_id": body.file_id} if body.file_id else {})}
+    return NewJobBody(
+        kind=parent.kind,
+        params=params,
+        reason=body.reason,
+        priority=parent.priority,
+        time_limit_seconds=parent.time_limit_seconds,
+    )
+
+
+def _check_unmoved(job: Job) -> None:
+    seen = _if_match()
+    if seen is not None and seen != job.audit_seq:
+        raise PreconditionFailed(f"The job has moved on: it is at {job.audit_seq}, not {seen}.")
 
 
 def _perform(path: JobPath, query: VerbQuery, body: VerbBody, verb: Verb, options: Options | None = None) -> Response:
@@ -119,7 +158,7 @@ def _perform(path: JobPath, query: VerbQuery, body: VerbBody, verb: Verb, option
         if job.last_action is not None and job.last_action.latency_ms is not None:
             metrics.VERB_SECONDS.labels(kind=job.kind, verb=verb.value).observe(job.last_action.latency_ms / 1000)
     if query.wait_seconds:
-        job = waited(job, lambda now: now.state in RESTING, query.wait_seconds)
+        job = waited(job, _rests, query.wait_seconds)
     return answered(job, status=202)
 
 
@@ -145,16 +184,15 @@ def _if_match() -> int | None:
     return int(tag["seq"]) if tag["seq"] else NEVER
 
 
-def _restart_body() -> RestartBody:
-    if request.mimetype != "multipart/form-data":
-        return RestartBody.model_validate(request.get_json())
-    form = request.form
-    given: dict[str, Any] = {name: form[name] for name in form if name != "params"}
-    if "params" in form:
-        given["params"] = bodies.parse(form["params"])
-    body = RestartBody.model_validate(given)
-    if "file" not in request.files:
-        return body
-    if body.file_id is not None:
+def _restart_form(sent: Sent) -> RestartBody:
+    given: dict[str, Any] = dict(sent.fields)
+    if "params" in given:
+        given["params"] = bodies.parse(given["params"])
+    body = checked(RestartBody, given)
+    if sent.file is not None and body.params and "file_id" in body.params:
         raise InvalidInput("Either name a file by its id or send it along, not both.", code="two_files")
-    return body.model_copy(update={"file_id": received(None).id})
+    return body
+
+
+def _rests(job: Job) -> bool:
+    return job.state in RESTING
