@@ -70,8 +70,8 @@ class NewJobBody(Strict):
     priority: PriorityName = "normal"
     confirm: Literal["auto", "always", "never"] = "auto"
     start_at: Time | None = None
-    time_limit_seconds: float | None = Field(default=None, gt=0, le=365 * 24 * 3600)
-    max_rows_per_second: float | None = Field(default=None, gt=0, le=1e9)
+    time_limit_seconds: StrictFloat | None = Field(default=None, gt=0, le=365 * 24 * 3600)
+    max_rows_per_second: StrictFloat | None = Field(default=None, gt=0, le=1e9)
     callback: None = None
 
 

@@ -122,6 +122,7 @@ def test_a_large_file_is_received_and_sent_in_flat_memory(
     [
         ("/v1/files?name=a.csv", "application/octet-stream"),
         ("/v1/jobs", "application/json"),
+        ("/v1/jobs", "multipart/form-data; boundary=cut"),
     ],
 )
 def test_a_body_that_is_too_large_is_refused_before_a_byte_of_it_comes(gateway: Gateway, path: str, kind: str) -> None:

@@ -62,7 +62,7 @@ def test_a_cursor_that_is_none_is_400(api: Api, cursor: str) -> None:
 
 
 @pytest.mark.parametrize("tag", ['"abc"', '"0"', '"99"', '"-1"', '""', '"' + "9" * 40 + '"', 'W/"7"'])
-@pytest.mark.parametrize("verb", ["pause", "resume", "stop", "confirm", "terminate", "undo"])
+@pytest.mark.parametrize("verb", ["pause", "resume", "stop", "confirm", "terminate", "undo", "restart"])
 def test_any_other_version_is_412(api: Api, verb: str, tag: str) -> None:
     job = api.job()["id"]
     problem(api.verb(job, verb, headers={"If-Match": tag}), 412, "precondition_failed")
@@ -94,4 +94,6 @@ def test_a_reason_says_something(api: Api, reason: str) -> None:
 )  # fmt: skip
 def test_a_number_is_a_number(api: Api, change: dict[str, Any]) -> None:
     problem(api.call("PATCH", f"/v1/jobs/{api.job()['id']}", json=change), 422)
+    if "max_rejected" not in change:
+        problem(api.post("/v1/jobs", upload(api.file(), **change)), 422)
     problem(api.post("/v1/jobs", upload(api.file(), params={"max_rejected": change.get("max_rejected", True)})), 422)
