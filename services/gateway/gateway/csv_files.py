@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator, Sequence
 
 from collect.csv.files import Opened, open_file
-from collect.csv.layout import Params, parse
+from collect.csv.layout import REJECT_COLUMNS, Params, parse
 from collect.csv.reading import Source
 from collect.errors import Conflict, TaskRefused
 from collect.jobs.model import Job, Part, PartStatus, Phase
@@ -17,7 +17,6 @@ from collect.storage import rejects as reject_store
 from collect.storage.blobs import Blobs
 from collect.storage.database import Database
 
-EXTRA = ("row", "code", "field", "message")
 LINES_A_PIECE = 1_000
 
 
@@ -44,7 +43,7 @@ def unprocessed(db: Database, blobs: Blobs, job: Job) -> Iterator[bytes]:
 
 def _rejects(db: Database, job: Job, opened: Opened, names: Sequence[str]) -> Iterator[bytes]:
     delimiter = opened.header.delimiter
-    held = [_line([*names, *EXTRA], delimiter=delimiter)]
+    held = [_line([*names, *REJECT_COLUMNS], delimiter=delimiter)]
     for reject in reject_store.stream(db, org_id=job.org_id, job_id=job.id):
         cells = parse(reject["line"].encode(), delimiter)
         cells = (cells + [""] * len(names))[: len(names)]

@@ -15,6 +15,8 @@ from collect.jobs.template import Template
 
 DELIMITERS = (",", ";", "\t", "|")
 MOST_CELLS = 2_000
+REJECT_COLUMNS = ("row", "code", "field", "message")
+"""What a file of rejects has behind its own columns. It is mended and sent again as it is: they are left out."""
 MOST_ERRORS = 20
 _SPOKEN = {"\t": "tab"}
 
@@ -113,7 +115,11 @@ def arrange(header: Header, template: Template, params: Params, *, only_key: boo
     names = header.names if header.is_header else _by_place(header, template)
     errors: list[FieldError] = []
     columns: list[str | None] = []
+    told = len(names) - len(REJECT_COLUMNS) if tuple(names[-len(REJECT_COLUMNS) :]) == REJECT_COLUMNS else len(names)
     for place, name in enumerate(names, start=1):
+        if place > told and name not in template.names and name not in params.column_map:
+            columns.append(None)
+            continue
         column, error = _column(name, place, template, params)
         if error is None and column is not None and column in columns:
             error = FieldError(name, "duplicate_column", f"Column {place} is {column!r} as well.")

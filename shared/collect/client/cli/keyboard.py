@@ -20,7 +20,7 @@ class Keyboard:
         self._before = termios.tcgetattr(self._fd)
 
     def __enter__(self) -> Keyboard:
-        tty.setcbreak(self._fd)
+        tty.setcbreak(self._fd, termios.TCSADRAIN)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -33,7 +33,7 @@ class Keyboard:
         try:
             yield
         finally:
-            tty.setcbreak(self._fd)
+            tty.setcbreak(self._fd, termios.TCSADRAIN)
 
     def key(self, seconds: float) -> str | None:
         """The next key, or ``None`` when none comes in time; a terminal that is gone gives none, and takes as long."""
