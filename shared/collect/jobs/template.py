@@ -204,7 +204,10 @@ def _moment(text: str, *, name: str) -> datetime:
         return datetime(day.year, day.month, day.day, tzinfo=UTC)
     if moment.tzinfo is None:
         raise ValueError(f"{name}: {text!r} has no time zone")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{name}: {text!r} lies outside the calendar") from None
 
 
 def _check_pattern(pattern: str) -> None:

@@ -33,6 +33,7 @@ KEY = {"name": "k", "type": "string"}
         ({"name": "a", "type": "date", "minimum": 5}, "ISO 8601 text"),
         ({"name": "a", "type": "date", "minimum": "31 May"}, "no date or time"),
         ({"name": "a", "type": "datetime", "minimum": "2017-01-01T00:00:00"}, "no time zone"),
+        ({"name": "a", "type": "datetime", "minimum": "0001-01-01T00:00:00+23:00"}, "outside the calendar"),
         ({"name": "a", "type": "enum"}, "list their values"),
         ({"name": "a", "type": "enum", "values": ["x", "x"]}, "distinct"),
         ({"name": "a", "type": "string", "values": ["x"]}, "list their values"),
