@@ -34,7 +34,7 @@ def create_app(made: Services) -> OpenAPI:
         validation_error_callback=problems.from_validation,
     )
     app.request_class = StrictRequest
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask types its provider by the base class
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.extensions[EXTENSION] = made

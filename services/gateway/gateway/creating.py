@@ -165,7 +165,7 @@ def once(fingerprint: str, do: Callable[[Keep], Any], *, shown: dict[str, Any] |
 
     try:
         do(keep)
-    except Exception:
+    except Exception:  # whatever it was passes on; the key is free again, since only 2xx answers are kept
         _abandon(claim)
         raise
     last = kept[-1]

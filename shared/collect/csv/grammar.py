@@ -101,7 +101,7 @@ class Grammar:
 
     def _opens(self, piece: bytes, start: int) -> bool:
         last = None
-        for last in self._section.finditer(piece, start):  # noqa: B007
+        for last in self._section.finditer(piece, start):  # noqa: B007 - the last match, in flat memory
             pass
         return last is not None and last.lastindex is not None
 

@@ -42,5 +42,5 @@ class Keyboard:
             return None
         pressed = os.read(self._fd, 1).decode(errors="ignore").lower()
         if not pressed:
-            time.sleep(seconds)
+            time.sleep(seconds)  # at end of file select returns at once, and the caller would spin
         return pressed or None
