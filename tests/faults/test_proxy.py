@@ -75,7 +75,7 @@ def test_who_is_refused_is_refused_until_it_flows(proxy: Proxy, wire: socket.soc
     proxy.refuse()
     with pytest.raises(ConnectionResetError):
         wire.recv(100)
-    with connect(proxy) as refused, pytest.raises(OSError):
+    with pytest.raises(OSError), connect(proxy) as refused:
         ask(refused)
     proxy.flow()
     with connect(proxy) as again:
