@@ -134,14 +134,17 @@ class System:
         for org_id in organisation_ids:
             organisations.ensure(self.db, org_id=org_id, name=org_id)
 
-    def gateway(self, *, workers: int = 1, **settings: str) -> Service:
-        """Start a gateway and wait until it is ready. ``settings`` are its own environment variables."""
+    def gateway(self, *, workers: int = 1, port: int | None = None, wait: bool = True, **settings: str) -> Service:
+        """Start a gateway; with ``wait``, until it is ready. ``settings`` are its own environment variables."""
         command = [
             sys.executable, "-m", "gunicorn", "-c", "python:gateway.gunicorn_config",
-            "--bind", f"{LOOPBACK}:{self.port}", "--workers", str(workers), "gateway.wsgi:application",
+            "--bind", f"{LOOPBACK}:{port or self.port}", "--workers", str(workers), "gateway.wsgi:application",
         ]  # fmt: skip
         service = self._start("gateway", command, settings)
-        eventually(lambda: self._answers(service), seconds=READY_SECONDS, what="the gateway is ready")
+        if wait:
+            eventually(
+                lambda: self._answers(service, port or self.port), seconds=READY_SECONDS, what="the gateway is ready"
+            )
         return service
 
     def worker(self, *, slots: int = 2, wait: bool = True, **settings: str) -> Service:
@@ -156,9 +159,10 @@ class System:
             )
         return service
 
-    def monitor(self) -> Service:
-        """Start a monitor."""
-        return self._start("monitor", [sys.executable, "-m", "monitor"], {"MONITOR_PORT": str(free_port())})
+    def monitor(self, **settings: str) -> Service:
+        """Start a monitor. ``settings`` are its own environment variables."""
+        settings = {"MONITOR_PORT": str(free_port()), **settings}
+        return self._start("monitor", [sys.executable, "-m", "monitor"], settings)
 
     def close(self) -> None:
         """End all that is still there, last started first."""
@@ -177,11 +181,11 @@ class System:
         self.services.append(service)
         return service
 
-    def _answers(self, service: Service) -> bool:
+    def _answers(self, service: Service, port: int) -> bool:
         if service.process.poll() is not None:
             raise RuntimeError(f"{service.name} ended: {service.log.read_text(errors='replace')[-3000:]}")
         try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as answer:
+            with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/readyz", timeout=2) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
