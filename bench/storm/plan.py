@@ -1,0 +1,214 @@
+"""What a storm does and when, all of it drawn from one seed before it begins.
+
+What depends on the state of things (which job a verb hits) is drawn as a number between 0 and 1, and resolved then.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from collect.jobs.states import Verb
+from storm.files import Shape, shapes
+
+ORGANISATIONS = ("labs", "other")
+DATASETS = ("baseline", "endline")
+"""Each organisation has both, under the same names."""
+GATEWAYS = 2
+
+CREATE_EVERY_SECONDS = 1.6
+VERB_EVERY_SECONDS = 0.35
+FAULT_EVERY_SECONDS = (1.0, 4.0)
+QUIET_SECONDS = 4.0
+"""Without faults, so that there is something to destroy."""
+
+VERBS: dict[Verb, float] = {
+    Verb.PAUSE: 5,
+    Verb.RESUME: 7,
+    Verb.STOP: 1.5,
+    Verb.TERMINATE: 2.5,
+    Verb.UNDO: 3,
+    Verb.CONFIRM: 1,
+    Verb.RESTART: 1.5,
+}
+
+FAULTS: dict[str, float] = {
+    "kill_slot": 6,
+    "kill_worker": 3,
+    "kill_gateway": 2,
+    "kill_monitor": 2,
+    "freeze_worker": 3,
+    "freeze_parent": 2,
+    "freeze_slot": 2,
+    "freeze_gateway": 1,
+    "freeze_monitor": 1,
+    "deploy_worker": 2,
+    "deploy_gateway": 1,
+    "deploy_monitor": 1,
+    "deploy_in_haste": 1,
+    "reset_amqp": 3,
+    "hold_amqp": 2,
+    "reset_mongodb": 2,
+    "hold_mongodb": 2,
+    "close_connections": 1,
+    "purge_queue": 1,
+    "stop_broker": 1,
+    "kill_broker": 0.5,
+    "step_down": 1,
+    "kill_sessions": 2,
+    "fail_commits": 2,
+    "freeze_mongodb": 1,
+    "kill_mongodb": 0.5,
+    "flush_redis": 1,
+    "freeze_redis": 1,
+    "stop_redis": 1,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Act:
+    """Something that is done ``at`` so many seconds after the beginning."""
+
+    n: int
+    at: float
+
+    @property
+    def name(self) -> str:
+        """How the act is called in the log, and in the audit of what it has caused."""
+        return f"storm {self.n}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Create(Act):
+    """Ask for a job. ``again``: the request is sent so many times at once, under one idempotency key."""
+
+    org_id: str
+    gateway: int
+    shape: int
+    dataset: str
+    mode: str
+    on_conflict: str
+    pick: float
+    names_holder: bool
+    confirm: bool
+    tolerant: bool
+    rate: float | None
+    priority: str
+    fresh_file: bool
+    again: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask(Act):
+    """A verb. ``sensible``: of a job whose state allows it; ``strange``: with the key of the other organisation."""
+
+    org_id: str
+    gateway: int
+    verb: Verb
+    pick: float
+    sensible: bool
+    strange: bool
+    again: int
+    until_seconds: float | None
+    shape: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault(Act):
+    """Something breaks for so many seconds."""
+
+    kind: str
+    pick: float
+    seconds: float
+    one_way: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All acts in order of time."""
+
+    seed: int
+    seconds: float
+
+    @cached_property
+    def shapes(self) -> dict[str, list[Shape]]:
+        """The files of each organisation."""
+        rng = random.Random(f"{self.seed} files")
+        return {org_id: shapes(rng, org_id=org_id) for org_id in ORGANISATIONS}
+
+    @cached_property
+    def acts(self) -> list[Act]:
+        rng = random.Random(self.seed)
+        found: list[Act] = []
+        for make, times in (
+            (self._create, _poisson(rng, CREATE_EVERY_SECONDS, self.seconds)),
+            (_ask, _poisson(rng, VERB_EVERY_SECONDS, self.seconds)),
+            (_fault, _between(rng, FAULT_EVERY_SECONDS, self.seconds)),
+        ):
+            found.extend(make(rng, len(found) + n, at) for n, at in enumerate(times))
+        return sorted(found, key=lambda act: act.at)
+
+    def _create(self, rng: random.Random, n: int, at: float) -> Create:
+        org_id = rng.choice(ORGANISATIONS)
+        return Create(
+            n=n,
+            at=at,
+            org_id=org_id,
+            gateway=rng.randrange(GATEWAYS),
+            shape=rng.randrange(len(self.shapes[org_id])),
+            dataset=rng.choice(DATASETS),
+            mode=rng.choice(("insert", "upsert")),
+            on_conflict=rng.choices(("reject", "queue", "supersede"), weights=(2, 4, 2))[0],
+            pick=rng.random(),
+            names_holder=rng.random() < 0.5,
+            confirm=rng.random() < 0.15,
+            tolerant=rng.random() < 0.6,
+            rate=rng.choice((None, None, 2_000.0, 8_000.0)),
+            priority=rng.choice(("low", "normal", "high")),
+            fresh_file=rng.random() < 0.3,
+            again=rng.choice((1, 1, 1, 2)),
+        )
+
+
+def _ask(rng: random.Random, n: int, at: float) -> Ask:
+    verb = rng.choices(list(VERBS), weights=list(VERBS.values()))[0]
+    return Ask(
+        n=n,
+        at=at,
+        org_id=rng.choice(ORGANISATIONS),
+        gateway=rng.randrange(GATEWAYS),
+        verb=verb,
+        pick=rng.random(),
+        sensible=rng.random() < 0.8,
+        strange=rng.random() < 0.03,
+        again=rng.choice((1, 1, 1, 2, 3)),
+        until_seconds=rng.choice((None, None, None, rng.uniform(0.5, 5))),
+        shape=rng.randrange(100) if rng.random() < 0.5 else None,
+    )
+
+
+def _fault(rng: random.Random, n: int, at: float) -> Fault:
+    return Fault(
+        n=n,
+        at=at + QUIET_SECONDS,
+        kind=rng.choices(list(FAULTS), weights=list(FAULTS.values()))[0],
+        pick=rng.random(),
+        seconds=rng.uniform(1.0, 7.0),
+        one_way=rng.random() < 0.3,
+    )
+
+
+def _poisson(rng: random.Random, every_seconds: float, seconds: float) -> Iterator[float]:
+    at = rng.expovariate(1 / every_seconds)
+    while at < seconds:
+        yield at
+        at += rng.expovariate(1 / every_seconds)
+
+
+def _between(rng: random.Random, every_seconds: tuple[float, float], seconds: float) -> Iterator[float]:
+    at = rng.uniform(*every_seconds)
+    while at < seconds - QUIET_SECONDS:
+        yield at
+        at += rng.uniform(*every_seconds)
