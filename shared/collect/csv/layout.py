@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,8 @@ MOST_CELLS = 2_000
 REJECT_COLUMNS = ("row", "code", "field", "message")
 """What a file of rejects has behind its own columns. It is mended and sent again as it is: they are left out."""
 MOST_ERRORS = 20
-_SPOKEN = {"\t": "tab"}
+MOST_CHARACTERS = 100
+"""Of a name that is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +115,9 @@ def arrange(header: Header, template: Template, params: Params, *, only_key: boo
     ``only_key``: the file may lack required columns that are not in the key, since it changes rows that are there.
     """
     names = header.names if header.is_header else _by_place(header, template)
+    known = known_names(template, params)
+    if known.isdisjoint(names):
+        return Layout(delimiter=header.delimiter, columns=(None,) * len(names)), [_none_known(header, template, known)]
     errors: list[FieldError] = []
     columns: list[str | None] = []
     told = len(names) - len(REJECT_COLUMNS) if tuple(names[-len(REJECT_COLUMNS) :]) == REJECT_COLUMNS else len(names)
@@ -120,9 +125,9 @@ def arrange(header: Header, template: Template, params: Params, *, only_key: boo
         if place > told and name not in template.names and name not in params.column_map:
             columns.append(None)
             continue
-        column, error = _column(name, place, template, params)
+        column, error = _column(name, place, names, template, params)
         if error is None and column is not None and column in columns:
-            error = FieldError(name, "duplicate_column", f"Column {place} is {column!r} as well.")
+            error = _twice(name, column, columns.index(column) + 1, place)
         if error is not None:
             errors.append(error)
         columns.append(column)
@@ -150,37 +155,88 @@ def _by_place(header: Header, template: Template) -> tuple[str, ...]:
     return names
 
 
-def _column(name: str, place: int, template: Template, params: Params) -> tuple[str | None, FieldError | None]:
+def _none_known(header: Header, template: Template, known: frozenset[str]) -> FieldError:
+    """One sentence instead of two for each column: the first line is no header, or is not cut where it should be."""
+    line = header.delimiter.join(header.cells)
+    other = next((each for each in DELIMITERS if not known.isdisjoint(line.split(each))), None)
+    if other is not None:
+        hint = f"It looks as if its cells were separated by {_spoken(other)}: set delimiter to that, or leave it out."
+    else:
+        hint = "If the file has no header, set has_header to false; if the names are others, set column_map."
+    return FieldError(
+        "", "unknown_column",
+        f"The first line, {_shown(line)}, names no column of the dataset when it is read with "
+        f"{_spoken(header.delimiter)} between its cells. The columns are {_listed(template.names)}. {hint}",
+    )  # fmt: skip
+
+
+def _column(
+    name: str, place: int, names: Sequence[str], template: Template, params: Params
+) -> tuple[str | None, FieldError | None]:
     column = params.column_map.get(name, name)
     if column is None:
         return None, None
     if column in template.names:
         return column, None
     if not name.strip():
-        return None, FieldError(name, "unknown_column", f"Column {place} has no name.")
+        said = f"Column {place} has no name. Name it as the dataset does, or remove it."
+        return None, FieldError(name, "unknown_column", said)
     if name in params.column_map:
         return None, FieldError(
-            name, "unknown_column", f"column_map sends {name!r} to {column!r}, which is no column of the dataset."
-        )
+            name, "unknown_column",
+            f"column_map sends {_shown(name)} to {_shown(column)}, which is no column of the dataset. "
+            f"The columns are {_listed(template.names)}.",
+        )  # fmt: skip
+    return None, FieldError(
+        name, "unknown_column",
+        f"Column {place}, {_shown(name)}, is not in the dataset. {_advice(name, names, template)}",
+    )  # fmt: skip
+
+
+def _advice(name: str, names: Sequence[str], template: Template) -> str:
     close = next((known for known in template.names if _folded(known) == _folded(name)), None)
-    hint = f" Do you mean {close!r}?" if close else " If it is to be left out, map it to null in column_map."
-    return None, FieldError(name, "unknown_column", f"Column {place}, {name[:100]!r}, is not in the dataset.{hint}")
+    if close is None:
+        return "Remove it, or map it to null in column_map."
+    if close in names:
+        return f"Column {names.index(close) + 1} is {close!r} already: remove one of them."
+    return f"Do you mean {close!r}? Rename it, or set column_map to {json.dumps({name: close}, ensure_ascii=False)}."
+
+
+def _twice(name: str, column: str, first: int, place: int) -> FieldError:
+    mapped = "" if name == column else f" (column_map sends {_shown(name)} there)"
+    said = f"Columns {first} and {place} are both {column!r}{mapped}. Remove one of them, or rename it."
+    return FieldError(name, "duplicate_column", said)
 
 
 def _unused(names: Sequence[str], params: Params) -> list[FieldError]:
     return [
-        FieldError(name, "unknown_column", f"column_map names {name!r}, which the file does not have.")
+        FieldError(
+            name,
+            "unknown_column",
+            f"column_map names {_shown(name)}, which the file does not have. It has {_listed(names)}.",
+        )
         for name in params.column_map
         if name not in names
     ]
 
 
 def _missing(name: str, header: Header) -> FieldError:
-    hint = ""
+    hint = " Add it, or map the column that has it in column_map."
     if len(header.cells) == 1:
-        spoken = _SPOKEN.get(header.delimiter, header.delimiter)
-        hint = f" The file has one column only, read with the delimiter {spoken!r}."
+        hint = f" The file has one column only when it is read with {_spoken(header.delimiter)} between its cells."
     return FieldError(name, "missing_column", f"Column {name!r} is missing.{hint}")
+
+
+def _spoken(delimiter: str) -> str:
+    return {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar (|)"}.get(delimiter, repr(delimiter))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:MOST_ERRORS]) + (", …" if len(names) > MOST_ERRORS else "")
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= MOST_CHARACTERS else name[:MOST_CHARACTERS] + "…")
 
 
 def _folded(name: str) -> str:

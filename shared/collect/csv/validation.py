@@ -114,7 +114,12 @@ class Validator:
 
     def _wrong_number(self, count: int) -> FieldError:
         wanted = len(self._layout.columns)
-        return FieldError("", "wrong_number_of_cells", f"The row has {count} cells; the file has {wanted} columns.")
+        special = repr(self._layout.delimiter) if count > wanted else "a line break"
+        return FieldError(
+            "", "wrong_number_of_cells",
+            f"The row has {count:,} cells; the file has {wanted:,} columns. "
+            f"A cell that holds {special} must be in quotes.",
+        )  # fmt: skip
 
 
 def _collect(errors: dict[int, list[FieldError]], found: Sequence[tuple[int, FieldError]]) -> None:

@@ -35,9 +35,7 @@ def status_sentence(job: Job, progress: Progress, *, waiting_for: str | None = N
         case State.SUCCEEDED:
             return f"Succeeded: {written}."
         case State.FAILED:
-            return (
-                f"Failed: {job.reason.message if job.reason else 'no reason was recorded.'} {_sentence(written)} kept."
-            )
+            return f"Failed{_failed(job)} {_kept(progress, written)}"
         case State.UNDO_FAILED:
             return f"Undo failed: {job.reason.message if job.reason else 'no reason was recorded.'} Undo tries again."
         case _:
@@ -76,5 +74,15 @@ def _taken_back(job: Job, progress: Progress) -> str:
     return f"everything it wrote was taken back ({progress.undone:,} documents)."
 
 
-def _sentence(words: str) -> str:
-    return words[:1].upper() + words[1:]
+def _failed(job: Job) -> str:
+    """Where and why, the place only if the message does not name it itself."""
+    if job.reason is None:
+        return ": no reason was recorded."
+    where, message = job.reason.where, job.reason.message
+    return f" ({where}): {message}" if where and where not in message else f": {message}"
+
+
+def _kept(progress: Progress, written: str) -> str:
+    if not progress.done:
+        return "Nothing was written."
+    return f"{written[:1].upper()}{written[1:]}; what was written is kept."
