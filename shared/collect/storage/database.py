@@ -184,7 +184,7 @@ class Transaction:
 
     def publish(self, entry: OutboxEntry) -> None:
         """Put ``entry`` into the outbox with the transaction, and remember it for publishing at once after it."""
-        self.db.outbox.insert_one(entry.document(), session=self.session)
+        self.db.outbox.update_one({"_id": entry.id}, entry.insertion(), upsert=True, session=self.session)
         self.outbox.append(entry)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ulid import ULID
@@ -23,21 +23,25 @@ class OutboxEntry:
     """One message on its way. ``mandatory``: without a queue that takes it, it has not been delivered."""
 
     id: str
-    at: datetime
     exchange: str
     routing_key: str
     body: str
     mandatory: bool
 
-    def document(self) -> dict[str, Any]:
-        return {
-            "_id": self.id,
-            "at": self.at,
+    def insertion(self) -> list[dict[str, Any]]:
+        """The pipeline that inserts it, with the server's time: its age must not hang on its committer's clock."""
+        fields = {
             "exchange": self.exchange,
             "routing_key": self.routing_key,
             "body": self.body,
             "mandatory": self.mandatory,
         }
+        return [{"$replaceWith": {"$mergeObjects": [{"$literal": fields}, {"_id": self.id, "at": "$$NOW"}]}}]
+
+    @property
+    def route(self) -> tuple[str, str]:
+        """Exchange and routing key."""
+        return self.exchange, self.routing_key
 
 
 def run_part(part: Part, *, traceparent: str | None) -> OutboxEntry:
@@ -65,7 +69,6 @@ def job_event(job: Job, *, source: State | None, reason: str) -> OutboxEntry:
 def _entry(message: Message, route: tuple[str, str], *, traceparent: str | None, mandatory: bool) -> OutboxEntry:
     return OutboxEntry(
         id=str(ULID()).lower(),
-        at=datetime.now(UTC),
         exchange=route[0],
         routing_key=route[1],
         body=encode(message, traceparent=traceparent).decode(),
@@ -73,10 +76,18 @@ def _entry(message: Message, route: tuple[str, str], *, traceparent: str | None,
     )
 
 
-def overdue(db: Database, *, older_than_seconds: float, limit: int) -> list[OutboxEntry]:
-    """Entries whose committer did not get them out, oldest first."""
-    before = datetime.now(UTC) - timedelta(seconds=older_than_seconds)
-    found = db.outbox.find({"at": {"$lt": before}}).sort("at", 1).limit(limit)
+def overdue(
+    db: Database, *, older_than_seconds: float, limit: int, without: Collection[tuple[str, str]] = ()
+) -> list[OutboxEntry]:
+    """Entries whose committer did not get them out, oldest first, by the server's clock.
+
+    ``without``: but not those of these routes (exchange, routing key).
+    """
+    before = {"$subtract": ["$$NOW", round(older_than_seconds * 1000)]}
+    query: dict[str, Any] = {"$expr": {"$lt": ["$at", before]}}
+    if without:
+        query["$nor"] = [{"exchange": exchange, "routing_key": key} for exchange, key in without]
+    found = db.outbox.find(query, {"at": 0}).sort("at", 1).limit(limit)
     return [OutboxEntry(id=document.pop("_id"), **document) for document in found]
 
 

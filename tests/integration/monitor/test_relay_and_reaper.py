@@ -1,6 +1,6 @@
 """What was not sent is sent, and what nobody holds any more is given out again; also with two monitors side by side."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
 
@@ -9,12 +9,12 @@ from collect.errors import Fenced, Transient
 from collect.jobs.model import PartStatus
 from collect.jobs.states import State
 from collect.messaging.messages import RunPart, decode
-from collect.messaging.publisher import Publisher, Unroutable
-from collect.storage import reaping
+from collect.messaging.publisher import Publisher, Refused, Unroutable
+from collect.storage import outbox, reaping
 from collect.storage.database import Database
 from collect.storage.ownership import Ticket, claim
 from monitor.reaper import Reaper
-from monitor.relay import Relay
+from monitor.relay import BATCH, Relay
 from monitorhands import LEASE_SECONDS, MONITORS, expire, received, side_by_side
 
 
@@ -82,17 +82,44 @@ def test_two_relays_leave_nothing_and_whatever_came_twice_is_claimed_once(
 
 
 class _NoRoute(Publisher):
+    def __init__(self, amqp_url: str, error: type[Transient]) -> None:
+        super().__init__(amqp_url)
+        self.asked = 0
+        self._error = error
+
     def publish(self, *, exchange: str, routing_key: str, body: str | bytes, mandatory: bool) -> None:
+        self.asked += 1
         if mandatory:
-            raise Unroutable("No queue takes it.")
+            raise self._error("No queue takes it.")
 
 
-def test_f21_a_message_without_a_queue_stays_and_does_not_hold_up_the_others(db: Database, amqp_url: str) -> None:
-    byhand.make_job(db)
-    byhand.make_job(db, dataset="second")
-    assert Relay(db=db, publisher=_NoRoute(amqp_url), older_than_seconds=0.0).tick() == 2
-    assert [entry["mandatory"] for entry in db.outbox.find()] == [True, True]
+@pytest.mark.parametrize("error", [Unroutable, Refused])
+def test_f17_f21_messages_that_no_queue_takes_stay_and_do_not_hold_up_the_others(
+    db: Database, amqp_url: str, error: type[Transient]
+) -> None:
+    job = byhand.make_job(db)
+    stuck = db.outbox.find_one_and_delete({"mandatory": True}) or {}
+    hours_ago = datetime.now(UTC) - timedelta(hours=1)
+    many = 3 * BATCH
+    db.outbox.insert_many({**stuck, "_id": f"{job.id}-{n}", "at": hours_ago} for n in range(many))
+    publisher = _NoRoute(amqp_url, error)
+    assert Relay(db=db, publisher=publisher, older_than_seconds=0.0).tick() == 1
+    assert [entry["mandatory"] for entry in db.outbox.find()] == [True] * many
+    assert publisher.asked == 2
     db.outbox.delete_many({})
+
+
+def test_an_entry_s_age_does_not_hang_on_the_clock_of_its_committer(
+    db: Database, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Ahead":
+            return super().now(tz) + timedelta(minutes=10)
+
+    monkeypatch.setattr(outbox, "datetime", Ahead)
+    byhand.make_job(db)
+    assert Relay(db=db, publisher=publisher, older_than_seconds=0.0).tick() == 2
 
 
 class _Away(Publisher):
