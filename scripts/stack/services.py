@@ -23,7 +23,7 @@ def programs(*, python: Path, port: int, environment: Mapping[str, str]) -> list
     gateway = (
         *(str(python), "-m", "gunicorn", "gateway.wsgi:application", "-c", "python:gateway.gunicorn_config"),
         "--no-control-socket",
-        *("--worker-class", "gthread", "--workers", "2", "--threads", "16", "--bind", f"{LOOPBACK}:{port}"),
+        *("--workers", "2", "--threads", "16", "--bind", f"{LOOPBACK}:{port}"),
     )
     settings = {**environment, "PYTHONUNBUFFERED": "1"}
     return [

@@ -11,7 +11,7 @@ from typing import Any
 from flask import Response, g, jsonify, request
 
 from collect.errors import DatasetHeld, InvalidInput
-from collect.jobs.model import Job
+from collect.jobs.model import Counts, Job
 from collect.observability import traces
 from collect.storage import creation, datasets, files, idempotency, jobs, locks
 from collect.storage.creation import NewJob
@@ -116,7 +116,7 @@ def create(chosen: Wanted, keep: Keep, *, sent: Sent | None = None) -> Job:
             files.insert(tx, sent.file)
         line = locks.queue(tx, job.lock) if job.lock else []
         waiting = line[0] if line and line[0] != job.id else None
-        body = views.rendered(job, [], now=services().clock.now(), waiting_for=waiting)
+        body = views.rendered(job, Counts(), now=services().clock.now(), waiting_for=waiting)
         headers = {"Location": f"/v1/jobs/{job.id}", "ETag": etag(job)}
         keep(tx, Answer(status=202, body=body, headers=headers))
         return job

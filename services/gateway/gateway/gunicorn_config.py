@@ -6,17 +6,23 @@ The application is loaded in each worker after the fork (no preload), so that no
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
 from types import FrameType
 from typing import Any
 
-from collect.observability import traces
+# The library looks at it when it is first imported: the workers' metrics are then files, and any of them can tell all.
+_METRICS = tempfile.mkdtemp(prefix="collect-gateway-metrics-")
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = _METRICS
 
-SILENT_SECONDS = float(os.environ.get("COLLECT_SILENT_SECONDS", "30"))
-"""A client that neither sends nor takes a byte for so long holds a thread no longer."""
+from prometheus_client import multiprocess  # noqa: E402
+
+from collect.observability import traces  # noqa: E402
+from gateway.serving import SILENT_SECONDS, JsonLogger  # noqa: E402
 
 bind = os.environ.get("COLLECT_BIND", "127.0.0.1:8080")
-worker_class = "gthread"
+worker_class = "gateway.serving.PacedWorker"
 workers = int(os.environ.get("COLLECT_GATEWAY_WORKERS", "2"))
 threads = int(os.environ.get("COLLECT_GATEWAY_THREADS", "32"))
 preload_app = False
@@ -28,6 +34,7 @@ limit_request_fields = 100
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
+logger_class = JsonLogger
 
 
 def post_worker_init(worker: Any) -> None:
@@ -46,6 +53,7 @@ def post_worker_init(worker: Any) -> None:
 def pre_request(_worker: Any, request: Any) -> None:
     """From here on a read or a write on the connection that takes too long fails."""
     request.unreader.sock.settimeout(SILENT_SECONDS)
+    request.unreader.body_begins()
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
@@ -54,6 +62,16 @@ def worker_exit(_server: Any, worker: Any) -> None:
     if made is not None:
         made.sender.close(timeout_seconds=2.0)
     traces.shutdown()
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """What a worker that is gone has counted stays; what it showed of the moment goes."""
+    multiprocess.mark_process_dead(worker.pid)
+
+
+def on_exit(_server: Any) -> None:
+    """The counts end with the processes that made them."""
+    shutil.rmtree(_METRICS, ignore_errors=True)
 
 
 def _services(worker: Any) -> Any:

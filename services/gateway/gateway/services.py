@@ -13,6 +13,7 @@ from collect.messaging.outbox import OutboxSender
 from collect.storage.blobs import Blobs
 from collect.storage.database import Database
 from gateway.limits import RateLimiter
+from gateway.polls import Polls
 from gateway.settings import GatewaySettings
 
 EXTENSION = "collect"
@@ -28,6 +29,7 @@ class Services:
     sender: OutboxSender
     redis: Redis
     limiter: RateLimiter
+    polls: Polls
     clock: Clock = field(default_factory=SystemClock)
     closing: threading.Event = field(default_factory=threading.Event)
     """The process has been asked to end: whoever waits for a job is answered now."""

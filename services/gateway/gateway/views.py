@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from collect.jobs.model import Action, Job, Part
+from collect.jobs.model import Action, Counts, Job, Part
 from collect.jobs.progress import progress
 from collect.jobs.sentences import status_sentence
 from collect.jobs.states import State
@@ -26,14 +26,14 @@ def job(db: Database, found: Job, *, now: datetime) -> dict[str, Any]:
 
 def jobs(db: Database, found: Sequence[Job], *, now: datetime) -> list[dict[str, Any]]:
     """Jobs, as they are: with their progress, and whom they wait for."""
-    of_jobs = parts.of_jobs(db, job_ids=[one.id for one in found])
+    counts = parts.counted(db, job_ids=[one.id for one in found])
     holders = locks.holders(db, {one.lock for one in found if one.lock and one.state is State.QUEUED})
     running = any(one.state is State.RUNNING for one in found)
     rates = workers.rates(db) if running else {}
     return [
         rendered(
             one,
-            of_jobs[one.id],
+            counts[one.id],
             now=now,
             waiting_for=_other(holders.get(one.lock or ""), one),
             rate=rates.get(one.id) if one.state is State.RUNNING else None,
@@ -43,10 +43,10 @@ def jobs(db: Database, found: Sequence[Job], *, now: datetime) -> list[dict[str,
 
 
 def rendered(
-    found: Job, of_job: Sequence[Part], *, now: datetime, waiting_for: str | None, rate: float | None = None
+    found: Job, counts: Counts, *, now: datetime, waiting_for: str | None, rate: float | None = None
 ) -> dict[str, Any]:
     """A job's body, from values alone."""
-    seen = progress(found, of_job, now, rows_per_second=rate)
+    seen = progress(found, counts, now, rows_per_second=rate)
     link = f"/v1/jobs/{found.id}"
     body = {
         "id": found.id,

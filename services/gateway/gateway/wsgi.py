@@ -12,6 +12,7 @@ from collect.storage.database import connect
 from gateway import limits
 from gateway.app import create_app
 from gateway.limits import RateLimiter
+from gateway.polls import Polls
 from gateway.services import Services
 from gateway.settings import GatewaySettings
 
@@ -32,6 +33,7 @@ def services() -> Services:
         sender=OutboxSender(Publisher(found.amqp_url), delete=lambda ids: outbox.delete(db, ids)),
         redis=redis,
         limiter=RateLimiter(redis=redis),
+        polls=Polls(found.max_polls),
     )
 
 

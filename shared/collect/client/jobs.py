@@ -100,7 +100,9 @@ class JobsApi:
     def look(self, job_id: str, until: str, *, seconds: float) -> Job:
         """The job as soon as it is ``until`` (see :meth:`wait`), or as it is after ``seconds``."""
         query = {"wait_for": until, "timeout_seconds": round(seconds, 3)}
-        return _job(self._transport.json("GET", f"/v1/jobs/{job_id}", params=query, wait_seconds=seconds))
+        answer = self._transport.json("GET", f"/v1/jobs/{job_id}", params=query, wait_seconds=seconds)
+        self._transport.heed(answer[1], most=seconds)
+        return _job(answer)
 
     def patch(self, job_id: str, **changes: Any) -> Job:
         """Change ``priority``, ``max_rows_per_second`` or ``max_rejected``; in effect within a chunk."""

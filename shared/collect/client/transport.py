@@ -141,6 +141,12 @@ class Transport:
         finally:
             response.close()
 
+    def heed(self, headers: Mapping[str, str], *, most: float) -> None:
+        """Wait as long as an answer says that nobody need ask again, and no longer than ``most`` seconds."""
+        seconds = _seconds(headers.get("Retry-After"))
+        if seconds is not None:
+            self._sleep(min(most, seconds))
+
     def _decoded(self, response: requests.Response) -> Any:
         if not response.content:
             return None

@@ -32,13 +32,11 @@ def summed(parts: Iterable[Part]) -> Counts:
     return Counts(**{name: sum(getattr(part.counts, name) for part in parts) for name in names})
 
 
-def progress(job: Job, parts: Iterable[Part], now: datetime, *, rows_per_second: float | None = None) -> Progress:
-    """The progress of ``job`` at ``now``.
+def progress(job: Job, counts: Counts, now: datetime, *, rows_per_second: float | None = None) -> Progress:
+    """The progress of ``job`` at ``now``, whose parts have ``counts`` together.
 
     ``rows_per_second``: the live rate, where one is known; else the average since the job started (0 at rest).
     """
-    parts = list(parts)
-    counts = summed(parts)
     total = job.total_rows
     rate = _rate(job, counts, now) if rows_per_second is None else rows_per_second
     seconds_left = None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pymongo import ASCENDING
 
-from collect.jobs.model import Part
+from collect.jobs.model import Counts, Part
 from collect.storage.database import Database
 
 
@@ -13,9 +15,12 @@ def of_job(db: Database, *, job_id: str) -> list[Part]:
     return [Part.model_validate(document) for document in db.parts.find({"job_id": job_id}).sort("n", ASCENDING)]
 
 
-def of_jobs(db: Database, *, job_ids: list[str]) -> dict[str, list[Part]]:
-    """Job id → its parts, by number."""
-    parts: dict[str, list[Part]] = {job_id: [] for job_id in job_ids}
-    for document in db.parts.find({"job_id": {"$in": job_ids}}).sort([("job_id", ASCENDING), ("n", ASCENDING)]):
-        parts[document["job_id"]].append(Part.model_validate(document))
-    return parts
+def counted(db: Database, *, job_ids: list[str]) -> dict[str, Counts]:
+    """Job id → the counts of all its parts together, summed by the database: a job can have thousands of parts."""
+    sums = {name: {"$sum": f"$counts.{name}"} for name in Counts.model_fields}
+    pipeline: list[dict[str, Any]] = [
+        {"$match": {"job_id": {"$in": job_ids}}},
+        {"$group": {"_id": "$job_id", **sums}},
+    ]
+    found = {document.pop("_id"): Counts.model_validate(document) for document in db.parts.aggregate(pipeline)}
+    return {job_id: found.get(job_id, Counts()) for job_id in job_ids}

@@ -14,6 +14,7 @@ from collect.storage.blobs import GridFsBlobs
 from collect.storage.database import Database, connect, transact
 from gateway.app import create_app
 from gateway.limits import RateLimiter
+from gateway.polls import Polls
 from gateway.services import Services
 from gateway.settings import GatewaySettings
 from integration.gateway.calls import TEMPLATE, Api
@@ -42,7 +43,13 @@ def running(mongodb_url: str, redis_url: str, database_name: str) -> Iterator[Ru
         MONGODB_URL=mongodb_url, MONGODB_DATABASE=database_name, AMQP_URL="amqp://nowhere", REDIS_URL=redis_url
     )
     services = Services(
-        settings=settings, db=db, blobs=GridFsBlobs(db=db), sender=sender, redis=redis, limiter=RateLimiter(redis=redis)
+        settings=settings,
+        db=db,
+        blobs=GridFsBlobs(db=db),
+        sender=sender,
+        redis=redis,
+        limiter=RateLimiter(redis=redis),
+        polls=Polls(settings.max_polls),
     )
     app = create_app(services)
     app.testing = True

@@ -29,11 +29,11 @@ def part(n: int = 1, phase: Phase = Phase.RUN, **counts: int) -> Part:
 
 
 def sentence(of: Job, *parts: Part, **options: Any) -> str:
-    return status_sentence(of, progress(of, parts, NOW), **options)
+    return status_sentence(of, progress(of, summed(parts), NOW), **options)
 
 
 def test_progress_is_summed_from_the_parts() -> None:
-    found = progress(job(), [part(succeeded=150, rejected=10), part(2, succeeded=50)], NOW)
+    found = progress(job(), summed([part(succeeded=150, rejected=10), part(2, succeeded=50)]), NOW)
     assert (found.done, found.succeeded, found.rejected, found.total) == (210, 200, 10, 1000)
     assert found.percent == 21.0
     assert found.rows_per_second == 21.0
@@ -47,23 +47,23 @@ def test_a_row_that_is_displaced_changes_its_outcome_and_not_the_progress() -> N
 
 
 def test_the_total_is_unknown_while_planning() -> None:
-    found = progress(job(total_rows=None), [part(0, Phase.PLAN)], NOW)
+    found = progress(job(total_rows=None), summed([part(0, Phase.PLAN)]), NOW)
     assert (found.total, found.percent, found.seconds_left) == (None, 0.0, None)
 
 
 def test_an_empty_file_is_complete() -> None:
-    assert progress(job(State.SUCCEEDED, total_rows=0), [], NOW).percent == 100.0
+    assert progress(job(State.SUCCEEDED, total_rows=0), summed([]), NOW).percent == 100.0
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.RUNNING])
 def test_only_a_running_job_has_a_rate_and_a_time_left(state: State) -> None:
-    found = progress(job(state), [part(succeeded=100)], NOW)
+    found = progress(job(state), summed([part(succeeded=100)]), NOW)
     assert found.rows_per_second == 0.0
     assert found.seconds_left is None
 
 
 def test_a_live_rate_is_taken_before_the_average() -> None:
-    assert progress(job(), [part(succeeded=500)], NOW, rows_per_second=100.0).seconds_left == 5.0
+    assert progress(job(), summed([part(succeeded=500)]), NOW, rows_per_second=100.0).seconds_left == 5.0
 
 
 @pytest.mark.parametrize("state", list(State))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Response, jsonify, request
+from flask import Response, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from collect.errors import InvalidInput
@@ -20,6 +20,9 @@ from gateway.pages import page, place
 from gateway.receiving import Sent
 from gateway.routes.files import make_known
 from gateway.services import services
+
+CROWDED_SECONDS = 1
+"""When to ask again for a job that nobody could wait for."""
 
 blueprint = APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", abp_tags=[Tag(name="jobs")])
 
@@ -97,22 +100,28 @@ def answered(job: Job, *, status: int) -> Response:
     response = jsonify(views.job(services().db, job, now=services().clock.now()))
     response.status_code = status
     response.headers["ETag"] = creating.etag(job)
+    if g.get("crowded"):
+        response.headers["Retry-After"] = str(CROWDED_SECONDS)
     return response
 
 
 def waited(job: Job, until_: Callable[[Job], bool], seconds: float) -> Job:
     """The job once ``until_`` holds, or as it is after ``seconds``, of which the settings allow so many.
 
-    A gateway that has been asked to end answers at once, rather than leaving the caller without an answer.
+    A gateway that has been asked to end answers at once, rather than leaving the caller without an answer. So does one
+    in which as many wait as may, since others have to get through; it says when to ask again.
     """
     most, closing = min(seconds, services().settings.max_wait_seconds), services().closing
-    return jobs.wait(
-        services().db,
-        org_id=job.org_id,
-        job_id=job.id,
-        until=lambda now: closing.is_set() or until_(now),
-        seconds=most,
-    )
+    with services().polls.waiting() as room:
+        found = jobs.wait(
+            services().db,
+            org_id=job.org_id,
+            job_id=job.id,
+            until=lambda now: closing.is_set() or until_(now),
+            seconds=most if room else 0.0,
+        )
+    g.crowded = not (room or until_(found))
+    return found
 
 
 def reached(name: str) -> Callable[[Job], bool]:
