@@ -7,9 +7,11 @@ by another since. What two transactions only read, they do not notice of each ot
 from collections.abc import Callable, Iterator
 
 from model.stores import Database
-from model.system import System, answered, apply
+from model.system import System, after_its, answered, apply
 from model.verbs import OF_THE_NEIGHBOUR
 from model.world import OpenTransaction, Scenario, Transaction, World, seated
+
+_OF_PLANNING = ("planned some", "planned alone", "planned")
 
 
 class SnapshotSystem(System):
@@ -44,8 +46,8 @@ class SnapshotSystem(System):
             again = (this.transaction.verb,) if this.transaction.verb else ()
             aborted = world._replace(open=rest, asked=tuple(sorted((*world.asked, *again))))
             return f"{name} by {this.actor} aborts", True, aborted
-        if self._writes_the_job_silently(this, after):
-            rest = tuple(other._replace(doomed=_writes_the_job(other.transaction)) for other in rest)
+        if _writes_the_job(this.transaction) or self._writes_the_job_silently(this, after):
+            rest = tuple(other._replace(doomed=other.doomed or _writes_the_job(other.transaction)) for other in rest)
         return f"{name} by {this.actor} commits", True, self._followed(world._replace(db=after, open=rest), this)
 
     def _followed(self, world: World, this: OpenTransaction) -> World:
@@ -55,7 +57,7 @@ class SnapshotSystem(System):
         worker = world.workers[number] if number >= 0 else None
         if worker is None or (worker.part, worker.epoch) != (this.transaction.part, this.transaction.epoch):
             return world
-        return seated(world, number, worker._replace(doing="acking"))
+        return seated(world, number, after_its(this.transaction, worker))
 
     def _writes_the_job_silently(self, this: OpenTransaction, after: Database) -> bool:
         """The job's document is written although nothing in it that the model knows has changed."""
@@ -99,4 +101,4 @@ class SnapshotSystem(System):
 def _writes_the_job(transaction: Transaction) -> bool:
     if transaction.name == "verb":
         return transaction.verb not in OF_THE_NEIGHBOUR
-    return transaction.name in ("planned", "part done", "finished", "poison", "reaped as poison")
+    return transaction.name in (*_OF_PLANNING, "part done", "finished", "poison", "refused", "reaped as poison")

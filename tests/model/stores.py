@@ -11,6 +11,10 @@ MAX_LOSSES = 2
 """Smaller than the real five, so that poison is reached within few steps."""
 
 
+PLANNER = 1
+"""What part 0 counts for in ``parts_left`` while it plans."""
+
+
 class Status(StrEnum):
     UNMADE = "unmade"
     IDLE = "idle"
@@ -36,7 +40,8 @@ class Neighbour(StrEnum):
 
 
 class Part(NamedTuple):
-    """``effects``: how often each chunk's writes stand in the database. Once or not at all is right."""
+    """``effects``: how often each chunk's writes stand in the database. Once or not at all is right. ``planned``: how
+    many parts stand ready while the plan goes on."""
 
     status: Status
     phase: Phase
@@ -44,6 +49,7 @@ class Part(NamedTuple):
     ticket: int = -1
     owner: int | None = None
     seq: int = 0
+    planned: int = 0
     losses: int = 0
     effects: tuple[int, ...] = ()
 
@@ -53,6 +59,8 @@ class Part(NamedTuple):
 
 
 class Job(NamedTuple):
+    """``parts_left``: the parts that still plan, write or take back. While part 0 plans, it is one of them."""
+
     state: str
     parts_left: int = 0
     result: bool = False
@@ -163,13 +171,33 @@ def released(db: Database, n: int, window: int) -> Database:
     return feed(with_part(db, n, idle), window, after=n)
 
 
-def planned(db: Database, n: int, window: int, parts: int) -> Database:
+def unmade(db: Database) -> list[int]:
+    """The parts that the plan has not come to yet: none, once part 0 is the only one."""
+    return [n for n, part in enumerate(db.parts) if part.status is Status.UNMADE and not db.parts[0].effects]
+
+
+def planned_some(db: Database, window: int) -> Database:
+    """The next part stands ready, and the planner goes on."""
+    n = unmade(db)[0]
+    db = with_part(db, n, db.parts[n]._replace(status=Status.IDLE))
+    db = with_part(db, 0, db.parts[0]._replace(planned=n, losses=0))
+    return feed(db._replace(job=db.job._replace(parts_left=db.job.parts_left + 1)), window)
+
+
+def planned(db: Database, n: int, window: int) -> Database:
+    """The plan is whole: the rest of the parts stand ready, and part 0 is none of those to do any more."""
+    left = db.job.parts_left + len(unmade(db)) - PLANNER
     db = with_part(db, n, db.parts[n]._replace(status=Status.DONE, owner=None))
     made = tuple(p._replace(status=Status.IDLE) if p.status is Status.UNMADE else p for p in db.parts)
-    db = db._replace(parts=made, job=db.job._replace(parts_left=parts))
-    if parts == 0:
+    db = db._replace(parts=made, job=db.job._replace(parts_left=left))
+    if left == 0:
         db = with_part(db, 0, db.parts[0]._replace(status=Status.IDLE, phase=Phase.FINISH))
     return feed(db, window)
+
+
+def planned_alone(db: Database) -> Database:
+    """The one part of the plan is part 0 itself, whose owner keeps it and goes on."""
+    return with_part(db, 0, db.parts[0]._replace(phase=Phase.RUN, losses=0, effects=db.parts[1].effects))
 
 
 def part_done(db: Database, n: int, window: int) -> Database:
@@ -186,7 +214,8 @@ def part_done(db: Database, n: int, window: int) -> Database:
 
 
 def finished(db: Database, n: int, window: int) -> Database | None:
-    if db.job.state not in WRITING:
+    """Part 0 finishes the job: right after its own rows, if it was the last part, or in a phase of its own."""
+    if db.job.state not in WRITING or db.job.parts_left != int(db.parts[n].phase is Phase.RUN):
         return None
     db = with_part(db, n, db.parts[n]._replace(status=Status.DONE, owner=None))
     return dequeue(db._replace(job=db.job._replace(state="succeeded", parts_left=0, result=True)), 0, window)

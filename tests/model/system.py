@@ -10,6 +10,7 @@ from model.stores import (
     ACTIVE,
     FINAL,
     MAX_LOSSES,
+    PLANNER,
     RESTS,
     STARTED,
     Database,
@@ -24,12 +25,27 @@ from model.stores import (
     mine,
     part_done,
     planned,
+    planned_alone,
+    planned_some,
     reaped,
     released,
+    unmade,
     with_part,
 )
 from model.verbs import OF_THE_NEIGHBOUR, TAKING_BACK, VERBS
-from model.world import Delivered, Scenario, Transaction, Worker, World, on_its_way, seated, spent, tidy, without
+from model.world import (
+    GOES_ON,
+    Delivered,
+    Scenario,
+    Transaction,
+    Worker,
+    World,
+    on_its_way,
+    seated,
+    spent,
+    tidy,
+    without,
+)
 
 
 class System:
@@ -42,7 +58,7 @@ class System:
         scenario = self.scenario
         run = Part(Status.UNMADE, Phase.RUN, effects=(0,) * scenario.chunks)
         db = Database(
-            job=Job("queued"),
+            job=Job("queued", parts_left=PLANNER),
             line=(1, 0) if scenario.waits else (0,),
             neighbour=Neighbour.STARTED if scenario.waits else Neighbour.NONE,
             starts=1 if scenario.waits else 0,
@@ -64,12 +80,17 @@ class System:
         if db.job.state in ("terminated", "undone") and left:
             return "everything is taken back"
         if db.job.state == "succeeded" and (
-            not db.job.result or any(effect != 1 for part in db.parts[1:] for effect in part.effects)
+            not db.job.result or unmade(db) or any(effect != 1 for part in _made(db) for effect in part.effects)
         ):
             return "a job that has succeeded wrote everything"
         if len(out) > self.scenario.window + bool(self.scenario.budget.feeds):
             return "no more parts are out than the window allows"
-        return self._broken_answer(world) or self._broken_lock(db, out)
+        return self._broken_count(db) or self._broken_answer(world) or self._broken_lock(db, out)
+
+    def _broken_count(self, db: Database) -> str | None:
+        if db.job.parts_left != sum(_is_to_go(part) for part in db.parts):
+            return "the job knows how many parts are to go"
+        return None
 
     def _broken_answer(self, world: World) -> str | None:
         state, answered = world.db.job.state, world.answered
@@ -182,8 +203,8 @@ class System:
             yield from self._ends(world, number, worker, "poison")
             return
         if part.phase is Phase.PLAN:
-            yield from self._ends(world, number, worker, "planned")
-        elif part.phase is Phase.FINISH:
+            yield from self._plan(world, number, worker)
+        elif part.phase is Phase.FINISH or (worker.part == 0 and part.phase is Phase.RUN and _is_over(db)):
             yield from self._ends(world, number, worker, "finished")
         elif part.phase is Phase.RUN and part.seq < self.scenario.chunks:
             yield self._chunk(world, number, worker, part, by=1)
@@ -191,11 +212,22 @@ class System:
             yield self._chunk(world, number, worker, part, by=-1)
         else:
             yield from self._ends(world, number, worker, "part done")
-        if part.phase in (Phase.RUN, Phase.UNDO):
+        if part.phase is not Phase.FINISH:
             if worker.progressed:
                 yield from self._ends(world, number, worker, "release")
             elif world.budget.drains:
                 yield from self._ends(spent(world, "drains"), number, worker, "release", by_system=False)
+
+    def _plan(self, world: World, number: int, worker: Worker) -> Iterator[tuple[str, bool, World]]:
+        """A part at a time, or all the rest at once; and a plan of one part may be run by whoever has made it."""
+        left = unmade(world.db)
+        if left:
+            yield from self._ends(world, number, worker, "planned some")
+        if left == [1]:
+            yield from self._ends(world, number, worker, "planned alone")
+        yield from self._ends(world, number, worker, "planned")
+        if world.budget.refusals:
+            yield from self._ends(spent(world, "refusals"), number, worker, "refused", by_system=False)
 
     def _chunk(self, world: World, number: int, worker: Worker, part: Part, by: int) -> tuple[str, bool, World]:
         at = part.seq if by > 0 else part.seq - 1
@@ -211,10 +243,10 @@ class System:
     ) -> Iterator[tuple[str, bool, World]]:
         transaction = Transaction(name, part=worker.part, epoch=worker.epoch, worker=number)
 
-        def acking(after: World) -> World:
-            return seated(after, number, worker._replace(doing="acking"))
+        def then(after: World) -> World:
+            return seated(after, number, after_its(transaction, worker))
 
-        for after in self.run(world, f"worker {number}", transaction, acking):
+        for after in self.run(world, f"worker {number}", transaction, then):
             yield f"worker {number}: {name} of part {worker.part}", by_system, after
 
     def _monitor(self, world: World) -> Iterator[tuple[str, bool, World]]:
@@ -270,17 +302,41 @@ def apply(db: Database, transaction: Transaction, scenario: Scenario) -> Databas
     if not mine(db, transaction.worker, n, transaction.epoch):
         return None
     match transaction.name:
-        case "poison":
+        case "poison" | "refused":
             return fail(db, window)
         case "release":
             return released(db, n, window)
+        case "planned some":
+            return planned_some(db, window)
+        case "planned alone":
+            return planned_alone(db)
         case "planned":
-            return planned(db, n, window, scenario.parts)
+            return planned(db, n, window)
         case "part done":
             return part_done(db, n, window)
         case "finished":
             return finished(db, n, window)
     raise ValueError(transaction.name)
+
+
+def after_its(transaction: Transaction, worker: Worker) -> Worker:
+    """The worker once its transaction is committed: at work still, or with nothing left to do but to ack."""
+    if transaction.name in GOES_ON:
+        return worker._replace(progressed=True)
+    return worker._replace(doing="acking")
+
+
+def _made(db: Database) -> list[Part]:
+    return [part for part in db.parts if part.status is not Status.UNMADE]
+
+
+def _is_to_go(part: Part) -> bool:
+    return part.phase is not Phase.FINISH and part.status not in (Status.DONE, Status.UNMADE)
+
+
+def _is_over(db: Database) -> bool:
+    """Whether part 0, which wrote all there was, is the last."""
+    return db.job.parts_left == 1 and all(db.parts[0].effects)
 
 
 def _final_state_left(before: World, after: World, label: str) -> str | None:

@@ -6,9 +6,10 @@ import pytest
 
 from model.explorer import explore
 from model.snapshots import SnapshotSystem
+from model.stores import Database
 from model.system import System
 from model.undo_documents import histories, outcome
-from model.world import Budget, Scenario
+from model.world import Budget, Scenario, World
 
 STATES = int(os.environ.get("MODEL_STATES", "30000"))
 
@@ -35,6 +36,14 @@ ATOMIC = {
     "correct at any moment": Scenario(verbs=("pause", "resume", "correct")),
     "correct, crash, terminate": Scenario(verbs=("pause", "terminate", "correct"), budget=Budget(crashes=1)),
     "finish races with terminate": Scenario(verbs=("terminate", "undo"), budget=Budget(crashes=1, zombies=1)),
+    "planning, pause, resume, crash": Scenario(parts=2, verbs=("pause", "resume"), budget=Budget(crashes=1)),
+    "planning, a zombie, terminate": Scenario(parts=2, verbs=("terminate",), budget=Budget(zombies=1, drains=1)),
+    "planning, stop, undo": Scenario(parts=2, verbs=("stop", "undo"), budget=Budget(crashes=1)),
+    "planning, supersede": Scenario(parts=2, window=1, verbs=("supersede", "pause"), budget=Budget(crashes=1)),
+    "a plan is refused": Scenario(parts=2, verbs=("resume", "undo"), budget=Budget(refusals=2, crashes=1)),
+    "one part alone, drained": Scenario(chunks=2, verbs=("pause", "resume"), budget=Budget(drains=1, crashes=1)),
+    "one part alone, poison": Scenario(chunks=2, verbs=("resume", "undo"), budget=Budget(crashes=3)),
+    "one part alone, corrected": Scenario(verbs=("pause", "correct", "terminate"), budget=Budget(zombies=1)),
 }
 SNAPSHOTS = {
     "pause, terminate": Scenario(verbs=("pause", "terminate")),
@@ -42,6 +51,9 @@ SNAPSHOTS = {
     "create, terminate, drop": Scenario(verbs=("create", "terminate", "drop")),
     "supersede and resume": Scenario(verbs=("supersede", "pause", "resume")),
     "two parts done at once": Scenario(parts=3),
+    "one part alone, any verb": Scenario(verbs=("pause", "resume", "stop", "undo")),
+    "a plan is refused": Scenario(parts=2, verbs=("undo",), budget=Budget(refusals=1)),
+    "planning, fed by the monitor": Scenario(parts=2, verbs=("pause",), budget=Budget(feeds=1)),
     "the monitor feeds": Scenario(parts=2, window=1, verbs=("pause", "resume"), budget=Budget(feeds=1)),
     "behind another job": Scenario(waits=True, verbs=("end", "pause", "resume")),
 }
@@ -67,6 +79,23 @@ def test_without_the_rule_that_feeding_writes_the_job_a_paused_job_holds_a_live_
 def test_without_the_rule_that_handing_over_writes_the_job_the_next_one_is_never_fed() -> None:
     scenario = Scenario(waits=True, verbs=("end", "pause", "resume"))
     assert explore(SnapshotSystem(scenario, handing_over_writes_the_job=False), most_states=200_000).finding is not None
+
+
+def test_without_counting_the_part_that_plans_a_job_finishes_before_its_plan_is_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Uncounted(System):
+        def start(self) -> World:
+            world = super().start()
+            return world._replace(db=world.db._replace(job=world.db.job._replace(parts_left=0)))
+
+        def _broken_count(self, db: Database) -> str | None:
+            return None
+
+    monkeypatch.setattr("model.stores.PLANNER", 0)
+    found = explore(Uncounted(Scenario(parts=2)), most_states=STATES).finding
+    assert found is not None
+    assert found.promise == "a job that has succeeded wrote everything"
 
 
 def test_a_broken_protocol_is_found_by_the_shortest_way() -> None:

@@ -37,6 +37,8 @@ class Budget(NamedTuple):
     channels: int = 0
     drains: int = 0
     feeds: int = 0
+    refusals: int = 0
+    """A plan that comes upon something with which the file cannot be run."""
 
 
 class World(NamedTuple):
@@ -71,6 +73,8 @@ class OpenTransaction(NamedTuple):
 
 
 NOTHING_GOES_WRONG = Budget()
+GOES_ON = ("planned some", "planned alone")
+"""Transactions after which their worker still owns its part."""
 
 
 @dataclass(frozen=True, kw_only=True)
