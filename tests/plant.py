@@ -14,6 +14,7 @@ from collect.testing.system import Service, System, eventually
 
 ORG = "labs"
 REST_SECONDS = 60.0
+KEPT = ("orgs", "datasets", "api_keys", "workers", "heartbeats")
 
 
 class Plant(System):
@@ -23,16 +24,30 @@ class Plant(System):
     token: str
     gateway_service: Service
     monitor_service: Service
+    marks: Path
+    """Where the files of the fault points are made, anew for each test."""
 
     def open(self) -> None:
         """Start gateway and monitor."""
         self.prepare(ORG)
-        template = Template.model_validate({"key": baseline.KEY, "columns": baseline.TEMPLATE_COLUMNS})
-        transact(self.db, lambda tx: datasets.put(tx, org_id=ORG, name=baseline.NAME, template=template))
+        self.marks = self.folder
+        self.dataset(baseline.NAME)
         self.token = keys.create(self.db, org_id=ORG, name="faults", role="operator").secret
         self.gateway_service = self.gateway()
         self.monitor_service = self.monitor()
         self.client = CollectClient(url=self.url, api_key=self.token)
+
+    def dataset(self, name: str) -> str:
+        """A dataset with the baseline's template. Idempotent."""
+        template = Template.model_validate({"key": baseline.KEY, "columns": baseline.TEMPLATE_COLUMNS})
+        transact(self.db, lambda tx: datasets.put(tx, org_id=ORG, name=name, template=template))
+        return name
+
+    def empty(self) -> None:
+        """Forget all jobs and all that they have written. No worker may be at work."""
+        for name in self.db.db.list_collection_names():
+            if name not in KEPT:
+                self.db[name].delete_many({})
 
     def gateway_without_broker(self, amqp_url: str) -> Service:
         """A gateway in place of the other, whose broker does not answer: it commits, and cannot publish."""

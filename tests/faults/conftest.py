@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -16,9 +17,9 @@ LEASE_SECONDS = 3.0
 GRACE_SECONDS = 1.0
 
 
-@pytest.fixture
-def plant(servers: Servers, mongodb_url: str, redis_url: str, management_url: str, tmp_path: Path) -> Iterator[Plant]:
-    """A gateway and a monitor, in a database and a virtual host of their own; workers are started by the test."""
+@contextmanager
+def opened(servers: Servers, *, mongodb_url: str, redis_url: str, management_url: str, folder: Path) -> Iterator[Plant]:
+    """A plant with gateway and monitor, in a database and a virtual host of its own."""
     name = f"faults_{secrets.token_hex(6)}"
     rabbitmq.create_vhost(management_url, name)
     plant = Plant(
@@ -26,7 +27,7 @@ def plant(servers: Servers, mongodb_url: str, redis_url: str, management_url: st
         database=name,
         amqp_url=urlunsplit(urlsplit(servers.amqp_url)._replace(path="/" + quote(name, safe=""))),
         redis_url=redis_url,
-        folder=tmp_path,
+        folder=folder,
         settings={"COLLECT_LEASE_SECONDS": str(LEASE_SECONDS), "COLLECT_GRACE_SECONDS": str(GRACE_SECONDS)},
     )
     try:
@@ -37,3 +38,39 @@ def plant(servers: Servers, mongodb_url: str, redis_url: str, management_url: st
         with MongoClient[dict[str, object]](mongodb_url) as client:
             client.drop_database(name)
         rabbitmq.delete_vhost(management_url, name)
+
+
+@pytest.fixture
+def plant(servers: Servers, mongodb_url: str, redis_url: str, management_url: str, tmp_path: Path) -> Iterator[Plant]:
+    """A plant of the test's own; workers are started by the test."""
+    with opened(
+        servers, mongodb_url=mongodb_url, redis_url=redis_url, management_url=management_url, folder=tmp_path
+    ) as plant:
+        yield plant
+
+
+@pytest.fixture(scope="module")
+def standing_plant(
+    servers: Servers, mongodb_url: str, redis_url: str, management_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Plant]:
+    """A plant for a module's tests, which take it as `shared`."""
+    folder = tmp_path_factory.mktemp("plant")
+    with opened(
+        servers, mongodb_url=mongodb_url, redis_url=redis_url, management_url=management_url, folder=folder
+    ) as plant:
+        yield plant
+
+
+@pytest.fixture
+def shared(standing_plant: Plant, tmp_path: Path) -> Iterator[Plant]:
+    """The module's plant, without workers and without jobs. It is sound when the test ends, or the test has failed."""
+    before = list(standing_plant.services)
+    standing_plant.marks = tmp_path
+    yield standing_plant
+    for service in standing_plant.services[len(before) :]:
+        service.kill()
+    del standing_plant.services[len(before) :]
+    try:
+        standing_plant.sound()
+    finally:
+        standing_plant.empty()

@@ -1,9 +1,10 @@
-"""Named places in a slot at which a test can make its process die or hang. Armed by a setting that images refuse."""
+"""Named places in a slot at which a test can make its process die, hang or dawdle. A setting that images refuse."""
 
 from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from collect.jobs.outcomes import Applied, Marked, TakenBack
 from collect.runtime.task import Chunk, ChunkSize, PlannedPart, Task
 
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+_ACTIONS = (*_SIGNALS, "sleep", "linger", "hold")
+_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,14 +27,28 @@ class _Point:
     action: str
     row: int | None
     once: Path | None
+    seconds: float
+
+    def begins(self, where: str, rows: range | None) -> bool:
+        """Whether it is to act here and now; from then on it has, when it does so once."""
+        if self.where != where or (self.row is not None and rows is not None and self.row not in rows):
+            return False
+        if self.once is None:
+            return True
+        if self.once.exists():
+            return False
+        self.once.touch()
+        return True
 
 
 class FaultPoints:
-    """``where:action[:row=N][:once=FILE]``, several with commas between.
+    """``where:action[:row=N][:seconds=S][:once=FILE]``, several with commas between.
 
     ``where``: ``before_chunk``, ``in_transaction`` (written, not committed), ``after_commit`` (before anything is said
     of it), ``in_undo``, ``in_plan``, ``in_finish``. ``action``: ``kill`` or ``stop``, the signal that the process sends
-    itself. ``row``: only at the chunk that holds this row. ``once``: only while FILE does not exist; it is made first.
+    itself; ``sleep`` for ``seconds``, silently; ``linger`` for ``seconds``, in steps that show life (planning and
+    finishing only); ``hold`` until something is written into FILE. ``row``: only at the chunk that holds this row.
+    ``once``: only while FILE does not exist; it is made first.
     """
 
     def __init__(self, points: tuple[_Point, ...]) -> None:
@@ -49,13 +66,17 @@ class FaultPoints:
     def reach(self, where: str, *, rows: range | None = None) -> None:
         """Do what is armed for this place."""
         for point in self._points:
-            if point.where != where or (point.row is not None and rows is not None and point.row not in rows):
-                continue
-            if point.once is not None:
-                if point.once.exists():
-                    continue
-                point.once.touch()
-            os.kill(os.getpid(), _SIGNALS[point.action])
+            if point.action != "linger" and point.begins(where, rows):
+                _act(point)
+
+    def linger(self, where: str) -> Iterator[None]:
+        """Yield now and then, for as long as is armed for this place."""
+        for point in self._points:
+            if point.action == "linger" and point.begins(where, None):
+                deadline = time.monotonic() + point.seconds
+                while time.monotonic() < deadline:
+                    time.sleep(_POLL_SECONDS)
+                    yield None
 
 
 class _Faulty:
@@ -68,7 +89,8 @@ class _Faulty:
 
     def plan(self, job: Job) -> Iterator[PlannedPart | None]:
         self._points.reach("in_plan")
-        return self._task.plan(job)
+        yield from self._points.linger("in_plan")
+        yield from self._task.plan(job)
 
     def chunks(self, job: Job, part: Part, size: ChunkSize) -> Iterator[Chunk]:
         first = part.cursor.get("row", 1)
@@ -95,17 +117,32 @@ class _Faulty:
 
     def finish(self, job: Job) -> Iterator[dict[str, Any] | None]:
         self._points.reach("in_finish")
-        return self._task.finish(job)
+        yield from self._points.linger("in_finish")
+        yield from self._task.finish(job)
 
 
 def _parsed(text: str) -> _Point:
     where, action, *options = text.split(":")
     chosen = dict(option.split("=", 1) for option in options)
-    if action not in _SIGNALS:
-        raise ValueError(f"a fault point's action is one of {', '.join(_SIGNALS)}, not {action!r}")
+    if action not in _ACTIONS:
+        raise ValueError(f"a fault point's action is one of {', '.join(_ACTIONS)}, not {action!r}")
+    if action == "hold" and "once" not in chosen:
+        raise ValueError("a fault point that holds names the file that lets it go: once=FILE")
     return _Point(
         where=where,
         action=action,
         row=int(chosen["row"]) if "row" in chosen else None,
         once=Path(chosen["once"]) if "once" in chosen else None,
+        seconds=float(chosen.get("seconds", "0")),
     )
+
+
+def _act(point: _Point) -> None:
+    match point.action:
+        case "sleep":
+            time.sleep(point.seconds)
+        case "hold" if point.once is not None:
+            while point.once.exists() and not point.once.stat().st_size:
+                time.sleep(_POLL_SECONDS)
+        case _:
+            os.kill(os.getpid(), _SIGNALS[point.action])
