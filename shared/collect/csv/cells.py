@@ -28,6 +28,7 @@ MOMENT = pa.timestamp("ms")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
+_DIGITS = re.compile(r"[+-]?[0-9]+")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
 _NUMBER = re.compile(r"[+-]?([0-9]{1,400}(\.[0-9]{0,400})?|\.[0-9]{1,400})([eE][+-]?[0-9]{1,4})?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -217,10 +218,10 @@ def _each(
 
 
 _NOT_A = {
-    ColumnType.INTEGER: ("not_an_integer", "is no whole number of 64 bits"),
-    ColumnType.NUMBER: ("not_a_number", "is no number"),
-    ColumnType.LATITUDE: ("not_a_number", "is no number"),
-    ColumnType.LONGITUDE: ("not_a_number", "is no number"),
+    ColumnType.INTEGER: ("not_an_integer", "is no whole number as 1024 is one"),
+    ColumnType.NUMBER: ("not_a_number", "is no number as 10.24 is one"),
+    ColumnType.LATITUDE: ("not_a_number", "is no number as 10.24 is one"),
+    ColumnType.LONGITUDE: ("not_a_number", "is no number as 10.24 is one"),
     ColumnType.BOOLEAN: ("not_a_boolean", "is neither true nor false (nor yes, no, 1, 0)"),
     ColumnType.DATE: ("not_a_date", "is no date as 2017-05-31 is one"),
     ColumnType.DATETIME: ("not_a_datetime", "is no time with a zone as 2017-05-31T09:30:00Z is one"),
@@ -241,7 +242,26 @@ def _what_is_wrong(column: Column, text: str) -> FieldError:
             f"{column.name} {cell} was shortened by a spreadsheet (scientific notation); its digits are lost.",
         )  # fmt: skip
     where = f" valid in {column.country}" if column.type is ColumnType.PHONE and column.country else ""
-    return FieldError(column.name, code, f"{column.name} {cell} {is_no}{where}.")
+    return FieldError(column.name, code, f"{column.name} {cell} {_of_its_form(column.type, text) or is_no}{where}.")
+
+
+def _of_its_form(kind: ColumnType, text: str) -> str | None:
+    """What is wrong with a text that looks right."""
+    if kind is ColumnType.INTEGER and _DIGITS.fullmatch(text):
+        return f"is not between {_INT64.start:,} and {_INT64.stop - 1:,}"
+    if kind is ColumnType.DATE and _DATE.fullmatch(text):
+        swapped = _date(f"{text[:5]}{text[8:]}-{text[5:7]}") is not None
+        return "is no day of the calendar" + (": its day and month look swapped" if swapped else "")
+    if kind is ColumnType.DATETIME and _DATETIME.fullmatch(text):
+        return "has no time zone, as the Z of 2017-05-31T09:30:00Z is one" if _lacks_zone(text) else None
+    return None
+
+
+def _lacks_zone(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is None
+    except ValueError:
+        return False
 
 
 def _out_of_range(column: Column, text: str) -> FieldError:
