@@ -31,6 +31,7 @@ class RuntimeSettings(ServerSettings):
 
     lease_seconds: float = Field(default=30.0, gt=0, validation_alias="COLLECT_LEASE_SECONDS")
     grace_seconds: float = Field(default=5.0, gt=0, validation_alias="COLLECT_GRACE_SECONDS")
+    broker_heartbeat_seconds: int = Field(default=10, ge=1, le=600, validation_alias="COLLECT_BROKER_HEARTBEAT_SECONDS")
 
 
 class WorkerProcessSettings(RuntimeSettings):

@@ -60,6 +60,7 @@ class Monitor:
                 Subscription(queue=topology.HEARTBEAT_QUEUE, on_message=self._heartbeats.on_message),
             ],
             on_lost=lambda: None,
+            heartbeat_seconds=found.broker_heartbeat_seconds,
         )
         self._tickers = self._make_tickers()
         self._endpoint = Endpoint(

@@ -46,6 +46,7 @@ class Reaper:
 
     def tick(self) -> int:
         """Free what may be freed; returns how many parts were."""
+        reaping.presume_free(self._db, lease_seconds=self._lease_seconds)
         expired = reaping.expired(self._db, limit=self._max_expired + 1)
         now = self._clock.monotonic()
         if self._looked_at is None or now - self._looked_at > self._outage_seconds:

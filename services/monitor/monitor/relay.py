@@ -65,9 +65,11 @@ class Relay:
             self._publisher.publish(
                 exchange=entry.exchange, routing_key=entry.routing_key, body=entry.body, mandatory=entry.mandatory
             )
-        except (Unroutable, Refused) as error:
-            event = "message_unroutable" if isinstance(error, Unroutable) else "message_refused"
-            _log.error(event, extra={"exchange": entry.exchange, "key": entry.routing_key})
-            barred.add(entry.route)
-            return False
-        return True
+        except Unroutable:
+            _log.error("message_unroutable", extra={"exchange": entry.exchange, "key": entry.routing_key})
+        except Refused:
+            _log.error("message_refused", extra={"exchange": entry.exchange, "key": entry.routing_key})
+        else:
+            return True
+        barred.add(entry.route)
+        return False

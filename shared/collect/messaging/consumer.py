@@ -66,12 +66,20 @@ class Consumer:
     """Consumes from a thread of its own until it is closed. Its public methods may be called from any thread.
 
     ``on_lost`` is called on the consumer's thread, once for each connection that is lost, after which no delivery of it
-    is held any more; it must be quick.
+    is held any more; it must be quick. A broker that says nothing is given up ``heartbeat_seconds`` and some five
+    seconds later.
     """
 
-    def __init__(self, url: str, *, subscriptions: list[Subscription], on_lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        subscriptions: list[Subscription],
+        on_lost: Callable[[], None],
+        heartbeat_seconds: int = HEARTBEAT_SECONDS,
+    ) -> None:
         parameters = pika.URLParameters(url)
-        parameters.heartbeat = HEARTBEAT_SECONDS
+        parameters.heartbeat = heartbeat_seconds
         parameters.blocked_connection_timeout = BLOCKED_SECONDS
         parameters.socket_timeout = CONNECT_SECONDS / 2
         parameters.stack_timeout = CONNECT_SECONDS
@@ -275,6 +283,7 @@ def worker_consumer(
     on_job: Callable[[Delivery], None],
     on_control: Callable[[Message], None],
     on_lost: Callable[[], None],
+    heartbeat_seconds: int = HEARTBEAT_SECONDS,
 ) -> Consumer:
     """What a worker consumes: its kind's queue, and the control topic of all jobs of its kind."""
     return Consumer(
@@ -284,4 +293,5 @@ def worker_consumer(
             Subscription(binding=(topology.CONTROL, f"{kind}.*"), on_message=on_control),
         ],
         on_lost=on_lost,
+        heartbeat_seconds=heartbeat_seconds,
     )

@@ -49,6 +49,9 @@ WORKERS = Gauge("collect_workers", "Workers that have shown life within the last
 SLOTS = Gauge("collect_slots", "Their slots, busy or free.", ["kind", "state"])
 JOBS = Gauge("collect_jobs", "Jobs that are active, paused, or wait to be confirmed.", ["state"])
 PARTS = Gauge("collect_parts_out", "Parts that can be claimed or are held.", ["kind", "status"])
+LEASES_EXPIRED = Gauge(
+    "collect_leases_expired", "Parts whose owners' leases are over and that nobody has freed yet.", []
+)
 REAPER_STOPPED = Gauge(
     "collect_reaper_stopped", "1 while so many leases have expired that the reaper frees none, else 0.", []
 )
@@ -72,5 +75,6 @@ ALL = (
     SLOTS,
     JOBS,
     PARTS,
+    LEASES_EXPIRED,
     REAPER_STOPPED,
 )

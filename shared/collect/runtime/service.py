@@ -55,6 +55,7 @@ def serve(*, service: str, kind: str, make_task: Callable[[Database, str], Task]
             on_job=worker.on_job,
             on_control=worker.on_control,
             on_lost=worker.on_lost,
+            heartbeat_seconds=found.broker_heartbeat_seconds,
         ),
     )
     worker.run()

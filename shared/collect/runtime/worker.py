@@ -241,7 +241,7 @@ class Worker:
         metrics.SLICES.labels(kind=self._settings.kind, ending=ending.value).inc()
         match ending:
             case Ending.ABANDONED:
-                return
+                self._let_go(running)
             case Ending.UNTOUCHED:
                 self._consumer.requeue(running.delivery)
             case Ending.FENCED:

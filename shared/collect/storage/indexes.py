@@ -27,6 +27,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index(("org_id", ASCENDING), ("_id", DESCENDING)),
         _index(("org_id", ASCENDING), ("state", ASCENDING), ("_id", DESCENDING)),
         _index(("state", ASCENDING), ("until", ASCENDING)),
+        _index(("last_action.holding.id", ASCENDING), sparse=True),
     ],
     "parts": [
         _index(("job_id", ASCENDING), ("status", ASCENDING), ("n", ASCENDING)),

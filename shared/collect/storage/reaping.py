@@ -14,10 +14,17 @@ MAX_LOSSES = 5
 """Owners lost since the last commit, after which the part is poison."""
 
 
+_EXPIRED = {"status": "leased", "$expr": {"$lt": ["$lease_until", "$$NOW"]}}
+
+
 def expired(db: Database, *, limit: int = 100) -> list[Part]:
     """Parts whose lease has run out, by the server's clock."""
-    query = {"status": "leased", "$expr": {"$lt": ["$lease_until", "$$NOW"]}}
-    return [Part.model_validate(document) for document in db.parts.find(query).limit(limit)]
+    return [Part.model_validate(document) for document in db.parts.find(_EXPIRED).limit(limit)]
+
+
+def count_expired(db: Database) -> int:
+    """How many parts there are whose lease has run out."""
+    return db.parts.count_documents(_EXPIRED)
 
 
 def reap(db: Database, part: Part, *, why: str, expired_only: bool = True) -> Committed[bool]:
@@ -61,6 +68,20 @@ def reap(db: Database, part: Part, *, why: str, expired_only: bool = True) -> Co
         return True
 
     return transact(db, work)
+
+
+def presume_free(db: Database, *, lease_seconds: float) -> int:
+    """Slots that a verb has waited for as long as a lease: whoever held them is gone and cannot say so any more.
+
+    Returns the number of jobs whose last action waits no longer. Nothing but what people are shown depends on it.
+    """
+    since = {"$ifNull": ["$last_action.effective_at", "$last_action.requested_at"]}
+    before = {"$subtract": ["$$NOW", round(lease_seconds * 1000)]}
+    done = db.jobs.update_many(
+        {"last_action.holding.id": {"$exists": True}, "$expr": {"$lt": [since, before]}},
+        [{"$set": {"last_action.holding": [], "last_action.slots_free_at": "$$NOW"}}],
+    )
+    return int(done.modified_count)
 
 
 def poisoned(job: Job, part: Part, why: str) -> Reason:

@@ -7,7 +7,7 @@ import pytest
 import byhand
 from collect.errors import Fenced, Transient
 from collect.jobs.model import PartStatus
-from collect.jobs.states import State
+from collect.jobs.states import State, Verb
 from collect.messaging.messages import RunPart, decode
 from collect.messaging.publisher import Publisher, Refused, Unroutable
 from collect.storage import outbox, reaping
@@ -238,6 +238,26 @@ def test_it_stops_when_too_many_leases_expire_at_once_and_says_so(
     soon = datetime.now(UTC) + timedelta(seconds=LEASE_SECONDS)
     db.parts.update_one({"job_id": jobs[0].id}, {"$set": {"lease_until": soon}})
     assert reaper.tick() == 2
+
+
+def test_slots_that_were_lost_with_their_worker_are_presumed_free_after_a_lease(
+    db: Database, sender: byhand.Recorder, clock: byhand.StandingClock
+) -> None:
+    job = byhand.make_job(db)
+    reaper = a_reaper(db, sender, clock)
+    with byhand.holding(db, job, 0):
+        byhand.ask(db, job, Verb.PAUSE)
+    reaper.tick()
+    action = byhand.read_job(db, job).last_action
+    assert action is not None
+    assert len(action.holding) == 1
+    long_ago = datetime.now(UTC) - timedelta(seconds=LEASE_SECONDS + 1)
+    db.jobs.update_one({"_id": job.id}, {"$set": {"last_action.effective_at": long_ago}})
+    reaper.tick()
+    action = byhand.read_job(db, job).last_action
+    assert action is not None
+    assert action.holding == ()
+    assert action.slots_free_at is not None
 
 
 def test_two_reapers_free_a_part_once(db: Database, clock: byhand.StandingClock) -> None:
