@@ -11,7 +11,7 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-e
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help bootstrap python up down demo test check lint types imports format unit integration faults e2e model bench lock clean
+.PHONY: help bootstrap python up down demo test check lint types imports format unit integration faults e2e model bench storm lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):[^#]*## (.*)/  \1|\2/' | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -67,6 +67,9 @@ model: bootstrap ## explore the protocol state by state
 
 bench: up ## measure the figures of docs/figures.md
 	@set -a; . .local/demo.env; set +a; PYTHONPATH=scripts $(PYTHON) bench $(ONLY) $(if $(ROWS),--rows $(ROWS))
+
+storm: bootstrap ## a whole system under fire, on servers of its own: `make storm SEED=7 SECONDS=360` (docs/storm.md)
+	PYTHONPATH=scripts:bench:tests $(PYTHON) -m storm --seed $(or $(SEED),1) --seconds $(or $(SECONDS),120)
 
 lock: python ## pin requirements/*.in anew, with hashes
 	$(COMPILE) -o requirements/runtime.txt requirements/runtime.in
