@@ -178,7 +178,7 @@ class Watch:
 
 
 def _sample(db: Database, job_id: str) -> Sample | None:
-    """``None`` when the job moves on meanwhile. Marks are counted while it is paused: nobody else may change them then."""
+    """``None`` when the job moves on meanwhile. Marks are counted while it is paused: nobody else changes them then."""
     before = db.jobs.find_one({"_id": job_id}, {"audit_seq": 1, "state": 1})
     parts = list(db.parts.find({"job_id": job_id}, {"counts": 1, "seq": 1}))
     chunks = db.ledger.count_documents({"job_id": job_id})
