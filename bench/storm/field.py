@@ -32,7 +32,8 @@ LEASE_SECONDS = 3.0
 GRACE_SECONDS = 1.0
 SLOTS = 2
 START_AGAIN_AFTER_SECONDS = 1.0
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
+"""On a machine that is busy with other things starting takes long."""
 PATIENCE = Patience(connect_seconds=3.0, read_seconds=15.0, retry_seconds=12.0)
 KINDS = ("gateway", "worker", "monitor")
 

@@ -75,7 +75,8 @@ class Watch:
     def close(self) -> None:
         """Blocks until the last look is over."""
         self._over.set()
-        self._thread.join(60)
+        if self._thread.is_alive():
+            self._thread.join(60)
 
     def known(self, job: Job) -> None:
         """A job that has just been answered; the next look may be half a second away."""
