@@ -9,6 +9,7 @@ from collect.csv.grammar import Grammar, LoneCarriageReturn
 from collect.errors import TaskRefused
 
 BLOCK_BYTES = 4 * 1024 * 1024
+SHOWN_BYTES = 40
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 """A document of MongoDB has at most 16 MiB, and an upsert may merge two rows."""
 
@@ -76,23 +77,20 @@ class _Cutter:
         try:
             records = self._grammar.split(data, final=final)
         except LoneCarriageReturn as error:
-            raise TaskRefused(
-                "A carriage return (CR) stands outside quotes without a newline (LF) after it: lines must end with LF "
-                "or CRLF, and a cell with line breaks must be quoted.",
-                code="lone_carriage_return", where=_row(self._row + error.record),
-            ) from error  # fmt: skip
+            raise lone_return(_row(self._row + error.record)) from error
         if final and records.lines and self._grammar.is_open(records.lines[-1]):
-            raise unclosed(self._row + len(records.lines) - 1)
+            raise unclosed(self._grammar, records.lines[-1], where=_row(self._row + len(records.lines) - 1))
         return len(records.lines), records.end
 
     def _check_rest(self, rest: bytes, row: int) -> None:
         if len(rest) <= MAX_RECORD_BYTES:
             return
         if self._grammar.is_open(rest):
-            raise unclosed(row)
+            raise unclosed(self._grammar, rest, where=_row(row))
         raise TaskRefused(
-            f"The row is longer than {MAX_RECORD_BYTES // 1024**2} MiB.", code="row_too_long", where=_row(row)
-        )
+            f"The row is longer than {MAX_RECORD_BYTES // 1024**2} MiB, which is the most. Is a line end missing?",
+            code="row_too_long", where=_row(row),
+        )  # fmt: skip
 
     def _check_encoding(self, block: Block) -> None:
         if block.data.isascii():
@@ -109,11 +107,25 @@ class _Cutter:
             ) from error  # fmt: skip
 
 
-def unclosed(row: int) -> TaskRefused:
-    """The refusal of a file whose row ``row`` opens a quote that is not closed."""
+def lone_return(where: str) -> TaskRefused:
+    """The refusal of a file with a carriage return in the record that ``where`` names."""
     return TaskRefused(
-        f"A quote that opens in {_row(row)} is never closed, so all that follows would be one cell.",
-        code="unclosed_quote", where=_row(row),
+        "A carriage return (CR) stands outside quotes without a newline (LF) after it: lines must end with LF or CRLF, "
+        "and a cell with line breaks must be in quotes.",
+        code="lone_carriage_return", where=where,
+    )  # fmt: skip
+
+
+def unclosed(grammar: Grammar, record: bytes, *, where: str) -> TaskRefused:
+    """The refusal of a file whose ``record`` opens a quote that is not closed before the end, or for too long."""
+    column, text = grammar.opened(record)
+    shown = text[:SHOWN_BYTES].decode("utf-8", "replace")
+    too_long = len(record) > MAX_RECORD_BYTES
+    never = f"not closed within {MAX_RECORD_BYTES // 1024**2} MiB" if too_long else "never closed"
+    return TaskRefused(
+        f"The quote that opens in {where}, column {column:,}, before {shown[1:]!r}, is {never}, so all that follows "
+        "would be one cell. Close it; a quote that belongs to the text is doubled, in a cell within quotes.",
+        code="unclosed_quote", where=where,
     )  # fmt: skip
 
 

@@ -68,15 +68,16 @@ def check(column: Column, texts: pa.Array, *, required: bool) -> Checked:
 def check_texts(column: Column, texts: pa.Array, *, may_be_long: bool, may_have_nul: bool) -> Checked:
     """What is wrong with texts whatever their type; such cells are emptied."""
     errors: list[tuple[int, FieldError]] = []
-    bad = None
-    if may_be_long:
-        bad = pc.greater(pc.binary_length(texts), MAX_FIELD_BYTES)
-        errors.extend(_each(column, texts, bad, _too_long))
+    bad = []
+    if may_be_long and (pc.max(pc.binary_length(texts)).as_py() or 0) > MAX_FIELD_BYTES:
+        bad.append(pc.greater(pc.binary_length(texts), MAX_FIELD_BYTES))
+        errors.extend(_each(column, texts, bad[-1], _too_long))
     if may_have_nul:
-        nul = pc.match_substring(texts, "\0")
-        errors.extend(_each(column, texts, nul, _has_nul))
-        bad = nul if bad is None else pc.or_(bad, nul)
-    return Checked(values=texts if bad is None else pc.if_else(bad, pa.scalar(None, pa.string()), texts), errors=errors)
+        bad.append(pc.match_substring(texts, "\0"))
+        errors.extend(_each(column, texts, bad[-1], _has_nul))
+    for mask in bad:
+        texts = pc.if_else(mask, pa.scalar(None, pa.string()), texts)
+    return Checked(values=texts, errors=errors)
 
 
 def excerpt(text: str) -> str:
@@ -280,7 +281,8 @@ def _unlike_pattern(column: Column, text: str) -> FieldError:
 
 
 def _too_long(column: Column, text: str) -> FieldError:
-    return FieldError(column.name, "field_too_long", f"{column.name} is longer than {MAX_FIELD_BYTES // 1024**2} MiB.")
+    said = f"{column.name} has {len(text.encode()):,} bytes; a cell has at most {MAX_FIELD_BYTES:,}."
+    return FieldError(column.name, "field_too_long", said)
 
 
 def _has_nul(column: Column, text: str) -> FieldError:

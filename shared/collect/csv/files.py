@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from collect.csv import layout, sources
+from collect.csv.blocks import lone_return, unclosed
 from collect.csv.grammar import Grammar, LoneCarriageReturn
-from collect.csv.layout import MOST_CELLS, Header, Params
+from collect.csv.layout import MAX_HEADER_BYTES, MOST_CELLS, Header, Params
+from collect.csv.reading import Lot
 from collect.csv.sources import UTF8_BOM, Readable, Text
 from collect.csv.validation import Validator
 from collect.errors import TaskRefused
 from collect.jobs.template import ColumnType, Template
 
-MAX_HEADER_BYTES = 1024 * 1024
 _TEXTUAL = frozenset({ColumnType.STRING})
 
 
@@ -28,6 +29,13 @@ class Opened:
     grammar: Grammar
     pieces: Iterator[bytes]
     offset: int
+
+    def from_(self, offset: int) -> Iterator[bytes]:
+        """The pieces from ``offset`` of the text on; what is left out comes as empty ones."""
+        to_skip = offset - self.offset
+        for piece in self.pieces:
+            yield piece[to_skip:]
+            to_skip = max(0, to_skip - len(piece))
 
 
 def open_file(blobs: Readable, name: str, *, template: Template, params: Params) -> Opened:
@@ -43,10 +51,7 @@ def open_file(blobs: Readable, name: str, *, template: Template, params: Params)
     try:
         header, length = _header(head, final=final, template=template, params=params)
     except LoneCarriageReturn as error:
-        raise TaskRefused(
-            "The lines end with carriage returns (CR) alone, as on old Macintoshes. Save the file with LF or CRLF.",
-            code="lone_carriage_return", where="the header",
-        ) from error  # fmt: skip
+        raise _all_in_one_line() if b"\n" not in head else lone_return("the header") from error
     begin = length if header.is_header else 0
     return Opened(
         text=text,
@@ -55,6 +60,13 @@ def open_file(blobs: Readable, name: str, *, template: Template, params: Params)
         pieces=_after(head[begin:], text.pieces),
         offset=mark + begin,
     )
+
+
+def _all_in_one_line() -> TaskRefused:
+    return TaskRefused(
+        "The lines end with carriage returns (CR) alone, as on old Macintoshes. Save the file with LF or CRLF.",
+        code="lone_carriage_return", where="the header",
+    )  # fmt: skip
 
 
 def _head(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
@@ -73,9 +85,7 @@ def _header(head: bytes, *, final: bool, template: Template, params: Params) -> 
     grammar = Grammar(delimiter)
     record = layout.first_record(head, grammar, final=final)
     if grammar.is_open(record):
-        raise TaskRefused(
-            "A quote that opens in the header is never closed.", code="unclosed_quote", where="the header"
-        )
+        raise unclosed(grammar, record, where="the header")
     try:
         record.decode()
     except UnicodeDecodeError as error:
@@ -112,7 +122,8 @@ def _is_data(record: bytes, cells: tuple[str, ...], delimiter: str, *, template:
     if any(cell in layout.known_names(template, params) for cell in cells) or len(cells) != len(template.names):
         return False
     arranged = layout.Layout(delimiter=delimiter, columns=template.names)
-    valid, rejects = Validator(template=template, layout=arranged).validate([record], first_row=1)
+    row = Lot.of([record], row=1, grammar=Grammar(delimiter))
+    valid, rejects = Validator(template=template, layout=arranged).validate(row)
     typed = [column.name for column in template.columns if column.type not in _TEXTUAL or column.pattern]
     return not rejects and any(_has_value(valid.columns[name]) for name in typed)
 

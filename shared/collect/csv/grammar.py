@@ -78,7 +78,12 @@ class Grammar:
 
     def is_open(self, data: bytes) -> bool:
         """Whether a quoted section of ``data``, which begins at a record, is open at its end."""
-        return self._opens(data, 0)
+        return self._opens(data, 0) is not None
+
+    def opened(self, record: bytes) -> tuple[int, bytes]:
+        """The column, from 1, of the quote that is open at the end of ``record``, and the text from there on."""
+        at = self._opens(record, 0) or 0
+        return self._section.sub(b"", record[:at]).count(self.delimiter.encode()) + 1, record[at:]
 
     def _join(self, data: bytes, pieces: list[bytes]) -> tuple[list[bytes], int]:
         """Lines into records: those that end in a quoted section go on in the next line."""
@@ -91,19 +96,20 @@ class Grammar:
                 closing = self._closing.match(piece)
                 if closing is None:
                     continue
-                is_open = self._opens(piece, closing.end())
+                is_open = self._opens(piece, closing.end()) is not None
             elif QUOTE in piece:
-                is_open = self._opens(piece, 0)
+                is_open = self._opens(piece, 0) is not None
             if not is_open:
                 found.append(data[begin : position - 1])
                 begin = position
         return found, begin
 
-    def _opens(self, piece: bytes, start: int) -> bool:
+    def _opens(self, piece: bytes, start: int) -> int | None:
+        """Where the section begins that is open at the end."""
         last = None
         for last in self._section.finditer(piece, start):  # noqa: B007 - the last match, in flat memory
             pass
-        return last is not None and last.lastindex is not None
+        return last.start() if last is not None and last.lastindex is not None else None
 
 
 def _bare(lines: list[bytes], section: re.Pattern[bytes], *, has_returns: bool) -> list[bytes]:

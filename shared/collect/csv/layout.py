@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from collect.csv.grammar import Grammar
+from collect.csv.grammar import Grammar, LoneCarriageReturn
 from collect.errors import FieldError, TaskRefused
 from collect.jobs.template import Template
 
 DELIMITERS = (",", ";", "\t", "|")
 MOST_CELLS = 2_000
+MAX_HEADER_BYTES = 1024 * 1024
 REJECT_COLUMNS = ("row", "code", "field", "message")
 """What a file of rejects has behind its own columns. It is mended and sent again as it is: they are left out."""
 MOST_ERRORS = 20
@@ -82,25 +83,31 @@ def find_delimiter(head: bytes, *, known: frozenset[str], given: str | None, fin
         return Grammar(given).delimiter
     scores = {}
     for delimiter in DELIMITERS:
-        cells = parse(first_record(head, Grammar(delimiter), final=final), delimiter)
+        try:
+            cells = parse(first_record(head, Grammar(delimiter), final=final), delimiter)
+        except LoneCarriageReturn:  # what another delimiter would put in quotes
+            continue
         scores[delimiter] = (sum(cell in known for cell in cells), len(cells))
-    return max(DELIMITERS, key=lambda delimiter: scores[delimiter])
+    return max(scores, key=lambda delimiter: scores[delimiter], default=DELIMITERS[0])
 
 
 def first_record(head: bytes, grammar: Grammar, *, final: bool) -> bytes:
     """The first record of a file that begins with ``head``.
 
     Raises:
-        LoneCarriageReturn: among its first lines.
+        LoneCarriageReturn: in it.
         TaskRefused: it does not end within ``head``.
     """
-    lines = 16
+    lines = 1
     while True:
         records = grammar.split(head, lines=lines, final=final).lines
         if records:
             return records[0]
         if lines > head.count(b"\n"):
-            raise TaskRefused("The header does not end.", code="header_too_long", where="the header")
+            raise TaskRefused(
+                f"The first line, which is to be the header, does not end within {MAX_HEADER_BYTES // 1024**2} MiB.",
+                code="header_too_long", where="the header",
+            )  # fmt: skip
         lines *= 16
 
 

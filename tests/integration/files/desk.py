@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,14 +141,14 @@ class Desk(System):
         assert seen.errors[0].message in outcome.sentence
         return outcome
 
-    def unprocessed(self, job_id: str) -> list[list[str]] | None:
-        """The records that no chunk has reached, header included; ``None`` if the file cannot be read at all."""
+    def unprocessed_bytes(self, job_id: str) -> bytes | None:
+        """The rows that no chunk has reached, as they come; ``None`` if not even the file's header can be read."""
         path = self.folder / f"unprocessed-{job_id}.csv"
         try:
             self.client.jobs.save_unprocessed(job_id, path)
         except ClientError:
             return None
-        return list(csv.reader(io.StringIO(path.read_bytes().decode("utf-8", "replace"), newline="")))
+        return path.read_bytes()
 
     def rejects_csv(self, job_id: str, delimiter: str = ",") -> list[list[str]]:
         path = self.folder / f"rejects-{job_id}.csv"
@@ -170,7 +170,13 @@ class Desk(System):
             assert self.db.rows.count_documents(mark) == progress.succeeded
 
 
-def repeated(piece: bytes, times: int) -> Iterator[bytes]:
-    """The same piece over and over, as a body without a length."""
-    for _ in range(times):
-        yield piece
+def reset_peak(pid: int) -> int:
+    """Let the kernel forget how much memory the process had at most; returns what it has now, in bytes."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+    return peak_bytes(pid)
+
+
+def peak_bytes(pid: int) -> int:
+    """The most memory that the process has had."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
