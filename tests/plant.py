@@ -60,11 +60,14 @@ class Plant(System):
             baseline.save_csv(baseline.Survey(rows=rows, rejects=rejects, seed=seed), path)
         return path
 
-    def upload(self, path: Path, **params: Any) -> str:
+    def upload(self, path: Path, *, rows_per_second: float | None = None, **params: Any) -> str:
         """Start an upload; returns the job's id."""
         file = self.client.files.upload(path)
         job = self.client.jobs.create(
-            "upload", {"file_id": file.id, "dataset": baseline.NAME, **params}, reason="a test"
+            "upload",
+            {"file_id": file.id, "dataset": baseline.NAME, **params},
+            reason="a test",
+            max_rows_per_second=rows_per_second,
         )
         return job.id
 
