@@ -18,6 +18,8 @@ from collect.storage.blobs import Blobs
 from collect.storage.database import Database
 
 LINES_A_PIECE = 1_000
+NOT_STORED = "more_not_stored"
+"""The code in the last line of a file of rejects that are not all there. Sent again, the line is rejected: no key."""
 
 
 def rejects(db: Database, blobs: Blobs, job: Job) -> Iterator[bytes]:
@@ -44,25 +46,30 @@ def unprocessed(db: Database, blobs: Blobs, job: Job) -> Iterator[bytes]:
 def _rejects(db: Database, job: Job, opened: Opened, names: Sequence[str]) -> Iterator[bytes]:
     delimiter = opened.header.delimiter
     held = [_line([*names, *REJECT_COLUMNS], delimiter=delimiter)]
+    counted, stored = parts.counted(db, job_ids=[job.id])[job.id].rejected, 0
     for reject in reject_store.stream(db, org_id=job.org_id, job_id=job.id):
         cells = parse(reject["line"].encode(), delimiter)
         cells = (cells + [""] * len(names))[: len(names)]
         said = [str(reject["row"]), reject["code"], reject["field"], reject["message"]]
         held.append(_line([*cells, *said], delimiter=delimiter))
+        stored += 1
         if len(held) >= LINES_A_PIECE:
             yield "".join(held).encode()
             held = []
+    if stored < counted:
+        said = ["", NOT_STORED, "", f"{counted - stored:,} more rows were rejected. They are counted, and not stored."]
+        held.append(_line([""] * len(names) + said, delimiter=delimiter))
     yield "".join(held).encode()
 
 
 def _unprocessed(blobs: Blobs, opened: Opened, of_job: Sequence[Part]) -> Iterator[bytes]:
     if opened.header.is_header:
         yield _line(opened.header.cells, delimiter=opened.header.delimiter).encode()
-    if of_job[0].phase is Phase.PLAN and of_job[0].status is not PartStatus.DONE:
-        yield from opened.pieces
-        return
-    for part in of_job[1:]:
+    planned = [part for part in of_job if part.source]
+    for part in planned:
         yield from _rest(blobs, part)
+    if of_job[0].phase is Phase.PLAN and of_job[0].status is not PartStatus.DONE:
+        yield from opened.from_(planned[-1].source["end"]) if planned else opened.pieces
 
 
 def _rest(blobs: Blobs, part: Part) -> Iterator[bytes]:

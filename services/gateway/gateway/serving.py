@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
 import time
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 from gunicorn.glogging import Logger
-from gunicorn.http.errors import NoMoreData
+from gunicorn.http import errors
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
+from ulid import ULID
 
 from collect.observability import logs
 
@@ -45,7 +49,7 @@ class PacedUnreader(SocketUnreader):  # type: ignore[misc]  # gunicorn has no ty
 
         Raises:
             TimeoutError: a body comes too slowly.
-            NoMoreData: a head does, and nobody is there yet to answer.
+            errors.NoMoreData: a head does, and nobody is there yet to answer.
         """
         began, given = time.monotonic(), self.sock.gettimeout()
         try:
@@ -57,7 +61,7 @@ class PacedUnreader(SocketUnreader):  # type: ignore[misc]  # gunicorn has no ty
         except TimeoutError as error:
             if self._in_body:
                 raise
-            raise NoMoreData from error
+            raise errors.NoMoreData from error
         finally:
             self.sock.settimeout(given)
             self._waited += time.monotonic() - began
@@ -87,11 +91,44 @@ class PacedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             conn = PacedConnection(conn.cfg, conn.sock, conn.client, conn.server)
         super().enqueue_req(conn)
 
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
+        """Answer what never reaches the application as it would itself. No log has what was sent: it holds keys."""
+        found = [(status, code) for kind, status, code in _REFUSED if isinstance(exc, kind)]
+        status, code = found[0] if found else (500, "internal_error")
+        self.log.log(logging.ERROR if status == 500 else logging.INFO, "request refused: %s", type(exc).__name__)
+        with suppress(OSError):
+            client.sendall(_problem(status, code))
+
     def handle(self, conn: TConn) -> Any:
         """Serve one request, on a thread."""
         if conn.initialized:
             conn.parser.unreader.head_begins()
         return super().handle(conn)
+
+
+_REFUSED = (
+    (errors.LimitRequestLine, 414, "uri_too_long"),
+    (errors.LimitRequestHeaders, 431, "headers_too_large"),
+    (errors.ExpectationFailed, 417, "expectation_failed"),
+    (errors.UnsupportedTransferCoding, 501, "unsupported_transfer_coding"),
+    (errors.ParseException, 400, "malformed_request"),
+)
+"""The first class that fits."""
+
+
+def _problem(status: int, code: str) -> bytes:
+    title, request_id = HTTPStatus(status).phrase, str(ULID()).lower()
+    detail = "This is not a request that can be read."
+    body = {"type": f"urn:collect:problem:{code}", "title": title, "status": status, "code": code, "detail": detail}
+    data = json.dumps({**body, "request_id": request_id, "errors": []}).encode()
+    head = (
+        f"HTTP/1.1 {status} {title}",
+        "Connection: close",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(data)}",
+        f"X-Request-Id: {request_id}",
+    )
+    return "\r\n".join((*head, "", "")).encode() + data
 
 
 class JsonLogger(Logger):  # type: ignore[misc]  # gunicorn has no types

@@ -1,13 +1,16 @@
-"""The gateway as somebody calls it: with a key, in JSON, through the test client."""
+"""The gateway as somebody calls it: with a key, in JSON; over HTTP, or within this process."""
 
 from __future__ import annotations
 
+import http.client
 import io
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
+from urllib.parse import quote, urlsplit
 
-from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.datastructures import Headers
+from werkzeug.test import EnvironBuilder, TestResponse
 
 from byhand import Recorder
 from collect.jobs.model import Job
@@ -21,14 +24,45 @@ TEMPLATE_COLUMNS: list[dict[str, Any]] = [
 ]
 TEMPLATE: dict[str, Any] = {"key": ["respondent_id"], "columns": TEMPLATE_COLUMNS}
 CSV = b"respondent_id,district,age\nr-1,Pune,31\nr-2,Nashik,44\nr-3,Satara,not a number\n"
+TIMEOUT_SECONDS = 60
+SAFE = "/?#[]@!$&'()*+,;=:%~|\"<>{}^`"
+"""What of a path goes out as it is; the rest no client sends without an escape."""
 UNKNOWN_ID = "01k00000000000000000000000"
+
+
+class Client(Protocol):
+    """Sends one request and gives the answer: Flask's test client is one."""
+
+    def open(self, path: str, *, method: str, headers: dict[str, str], **options: Any) -> TestResponse: ...
+
+
+class OverHttp:
+    """A client of a running gateway. Each request has a connection of its own."""
+
+    def __init__(self, url: str) -> None:
+        self.place = urlsplit(url).netloc
+
+    def open(self, path: str, *, method: str, headers: dict[str, str], **options: Any) -> TestResponse:
+        with closing(EnvironBuilder(method=method, headers=Headers(headers), **options)) as builder:
+            request = builder.get_request()
+            body = request.get_data()
+            sent = {**headers, **({"Content-Type": request.content_type} if request.content_type else {})}
+        query = f"?{request.query_string.decode()}" if request.query_string else ""
+        connection = http.client.HTTPConnection(self.place, timeout=TIMEOUT_SECONDS)
+        with suppress(BrokenPipeError, ConnectionResetError):  # who is refused early may still read why
+            connection.request(method, quote(path, safe=SAFE) + query, body=body or None, headers=sent)
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        status = f"{answer.status} {answer.reason}"
+        return TestResponse([data], status, Headers(answer.getheaders()), request)
 
 
 @dataclass(kw_only=True)
 class Api:
     """A client that sends one key unless told otherwise; ``keys`` has one for each role, and those of others."""
 
-    client: FlaskClient
+    client: Client
     db: Database
     sender: Recorder
     keys: dict[str, str]

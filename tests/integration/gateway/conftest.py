@@ -1,7 +1,7 @@
-"""The gateway in this process, on real servers; everything empty but for two organisations before each test."""
+"""A gateway process, and one within this process, on real servers; all is empty but for two organisations at first."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from flask_openapi3 import OpenAPI
@@ -11,13 +11,14 @@ from byhand import Recorder
 from collect.jobs.template import Template
 from collect.storage import datasets, indexes, keys, organisations
 from collect.storage.blobs import GridFsBlobs
-from collect.storage.database import Database, connect, transact
+from collect.storage.database import Database, transact
+from collect.testing.system import System
 from gateway.app import create_app
 from gateway.limits import RateLimiter
 from gateway.polls import Polls
 from gateway.services import Services
 from gateway.settings import GatewaySettings
-from integration.gateway.calls import TEMPLATE, Api
+from integration.gateway.calls import TEMPLATE, Api, OverHttp
 
 ORGANISATIONS = ("labs", "other")
 BLOB_COLLECTIONS = ("blobs.files", "blobs.chunks")
@@ -27,20 +28,36 @@ BLOB_COLLECTIONS = ("blobs.files", "blobs.chunks")
 class Running:
     """What lives as long as the module."""
 
+    system: System
     app: OpenAPI
-    db: Database
-    redis: Redis
     sender: Recorder
 
 
 @pytest.fixture(scope="module")
-def running(mongodb_url: str, redis_url: str, database_name: str) -> Iterator[Running]:
-    db = connect(mongodb_url, database=database_name, app_name="gateway-tests")
-    indexes.migrate(db)
-    redis = Redis.from_url(redis_url)
+def running(
+    mongodb_url: str, redis_url: str, amqp_url: str, database_name: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    system = System(
+        mongodb_url=mongodb_url,
+        database=database_name,
+        amqp_url=amqp_url,
+        redis_url=redis_url,
+        folder=tmp_path_factory.mktemp("gateway"),
+    )
+    try:
+        system.prepare(*ORGANISATIONS)
+        system.gateway()
+        with Redis.from_url(redis_url) as redis:
+            yield within_this_process(system, redis, mongodb_url=mongodb_url, redis_url=redis_url)
+    finally:
+        system.close()
+
+
+def within_this_process(system: System, redis: Redis, *, mongodb_url: str, redis_url: str) -> Running:
+    db = system.db
     sender = Recorder()
     settings = GatewaySettings(
-        MONGODB_URL=mongodb_url, MONGODB_DATABASE=database_name, AMQP_URL="amqp://nowhere", REDIS_URL=redis_url
+        MONGODB_URL=mongodb_url, MONGODB_DATABASE=db.db.name, AMQP_URL="amqp://nowhere", REDIS_URL=redis_url
     )
     services = Services(
         settings=settings,
@@ -53,23 +70,28 @@ def running(mongodb_url: str, redis_url: str, database_name: str) -> Iterator[Ru
     )
     app = create_app(services)
     app.testing = True
-    yield Running(app=app, db=db, redis=redis, sender=sender)
-    redis.close()
-    db.close()
+    return Running(system=system, app=app, sender=sender)
 
 
 @pytest.fixture
 def api(running: Running) -> Api:
-    """Two organisations with the same dataset, and a key for each role of the first."""
+    """The process, over HTTP: two organisations with the same dataset, and a key for each role of the first."""
+    db = running.system.db
     for name in (*indexes.COLLECTIONS, *BLOB_COLLECTIONS):
-        running.db[name].delete_many({})
+        db[name].delete_many({})
     running.sender.entries.clear()
     running.sender.pokes.clear()
     for org_id in ORGANISATIONS:
-        organisations.ensure(running.db, org_id=org_id, name=org_id.title())
+        organisations.ensure(db, org_id=org_id, name=org_id.title())
         template = Template.model_validate(TEMPLATE)
-        transact(running.db, lambda tx: datasets.put(tx, org_id=org_id, name="baseline", template=template))  # noqa: B023 - called at once
-    return Api(client=running.app.test_client(), db=running.db, sender=running.sender, keys=made_keys(running.db))
+        transact(db, lambda tx: datasets.put(tx, org_id=org_id, name="baseline", template=template))  # noqa: B023 - called at once
+    return Api(client=OverHttp(running.system.url), db=db, sender=running.sender, keys=made_keys(db))
+
+
+@pytest.fixture
+def inside(api: Api, running: Running) -> Api:
+    """The gateway within this process, whose sender only remembers and whose parts can be replaced."""
+    return replace(api, client=running.app.test_client())
 
 
 def made_keys(db: Database) -> dict[str, str]:

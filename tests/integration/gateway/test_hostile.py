@@ -17,6 +17,7 @@ from collect.storage.idempotency import Answer, Claim
 from gateway import limits
 from gateway.limits import RateLimiter
 from integration.gateway.calls import CSV, TEMPLATE, TEMPLATE_COLUMNS, Api, fields, form, problem, upload
+from integration.gateway.conftest import Running
 
 JSON = {"Content-Type": "application/json"}
 JOB = '{"kind":"upload","params":{"dataset":"baseline"}}'
@@ -265,10 +266,10 @@ def test_rejects_of_a_file_without_header_are_called_as_the_template_has_them(ap
     assert api.get(f"/v1/jobs/{job}/rejects?format=csv").data == header
 
 
-def test_redis_away_holds_nobody_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redis_away_holds_nobody_up(inside: Api, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     nobody = RateLimiter(redis=limits.connect("redis://127.0.0.1:1"))
-    monkeypatch.setitem(vars(api.client.application.extensions["collect"]), "limiter", nobody)
+    monkeypatch.setitem(vars(running.app.extensions["collect"]), "limiter", nobody)
     for _ in range(3):
-        answer = api.get("/v1/organisation")
+        answer = inside.get("/v1/organisation")
         assert answer.status_code == 200
         assert "RateLimit" not in answer.headers

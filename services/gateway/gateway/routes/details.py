@@ -47,7 +47,10 @@ def show_parts(path: JobPath, query: PageQuery) -> dict[str, Any]:
 
 @blueprint.get("/rejects")
 def show_rejects(path: JobPath, query: CsvQuery) -> Response | dict[str, Any]:
-    """Rows that were not written, and why; as CSV with their own columns, ready to be mended and sent again."""
+    """Rows that were not written, and why; as CSV with their own columns, ready to be mended and sent again.
+
+    `rejected` rows are counted; of a job with very many, the first that were found are `stored`.
+    """
     job = _job(path)
     if query.format == "csv":
         lines = csv_files.rejects(services().db, services().blobs, job)
@@ -55,7 +58,9 @@ def show_rejects(path: JobPath, query: CsvQuery) -> Response | dict[str, Any]:
     found, following = rejects.page(
         services().db, org_id=job.org_id, job_id=job.id, limit=query.limit, after=place(query, int) or 0
     )
-    return page(written(found), following)
+    counted = parts.counted(services().db, job_ids=[job.id])[job.id].rejected
+    stored = rejects.count(services().db, job_id=job.id)
+    return {**page(written(found), following), "rejected": counted, "stored": stored}
 
 
 @blueprint.get("/unprocessed")
