@@ -10,7 +10,7 @@ from typing import Any
 
 from collect.client.errors import WaitedInVain
 from collect.client.files import save
-from collect.client.models import AuditEntry, Conflict, Job, Part, Preview, Reject, UndoPreview
+from collect.client.models import AuditEntry, Conflict, Job, Part, Preview, Reject, StoredRejects, UndoPreview
 from collect.client.pages import Page, every, page
 from collect.client.transport import Transport
 
@@ -165,6 +165,11 @@ class JobsApi:
     def rejects(self, job_id: str, *, most: int | None = None) -> Iterator[Reject]:
         """Rows that were not written, by number."""
         return every(self._transport, f"/v1/jobs/{job_id}/rejects", Reject, most=most)
+
+    def rejects_stored(self, job_id: str) -> StoredRejects:
+        """How many rows were rejected, and how many of them are stored."""
+        body, _ = self._transport.json("GET", f"/v1/jobs/{job_id}/rejects", params={"limit": 1})
+        return StoredRejects.model_validate(body)
 
     def conflicts(self, job_id: str) -> Iterator[Conflict]:
         """What undo left alone."""

@@ -151,6 +151,13 @@ class Reject(Answer):
     line: str = ""
 
 
+class StoredRejects(Answer):
+    """Rows that were rejected, and how many of them can be looked at: of very many, the first that were found."""
+
+    rejected: int = 0
+    stored: int = 0
+
+
 class Conflict(Answer):
     """What undo left alone, and why."""
 

@@ -244,17 +244,18 @@ class Holding:
         return Reason(
             code=verbs.OVER_LIMIT,
             message=f"{counted:,} rows were rejected; {limit:,.0f} were allowed.",
-            hint=_hint(rejects.most_frequent(self.db, job_id=job.id)),
+            hint=_hint(rejects.most_frequent(self.db, job_id=job.id), counted=counted),
         )
 
 
-def _hint(worst: dict[str, Any] | None) -> str:
+def _hint(worst: dict[str, Any] | None, *, counted: int) -> str:
     advice = "Resume accepts the rejects so far; terminate takes back what was written."
     if worst is None:
         return advice
+    among = f" among the {worst['stored']:,} that are stored" if worst["stored"] < counted else ""
     return (
-        f"Most often it is {worst['field'] or 'the row'}: {worst['code']} ({worst['count']:,} times, first in row "
-        f"{worst['row']:,}: {worst['message']}). Are its columns the right ones? {advice}"
+        f"Most often it is {worst['field'] or 'the row'}: {worst['code']} ({worst['count']:,} times{among}, first in "
+        f"row {worst['row']:,}: {worst['message']}). Are its columns the right ones? {advice}"
     )
 
 

@@ -12,6 +12,10 @@ from collect.jobs.model import Job
 from collect.jobs.outcomes import Reject
 from collect.storage.database import Database
 
+MOST_STORED = 10_000
+"""Of one job. Its counts go on: they are in the ledger."""
+MOST_ERRORS = 50
+"""Of one row: a row in which every column is wrong needs no more to be understood."""
 _HIDDEN = {"_id": 0, "job_id": 0, "org_id": 0}
 
 
@@ -29,36 +33,49 @@ def stream(db: Database, *, org_id: str, job_id: str) -> Iterator[dict[str, Any]
     yield from db.rejects.find({"job_id": job_id, "org_id": org_id}, _HIDDEN).sort("row", ASCENDING)
 
 
+def count(db: Database, *, job_id: str, session: ClientSession | None = None) -> int:
+    """How many rejects of a job are stored."""
+    return db.rejects.count_documents({"job_id": job_id}, session=session)
+
+
 def most_frequent(db: Database, *, job_id: str) -> dict[str, Any] | None:
-    """The commonest field and code among a job's rejects: ``{field, code, count, row, message}`` (of its first row)."""
-    found = list(
-        db.rejects.aggregate(
-            [
-                {"$match": {"job_id": job_id}},
-                {"$sort": {"row": 1}},
-                {
-                    "$group": {
-                        "_id": {"field": "$field", "code": "$code"},
-                        "count": {"$sum": 1},
-                        "row": {"$first": "$row"},
-                        "message": {"$first": "$message"},
-                    }
-                },
-                {"$sort": {"count": -1, "row": 1}},
-                {"$limit": 1},
-            ]
-        )
-    )
+    """The commonest field and code among a job's stored rejects.
+
+    ``{field, code, count, row, message, stored}``: ``row`` and ``message`` of the first, ``stored`` of all of them.
+    """
+    group = {
+        "_id": {"field": "$field", "code": "$code"},
+        "count": {"$sum": 1},
+        "row": {"$first": "$row"},
+        "message": {"$first": "$message"},
+    }
+    found = list(db.rejects.aggregate([{"$match": {"job_id": job_id}}, {"$sort": {"row": 1}}, {"$group": group}]))
     if not found:
         return None
-    return {**found[0]["_id"], "count": found[0]["count"], "row": found[0]["row"], "message": found[0]["message"]}
+    worst = min(found, key=lambda one: (-one["count"], one["row"]))
+    return {**worst.pop("_id"), **worst, "stored": sum(one["count"] for one in found)}
 
 
-def store(db: Database, *, job: Job, rejects: Iterable[Reject], session: ClientSession) -> None:
-    """Store rejects within a chunk's transaction. One a row: a row is rejected once."""
-    documents = [_document(job, reject) for reject in rejects]
-    if documents:
-        db.rejects.insert_many(documents, ordered=False, session=session)
+def store(
+    db: Database,
+    *,
+    job: Job,
+    rejects: Iterable[Reject],
+    session: ClientSession,
+    before: int = 0,
+    most: int = MOST_STORED,
+) -> None:
+    """Store rejects within a chunk's transaction, one a row, until ``most`` of the job are stored.
+
+    ``before``: how many rows this part has rejected so far, so that a part that has filled the store does not look.
+    Chunks of other parts that commit at the same time are not seen: the job may get more than ``most``, never fewer.
+    """
+    wanted = sorted(rejects, key=lambda reject: reject.row)
+    if not wanted or before >= most:
+        return
+    room = max(0, most - count(db, job_id=job.id, session=session))
+    if wanted[:room]:
+        db.rejects.insert_many([_document(job, reject) for reject in wanted[:room]], ordered=False, session=session)
 
 
 def _document(job: Job, reject: Reject) -> dict[str, Any]:
@@ -72,5 +89,5 @@ def _document(job: Job, reject: Reject) -> dict[str, Any]:
         "code": first.code,
         "message": first.message,
         "line": reject.line,
-        "errors": [{"field": e.field, "code": e.code, "message": e.message} for e in reject.errors],
+        "errors": [{"field": e.field, "code": e.code, "message": e.message} for e in reject.errors[:MOST_ERRORS]],
     }

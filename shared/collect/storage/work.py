@@ -32,7 +32,7 @@ def chunk(
 
     def work(tx: Transaction) -> tuple[Applied, Counts]:
         applied = write(entry, tx.session)
-        rejects.store(tx.db, job=job, rejects=applied.rejects, session=tx.session)
+        rejects.store(tx.db, job=job, rejects=applied.rejects, before=part.counts.rejected, session=tx.session)
         ledger.insert(tx, part=part, applied=applied)
         counts = _added(part.counts, applied)
         tenure.advance(tx, {"seq": part.seq}, {"seq": part.seq + 1, "cursor": cursor, "counts": counts.model_dump()})

@@ -23,7 +23,7 @@ class Code(StrEnum):
     COUNTS_DIFFER = "counts_differ"
     """A part's counts are not the sums of its ledger entries."""
     REJECTS_DIFFER = "rejects_differ"
-    """There are more or fewer stored rejects than were counted."""
+    """There are more stored rejects than were counted; or fewer, with fewer stored than are kept of a job."""
     NOT_UNDONE = "not_undone"
     """Undo has passed an entry without undoing it, or an entry is undone of a part that has not been turned round."""
     CONFLICTS_DIFFER = "conflicts_differ"

@@ -75,10 +75,14 @@ def audit(shell: Shell, job_id: str) -> None:
 @pass_shell
 def rejects(shell: Shell, job_id: str, output: str | None, limit: int) -> int:
     """Rows that were not written, and why."""
-    if output is not None:
-        return _save(shell, output, lambda path: shell.client.jobs.save_rejects(job_id, path))
     headers = ("row", "field", "code", "message")
-    shell.answers(shell.client.jobs.rejects(job_id, most=limit), headers, _reject_cells)
+    if output is not None:
+        _save(shell, output, lambda path: shell.client.jobs.save_rejects(job_id, path))
+    else:
+        shell.answers(shell.client.jobs.rejects(job_id, most=limit), headers, _reject_cells)
+    there = shell.client.jobs.rejects_stored(job_id)
+    if there.stored < there.rejected:
+        shell.say(f"{there.rejected:,} rows were rejected; {there.stored:,} of them are stored, the others counted.")
     return exits.Exit.OK
 
 
