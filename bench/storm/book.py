@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from collect.jobs.states import RESTING, TAKING_BACK, State
-from storm.field import Field
+from storm.field import CALM, Field
 from storm.files import Shape
 from storm.findings import Findings
 from storm.people import Asked
@@ -150,7 +150,7 @@ class Book:
 
     def _unprocessed(self, job: Document, shape: Shape) -> set[int]:
         """The rows that the API says were never reached: by the number that each carries in a column."""
-        with self._field.client(job["org_id"], 0) as client:
+        with self._field.client(job["org_id"], 0, patience=CALM) as client:
             path = self._field.folder / f"unprocessed-{job['_id']}.csv"
             client.jobs.save_unprocessed(job["_id"], path)
         rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))

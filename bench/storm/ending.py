@@ -11,7 +11,7 @@ from typing import Any
 from collect.client.api import CollectClient
 from collect.client.errors import ClientError
 from collect.jobs.states import ACTIVE, State
-from storm.field import Field
+from storm.field import CALM, Field
 from storm.findings import Findings
 from storm.log import Log
 from storm.plan import DATASETS, ORGANISATIONS
@@ -34,7 +34,7 @@ class Ending:
         self._clients: dict[str, CollectClient] = {}
 
     def __enter__(self) -> Ending:
-        self._clients = {org_id: self._field.client(org_id, 0) for org_id in ORGANISATIONS}
+        self._clients = {org_id: self._field.client(org_id, 0, patience=CALM) for org_id in ORGANISATIONS}
         return self
 
     def __exit__(self, *_: object) -> None:

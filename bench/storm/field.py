@@ -34,7 +34,9 @@ SLOTS = 2
 START_AGAIN_AFTER_SECONDS = 1.0
 READY_SECONDS = 180.0
 """On a machine that is busy with other things starting takes long."""
-PATIENCE = Patience(connect_seconds=3.0, read_seconds=15.0, retry_seconds=12.0)
+PATIENCE = Patience(connect_seconds=3.0, read_seconds=10.0, retry_seconds=4.0)
+CALM = Patience()
+"""When nothing is broken any more."""
 KINDS = ("gateway", "worker", "monitor")
 
 

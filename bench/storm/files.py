@@ -120,7 +120,7 @@ class Shape:
             yield list(self.cells(row).values())
 
 
-SIZES = ((40, 400), (40, 400), (1_000, 6_000), (1_000, 6_000), (10_000, 30_000), (40_000, 90_000))
+SIZES = ((40, 400), (40, 400), (1_000, 6_000), (1_000, 6_000), (10_000, 30_000), (30_000, 60_000))
 """Smallest and largest number of rows; each organisation has ``COPIES`` files of each."""
 COPIES = 2
 

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from collect.client.api import CollectClient
-from collect.client.errors import ApiError, ClientError
+from collect.client.errors import ApiError, ClientError, Unreachable
 from collect.client.models import Job
 from collect.client.transport import new_idempotency_key
 from collect.jobs.states import State, Verb, allowed_verbs
@@ -22,9 +22,10 @@ from storm.log import Log
 from storm.plan import GATEWAYS, ORGANISATIONS, Ask, Create, Plan
 from storm.watch import Watch
 
+T = TypeVar("T")
+
 NEWEST = 12
 """Verbs go to one of the youngest jobs, most of which are at work."""
-BEGUN = (State.QUEUED, State.RUNNING, State.PAUSED, State.SUCCEEDED, State.FAILED, State.STOPPED)
 IN_EFFECT: dict[Verb, frozenset[State]] = {
     Verb.PAUSE: frozenset({State.PAUSED}),
     Verb.STOP: frozenset({State.STOPPED}),
@@ -95,13 +96,12 @@ class People:
         shape = self._plan.shapes[act.org_id][act.shape]
         file_id = self._sent[shape.name]
         if act.fresh_file:
-            tries = Tries()
-            with self._field.client(act.org_id, act.gateway, on_retry=tries.again) as client:
-                try:
-                    file_id = client.files.upload(self._files[shape.name]).id
-                except ClientError as error:
-                    self._judge(act.name, "upload", "", act.org_id, error, tries, 0.0)
-                    return
+            tries, path = Tries(), self._files[shape.name]
+            try:
+                file_id = self._at_either(act.org_id, act.gateway, lambda client: client.files.upload(path).id, tries)
+            except ClientError as error:
+                self._judge(act.name, "upload", "", act.org_id, error, tries, 0.0)
+                return
         key = new_idempotency_key()
         params = self._params(act, file_id)
 
@@ -202,12 +202,11 @@ class People:
     ) -> Job | None:
         tries = Tries()
         began = time.monotonic()
-        with self._field.client(org_id, gateway % GATEWAYS, on_retry=tries.again) as client:
-            try:
-                job = call(client)
-            except ClientError as error:
-                self._judge(act, verb, job_id, org_id, error, tries, time.monotonic() - began)
-                return None
+        try:
+            job = self._at_either(org_id, gateway, call, tries)
+        except ClientError as error:
+            self._judge(act, verb, job_id, org_id, error, tries, time.monotonic() - began)
+            return None
         latency = job.last_action.latency_ms if job.last_action and verb == job.last_action.verb else None
         self._note(
             Asked(
@@ -220,6 +219,16 @@ class People:
         if not job_id or verb == "restart":
             self._watch.known(job)
         return job
+
+    def _at_either(self, org_id: str, gateway: int, call: Callable[[CollectClient], T], tries: Tries) -> T:
+        """What ``gateway`` answers; when it does not, what the other one does."""
+        try:
+            with self._field.client(org_id, gateway % GATEWAYS, on_retry=tries.again) as client:
+                return call(client)
+        except Unreachable as error:
+            tries.again(error)
+        with self._field.client(org_id, (gateway + 1) % GATEWAYS, on_retry=tries.again) as client:
+            return call(client)
 
     def _judge(
         self, act: str, verb: str, job_id: str, org_id: str, error: ClientError, tries: Tries, seconds: float

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from collect.jobs.states import Verb
 from storm.files import Shape, shapes
@@ -34,8 +34,8 @@ VERBS: dict[Verb, float] = {
     Verb.RESTART: 1.5,
 }
 
-FAULTS: dict[str, float] = {
-    "kill_slot": 6,
+FAULTS: dict[str, int] = {
+    "kill_slot": 5,
     "kill_worker": 3,
     "kill_gateway": 2,
     "kill_monitor": 2,
@@ -55,16 +55,17 @@ FAULTS: dict[str, float] = {
     "close_connections": 1,
     "purge_queue": 1,
     "stop_broker": 1,
-    "kill_broker": 0.5,
+    "kill_broker": 1,
     "step_down": 1,
     "kill_sessions": 2,
     "fail_commits": 2,
     "freeze_mongodb": 1,
-    "kill_mongodb": 0.5,
+    "kill_mongodb": 1,
     "flush_redis": 1,
     "freeze_redis": 1,
     "stop_redis": 1,
 }
+"""How often each lies in the pack from which they are dealt: after a pack every kind has happened."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +146,7 @@ class Plan:
         for make, times in (
             (self._create, _poisson(rng, CREATE_EVERY_SECONDS, self.seconds)),
             (_ask, _poisson(rng, VERB_EVERY_SECONDS, self.seconds)),
-            (_fault, _between(rng, FAULT_EVERY_SECONDS, self.seconds)),
+            (partial(_fault, pack=_dealt(rng)), _between(rng, FAULT_EVERY_SECONDS, self.seconds)),
         ):
             found.extend(make(rng, len(found) + n, at) for n, at in enumerate(times))
         return sorted(found, key=lambda act: act.at)
@@ -189,15 +190,22 @@ def _ask(rng: random.Random, n: int, at: float) -> Ask:
     )
 
 
-def _fault(rng: random.Random, n: int, at: float) -> Fault:
+def _fault(rng: random.Random, n: int, at: float, *, pack: Iterator[str]) -> Fault:
     return Fault(
         n=n,
         at=at + QUIET_SECONDS,
-        kind=rng.choices(list(FAULTS), weights=list(FAULTS.values()))[0],
+        kind=next(pack),
         pick=rng.random(),
         seconds=rng.uniform(1.0, 7.0),
         one_way=rng.random() < 0.3,
     )
+
+
+def _dealt(rng: random.Random) -> Iterator[str]:
+    while True:
+        pack = [kind for kind, times in FAULTS.items() for _ in range(times)]
+        rng.shuffle(pack)
+        yield from pack
 
 
 def _poisson(rng: random.Random, every_seconds: float, seconds: float) -> Iterator[float]:

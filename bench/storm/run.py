@@ -25,7 +25,7 @@ from storm.people import Asked, People
 from storm.plan import Act, Ask, Create, Fault, Plan
 from storm.watch import Watch
 
-PEOPLE = 16
+PEOPLE = 24
 FAULTS_AT_ONCE = 6
 STEP_SECONDS = 0.05
 CALM_SECONDS = 120.0
