@@ -15,7 +15,7 @@ from collect.jobs.model import Actor, Job, Part, Phase, part_id
 from collect.jobs.outcomes import Applied, Conflict, Reject, TakenBack
 from collect.jobs.states import Verb
 from collect.messaging.outbox import Entry, OutboxSender
-from collect.storage import creation, indexes, ledger, organisations, verbs, work
+from collect.storage import creation, indexes, ledger, organisations, planning, verbs, work
 from collect.storage.database import Database, transact
 from collect.storage.ownership import Tenure, Ticket, claim, job_begins
 
@@ -124,7 +124,7 @@ def holding(db: Database, job: Job, n: int, *, lease_seconds: float = LEASE_SECO
 def plan(db: Database, job: Job, totals: Sequence[int]) -> None:
     """Do part 0's planning: a part for each total."""
     with holding(db, job, 0) as tenure:
-        work.planned(tenure, [{"source": {}, "cursor": {"row": 0}, "total": total} for total in totals])
+        planning.whole(tenure, [{"source": {}, "cursor": {"row": 0}, "total": total} for total in totals])
 
 
 def write(db: Database, tenure: Tenure, job: Job, *, rows: int, rejects: int = 0) -> None:

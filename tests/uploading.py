@@ -57,7 +57,7 @@ class Upload:
 
     def plan(self, *, cut_at: Sequence[int] = ()) -> None:
         """Let the task plan; a file of one part is then cut into more, before the lines (from 1) ``cut_at``."""
-        planned = [step for step in self.task.plan(self.job) if step is not None]
+        planned = [step for step in self.task.plan(self.job, None) if step is not None]
         if cut_at:
             (whole,) = planned
             text = self.blobs.read(whole.source["blob"], 0, whole.source["end"])

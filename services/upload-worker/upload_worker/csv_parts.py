@@ -13,8 +13,9 @@ from collect.csv.blocks import Block, blocks
 from collect.csv.files import Opened, open_file
 from collect.csv.layout import Layout, Params
 from collect.csv.reading import Source, cursor
+from collect.csv.sources import stretch
 from collect.errors import TaskRefused
-from collect.jobs.model import Job
+from collect.jobs.model import Job, Part
 from collect.jobs.template import Template
 from collect.runtime.task import PlannedPart
 from collect.storage.blobs import Blobs
@@ -22,14 +23,18 @@ from collect.storage.blobs import Blobs
 MOST_PARTS = 64
 SMALLEST_PART_BYTES = 4 * 1024 * 1024
 BIGGEST_PART_BYTES = 64 * 1024 * 1024
+GROWTH = 4
+"""The first parts are small, so that they begin soon; each is at most a quarter of what stands before it."""
 REWRITTEN_PART_BYTES = 16 * 1024 * 1024
 """A part that is written anew is held in memory, compressed, until it is whole."""
 
 _GZIP_WINDOW = 31
 
 
-def plan(blobs: Blobs, job: Job, *, template: Template) -> Iterator[PlannedPart | None]:
+def plan(blobs: Blobs, job: Job, *, template: Template, after: Part | None = None) -> Iterator[PlannedPart | None]:
     """The parts of the job's file, in order; ``None`` between them, at least once for each block that is read.
+
+    ``after``: only those behind this one. Text that is written anew is read again up to there.
 
     Raises:
         TaskRefused: the file is no CSV, or its columns are not the dataset's, or it ends within a quoted cell.
@@ -41,9 +46,11 @@ def plan(blobs: Blobs, job: Job, *, template: Template) -> Iterator[PlannedPart 
     found, errors = layout.arrange(opened.header, template, params, only_key=job.params.get("mode") == "upsert")
     if errors:
         raise layout.refuse(errors)
+    if after is not None:
+        arranged(after.source, template)
     own = {"columns": list(found.columns), "template": template.fingerprint()}
-    is_empty = True
-    for source, total in _sources(blobs, job.id, job.file.blob, opened):
+    is_empty = after is None
+    for source, total in _sources(blobs, job.id, job.file.blob, opened, after):
         if source is None:
             yield None
             continue
@@ -81,26 +88,43 @@ class _Stretch:
         return cls(start=block.offset, end=block.end, first_row=block.first_row, rows=block.rows)
 
 
-def _sources(blobs: Blobs, job_id: str, blob: str, opened: Opened) -> Iterator[tuple[Source | None, int]]:
-    wanted = REWRITTEN_PART_BYTES
+def _sources(
+    blobs: Blobs, job_id: str, blob: str, opened: Opened, after: Part | None
+) -> Iterator[tuple[Source | None, int]]:
+    most = REWRITTEN_PART_BYTES
     writing: _Rewriting | None = None
     if opened.text.is_plain:
-        wanted = min(BIGGEST_PART_BYTES, max(SMALLEST_PART_BYTES, blobs.size(blob) // MOST_PARTS))
+        most = min(BIGGEST_PART_BYTES, max(SMALLEST_PART_BYTES, blobs.size(blob) // MOST_PARTS))
     else:
         writing = _Rewriting(blobs=blobs, prefix=f"jobs/{job_id}/input-{secrets.token_hex(6)}")
     gathered: list[_Stretch] = []
-    for block in blocks(opened.pieces, opened.grammar, offset=opened.offset):
+    for block in _blocks(blobs, blob, opened, after):
         # One without rows (empty lines) is kept between others, so that offsets stay those of the text.
         if block is not None and (block.rows or gathered):
             gathered.append(_Stretch.of(block))
             if writing is not None:
                 writing.add(block)
-        if gathered and gathered[-1].end - gathered[0].start >= wanted:
+        if gathered and gathered[-1].end - gathered[0].start >= _wanted(gathered[0].start, most):
             yield _source(gathered, blob, opened.header.delimiter, writing)
             gathered = []
         yield None, 0
     if gathered:
         yield _source(gathered, blob, opened.header.delimiter, writing)
+
+
+def _wanted(start: int, most: int) -> int:
+    return min(most, max(SMALLEST_PART_BYTES, start // GROWTH))
+
+
+def _blocks(blobs: Blobs, blob: str, opened: Opened, after: Part | None) -> Iterator[Block | None]:
+    """The blocks of the file's rows, or of those behind a part."""
+    if after is None:
+        return blocks(opened.pieces, opened.grammar, offset=opened.offset)
+    begin = Source.of(after.source)
+    pieces = opened.from_(begin.end)
+    if opened.text.is_plain:
+        pieces = stretch(blobs, blob, start=begin.end, end=blobs.size(blob))
+    return blocks(pieces, opened.grammar, offset=begin.end, first_row=begin.first_row + after.total)
 
 
 def _source(gathered: list[_Stretch], blob: str, delimiter: str, writing: _Rewriting | None) -> tuple[Source, int]:

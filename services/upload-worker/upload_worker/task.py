@@ -37,9 +37,9 @@ class UploadTask:
         self._blobs = blobs
         self._raw_rows = db.rows.with_options(codec_options=_RAW)
 
-    def plan(self, job: Job) -> Iterator[PlannedPart | None]:
-        """The parts of the file."""
-        yield from csv_parts.plan(self._blobs, job, template=self._template(job))
+    def plan(self, job: Job, after: Part | None) -> Iterator[PlannedPart | None]:
+        """The parts of the file, or those behind ``after``."""
+        yield from csv_parts.plan(self._blobs, job, template=self._template(job), after=after)
 
     def chunks(self, job: Job, part: Part, size: ChunkSize) -> Iterator[Chunk]:
         """The rows of the part, validated and encoded."""

@@ -18,7 +18,8 @@ def status_sentence(job: Job, progress: Progress, *, waiting_for: str | None = N
         case State.QUEUED:
             return _queued(job, progress, waiting_for)
         case State.RUNNING if progress.total is None:
-            return "Running: reading the file to find its parts."
+            so_far = f"{written} so far; still " if progress.done else ""
+            return f"Running: {so_far}reading the file to find its parts."
         case State.RUNNING:
             return f"Running: {written}{_left(progress)}."
         case State.PAUSED:

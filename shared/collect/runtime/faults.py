@@ -45,10 +45,10 @@ class FaultPoints:
     """``where:action[:row=N][:seconds=S][:once=FILE]``, several with commas between.
 
     ``where``: ``before_chunk``, ``in_transaction`` (written, not committed), ``after_commit`` (before anything is said
-    of it), ``in_undo``, ``in_plan``, ``in_finish``. ``action``: ``kill`` or ``stop``, the signal that the process sends
-    itself; ``sleep`` for ``seconds``, silently; ``linger`` for ``seconds``, in steps that show life (planning and
-    finishing only); ``hold`` until something is written into FILE. ``row``: only at the chunk that holds this row.
-    ``once``: only while FILE does not exist; it is made first.
+    of it), ``in_undo``, ``in_plan``, ``after_planned`` (a part was found), ``in_finish``. ``action``: ``kill`` or
+    ``stop``, the signal that the process sends itself; ``sleep`` for ``seconds``, silently; ``linger`` for ``seconds``,
+    in steps that show life (planning and finishing only); ``hold`` until something is written into FILE. ``row``: only
+    at the chunk, or the planned part, that holds this row. ``once``: only while FILE does not exist; it is made first.
     """
 
     def __init__(self, points: tuple[_Point, ...]) -> None:
@@ -87,10 +87,14 @@ class _Faulty:
         self._task = task
         self._points = points
 
-    def plan(self, job: Job) -> Iterator[PlannedPart | None]:
+    def plan(self, job: Job, after: Part | None) -> Iterator[PlannedPart | None]:
         self._points.reach("in_plan")
         yield from self._points.linger("in_plan")
-        yield from self._task.plan(job)
+        for step in self._task.plan(job, after):
+            yield step
+            if step is not None:
+                first = step.cursor.get("row", 1)
+                self._points.reach("after_planned", rows=range(first, first + step.total))
 
     def chunks(self, job: Job, part: Part, size: ChunkSize) -> Iterator[Chunk]:
         first = part.cursor.get("row", 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any, assert_never
 
 from opentelemetry.trace import Span
@@ -20,13 +21,16 @@ from collect.runtime import undo
 from collect.runtime.commands import Alive, ChunkDone, Claimed, Ended, Ending, Publish, Run
 from collect.runtime.control import Control
 from collect.runtime.pacing import Pace, queue_behind, share
-from collect.runtime.task import Chunk, PlannedPart, Task
-from collect.storage import jobs, ownership, parts, rejects, verbs, work
+from collect.runtime.task import Chunk, Task
+from collect.storage import jobs, ownership, parts, planning, rejects, verbs, work
 from collect.storage.database import Database, retryable
 from collect.storage.ownership import Tenure
 from collect.storage.reaping import MAX_LOSSES, poisoned
 
 LOOK_SECONDS = 1.0
+WHOLE_PLAN_SECONDS = 0.1
+SOME_PLAN_SECONDS = 0.25
+"""How long a plan goes on before its first parts are given out, and then between two times."""
 
 
 class SliceOver(Exception):
@@ -145,26 +149,37 @@ class Holding:
         self.look()
         match part.phase:
             case Phase.PLAN:
-                self._plan()
+                return self._plan()
             case Phase.RUN:
                 return self._write()
             case Phase.FINISH:
-                self._finish()
+                return self._finish()
             case Phase.UNDO:
                 undo.take_back(self)
             case _:
                 assert_never(part.phase)
         return Ending.COMPLETED
 
-    def _plan(self) -> None:
-        planned: list[PlannedPart] = []
-        for step in self.task.plan(self.job):
+    def _plan(self) -> Ending:
+        """A plan that is soon made is committed as a whole. Otherwise its parts are given out while it goes on."""
+        began = reached = time.monotonic()
+        due = began + WHOLE_PLAN_SECONDS
+        found: list[planning.Found] = []
+        for step in self.task.plan(self.job, planning.last_planned(self.tenure)):
             self.breathe(0.0)
+            if found and time.monotonic() >= due:
+                planning.some(self.tenure, found)
+                found, due = [], time.monotonic() + SOME_PLAN_SECONDS
+                # The next planner may have to read again up to here: for at least as long as that takes, go on.
+                self.step(release=time.monotonic() - reached >= reached - began)
             if step is not None:
-                planned.append(step)
-        work.planned(
-            self.tenure, [{"source": part.source, "cursor": part.cursor, "total": part.total} for part in planned]
-        )
+                reached = reached if reached > began else time.monotonic()
+                found.append(asdict(step))
+        if len(found) == 1 and not self.tenure.part.cursor:
+            self.job = planning.alone(self.tenure, found[0])
+            return self._write()
+        planning.whole(self.tenure, found)
+        return Ending.COMPLETED
 
     def _write(self) -> Ending:
         chunks = self.task.chunks(self.job, self.tenure.part, self._pace.size)
@@ -184,8 +199,7 @@ class Holding:
             )
             self._rest(idle)
         self.step(release=False)
-        work.part_done(self.tenure)
-        return Ending.COMPLETED
+        return self._done()
 
     def _commit(self, chunk: Chunk) -> Applied:
         def write(entry_id: str, session: ClientSession) -> Applied:
@@ -193,12 +207,23 @@ class Holding:
 
         return work.chunk(self.tenure, self.job, cursor=chunk.cursor, write=write)
 
-    def _finish(self) -> None:
+    def _done(self) -> Ending:
+        """The part's rows are written. Part 0 has some when it was alone, and then nothing but the finish is left."""
+        if self.tenure.part.n == 0 and self.job.parts_left == 1:
+            return self._finish()
+        work.part_done(self.tenure)
+        return Ending.COMPLETED
+
+    def _finish(self) -> Ending:
+        if (reason := self._over_limit()) is not None:
+            work.over_limit(self.tenure, reason)
+            return Ending.FAILED
         result: dict[str, Any] | None = None
         for step in self.task.finish(self.job):
             self.breathe(0.0)
             result = step if step is not None else result
         work.finished(self.tenure, result)
+        return Ending.COMPLETED
 
     def step(self, *, release: bool = True) -> None:
         """Between two chunks: hear, look when told to and once a second in any case, and mind the slice's time."""
@@ -235,8 +260,8 @@ class Holding:
 
     def _over_limit(self) -> Reason | None:
         job = self.job
-        if job.max_rejected is None:
-            return None
+        if job.max_rejected is None or (job.max_rejected.rows is None and job.total_rows is None):
+            return None  # a share of what the plan has still to count is looked at again before the finish
         counted = summed(parts.of_job(self.db, job_id=job.id)).rejected - job.rejected_before
         limit = job.max_rejected.limit(job.total_rows or 0)
         if counted <= limit:

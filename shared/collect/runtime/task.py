@@ -47,10 +47,12 @@ class Task(Protocol):
 
     kind: str
 
-    def plan(self, job: Job) -> Iterator[PlannedPart | None]:
-        """The parts, in order. Yields ``None`` at least every 250 ms, so that it can be stopped.
+    def plan(self, job: Job, after: Part | None) -> Iterator[PlannedPart | None]:
+        """The parts behind ``after``, which an earlier plan of the same job ended with; in order, and at once.
 
-        Raises :class:`collect.errors.TaskRefused` for a job that cannot run.
+        Parts are given out while the plan goes on, so they depend on what stands before them only. Yields ``None`` at
+        least every 250 ms, so that it can be stopped. Raises :class:`collect.errors.TaskRefused` for a job that cannot
+        run.
         """
 
     def chunks(self, job: Job, part: Part, size: ChunkSize) -> Iterator[Chunk]:

@@ -96,6 +96,7 @@ def _insert(tx: Transaction, new: NewJob) -> Job:
         on_conflict=new.on_conflict,
         supersedes=new.supersedes,
         file=new.file,
+        parts_left=1,
         window=DEFAULT_WINDOW,
         audit_seq=1,
         max_rows_per_second=new.max_rows_per_second,

@@ -5,14 +5,15 @@ Each is one transaction whose last statement is the compare-and-set on the part.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
 
-from collect.jobs.model import Counts, Job, Part, Reason, entry_id, part_id
+from collect.jobs.model import Counts, Job, Part, Phase, Reason, entry_id, part_id
 from collect.jobs.outcomes import Applied, Conflict, TakenBack
+from collect.jobs.progress import summed
 from collect.jobs.states import WRITING, State, Trigger, Verb
 from collect.storage import feeding, jobs, ledger, rejects, transitions, undoing, verbs
 from collect.storage.database import Transaction
@@ -84,33 +85,6 @@ def release(tenure: Tenure) -> None:
     tenure.commit(work)
 
 
-def planned(tenure: Tenure, parts: Sequence[dict[str, Any]]) -> None:
-    """The plan is made: parts 1…N stand ready (``{source, cursor, total}`` each); with none, finishing is next."""
-    mine = tenure.part
-
-    def work(tx: Transaction) -> None:
-        made = [
-            Part(
-                id=part_id(mine.job_id, n), job_id=mine.job_id, org_id=mine.org_id, kind=mine.kind, n=n,
-                phase="run", status="idle", **part,
-            ).model_dump(by_alias=True)
-            for n, part in enumerate(parts, 1)
-        ]  # fmt: skip
-        if made:
-            tx.db.parts.insert_many(made, session=tx.session)
-        total = sum(part["total"] for part in parts)
-        job = jobs.read(tx, mine.job_id)
-        job = jobs.update(tx, job, {"parts_left": len(made), "total_rows": total})
-        if made:
-            tenure.let_go(tx, "done")
-        else:
-            tenure.let_go(tx, "idle")
-            tx.db.parts.update_one({"_id": mine.id}, {"$set": {"phase": "finish"}}, session=tx.session)
-        feeding.feed(tx, job)
-
-    tenure.commit(work)
-
-
 def part_done(tenure: Tenure) -> bool:
     """The part has nothing left to do. Returns whether it was the last, and the job was taken back with it."""
     mine = tenure.part
@@ -137,14 +111,15 @@ def part_done(tenure: Tenure) -> bool:
 
 
 def finished(tenure: Tenure, result: dict[str, Any] | None) -> None:
-    """The job has succeeded."""
+    """The job has succeeded. Part 0 does this, right after its own rows when it was the only one."""
 
     def work(tx: Transaction) -> None:
         job = jobs.read(tx, tenure.part.job_id)
         if job.state in WRITING:
             job = transitions.move(
                 tx, job, trigger=Trigger.FINISH, target=State.SUCCEEDED,
-                request=transitions.by_system("Every row has its outcome."), changes={"result": result, "reason": None},
+                request=transitions.by_system("Every row has its outcome."),
+                changes={"result": result, "reason": None, "parts_left": 0},
             )  # fmt: skip
             feeding.dequeue(tx, job)
         tenure.let_go(tx, "done")
@@ -170,9 +145,22 @@ def fail(tenure: Tenure, reason: Reason) -> None:
 
     def work(tx: Transaction) -> None:
         tenure.let_go(tx, "idle")
-        undoing.fail(tx, jobs.read(tx, tenure.part.job_id), reason)
+        told = _with_rows_before(tx, tenure.part, reason)
+        undoing.fail(tx, jobs.read(tx, tenure.part.job_id), told)
 
     tenure.commit(work)
+
+
+def _with_rows_before(tx: Transaction, part: Part, reason: Reason) -> Reason:
+    """A plan may be refused after rows further up were written."""
+    if part.phase is not Phase.PLAN:
+        return reason
+    found = tx.db.parts.find({"job_id": part.job_id}, session=tx.session)
+    written = summed(Part.model_validate(document) for document in found).succeeded
+    if not written:
+        return reason
+    message = f"{reason.message} {written:,} rows further up had been written before that."
+    return reason.model_copy(update={"message": message, "hint": reason.hint or "Undo takes them back."})
 
 
 def _taken_back(tx: Transaction, job: Job) -> None:

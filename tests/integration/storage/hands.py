@@ -15,7 +15,7 @@ from collect.jobs.model import Actor, Job, Part, Phase, Reason, entry_id
 from collect.jobs.outcomes import Applied, Conflict, TakenBack
 from collect.jobs.states import WRITING, State, Verb
 from collect.messaging.messages import RunPart, decode
-from collect.storage import creation, jobs, ledger, ownership, parts, verbs, work
+from collect.storage import creation, jobs, ledger, ownership, parts, planning, verbs, work
 from collect.storage.creation import NewJob
 from collect.storage.database import Database, Transaction, begin, transact
 from collect.storage.ownership import Tenure, Ticket
@@ -230,7 +230,7 @@ class Hand:
         part = self.part
         match part.phase:
             case Phase.PLAN:
-                self._ends(lambda: work.planned(self.tenure, planned_parts(self.job)))
+                self._ends(lambda: planning.whole(self.tenure, planned_parts(self.job)))
             case Phase.RUN if part.cursor["at"] < len(part.source["rows"]):
                 self.chunk()
             case Phase.UNDO if part.left > 0:

@@ -76,6 +76,8 @@ def test_every_state_has_a_sentence_for_people(state: State) -> None:
 
 def test_sentences_say_what_one_wants_to_know() -> None:
     assert sentence(job(total_rows=None)) == "Running: reading the file to find its parts."
+    planning = sentence(job(total_rows=None), part(succeeded=1200, rejected=3))
+    assert planning == "Running: 1,200 rows written, 3 rejected so far; still reading the file to find its parts."
     assert "1,200 of 5,000 rows written, 3 rejected" in sentence(job(total_rows=5000), part(succeeded=1200, rejected=3))
     assert "about" in sentence(job(), part(succeeded=100))
     paused = job(State.PAUSED, reason=Reason(code="time_limit", message="It has run for as long as it may."))

@@ -55,11 +55,11 @@ def test_what_is_not_armed_passes_through(sent: list[int]) -> None:
     calls: list[Any] = []
 
     class Recording(Toy):
-        def plan(self, job: Any) -> Any:
+        def plan(self, job: Any, after: Any) -> Any:
             calls.append(job)
             return iter(())
 
     task = FaultPoints.read("in_undo:kill").around(cast(Task, Recording()))
-    assert list(task.plan(cast(Any, "job"))) == []
+    assert list(task.plan(cast(Any, "job"), None)) == []
     assert calls == ["job"]
     assert sent == []

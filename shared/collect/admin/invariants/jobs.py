@@ -48,21 +48,34 @@ def _organisation(facts: Facts) -> Iterator[Finding]:
 
 def _totals(facts: Facts) -> Iterator[Finding]:
     job, done = facts.job, facts.counts.done
-    planned = sum(part.total for part in facts.parts if part.n)
-    if job.total_rows is None:
-        if done or planned:
-            yield _total(job.id, f"{done} rows have an outcome before the total is known.")
-        return
-    if planned != job.total_rows:
+    planned = sum(part.total for part in facts.parts)
+    if job.total_rows is not None and planned != job.total_rows:
         yield _total(job.id, f"The parts have {planned} rows together, the job {job.total_rows}.")
-    if done > job.total_rows or (job.state is State.SUCCEEDED and done != job.total_rows):
+    if job.total_rows is not None and (done > job.total_rows or (job.state is State.SUCCEEDED and done < planned)):
         yield _total(job.id, f"It is {job.state.value}: {done} of {job.total_rows} rows have an outcome.")
     if job.state is State.SUCCEEDED and any(part.status is not PartStatus.DONE for part in facts.parts):
         yield _total(job.id, "It has succeeded, and not all of its parts are done.")
+    yield from _plan(facts, planned)
     for part in facts.parts:
         complete = part.phase is Phase.RUN and part.status is PartStatus.DONE
         if part.counts.done > part.total or (complete and part.counts.done != part.total):
             yield _total(part.id, f"It is {part.status.value}: {part.counts.done} of its {part.total} rows are done.")
+
+
+def _plan(facts: Facts, planned: int) -> Iterator[Finding]:
+    """Part 0 knows how far it has planned; the total is known once it has nothing left to plan, and not before."""
+    for zero in facts.parts[:1]:
+        plans = zero.phase is Phase.PLAN and zero.status is not PartStatus.DONE
+        if facts.job.total_rows is None and not plans and zero.phase is not Phase.UNDO:
+            yield _total(facts.job.id, "Its plan is whole, and its total is not known.")
+        if facts.job.total_rows is not None and plans:
+            yield _total(facts.job.id, "Its total is known before its plan is whole.")
+        stand = {"planned": len(facts.parts) - 1, "rows": planned}
+        if plans and (zero.cursor or {"planned": 0, "rows": 0}) != stand:
+            yield _total(zero.id, f"It has planned {zero.cursor or 'nothing'}; what stands is {stand}.")
+    numbers = [part.n for part in facts.parts]
+    if numbers != list(range(len(numbers))):
+        yield _total(facts.job.id, f"Its parts are not numbered one after the other: {numbers[:20]}.")
 
 
 def _total(subject: str, said: str) -> Finding:
@@ -77,7 +90,7 @@ def _rejects(facts: Facts) -> Iterator[Finding]:
 
 
 def _left(facts: Facts) -> Iterator[Finding]:
-    to_go = [p for p in facts.parts if p.phase in (Phase.RUN, Phase.UNDO) and p.status is not PartStatus.DONE]
+    to_go = [part for part in facts.parts if part.phase is not Phase.FINISH and part.status is not PartStatus.DONE]
     if facts.job.parts_left != len(to_go):
         said = f"parts_left is {facts.job.parts_left}; {len(to_go)} parts are to go."
         yield Finding(code=Code.PARTS_LEFT_DIFFER, subject=facts.job.id, message=said)
