@@ -14,6 +14,8 @@ CollectError
 ├── TooLarge                send less (413)
 ├── LimitReached            come back later (429)
 ├── Transient               try again (503)
+│   ├── TooNew              leave it to a newer release
+│   └── StoreFull           make room, then try again
 └── Poison                  set the message aside
 
 StopSignal (BaseException)  so that no ``except Exception`` in a task can swallow it
@@ -157,6 +159,18 @@ class Transient(CollectError):
     """A server did not answer in time, or answered that it cannot now."""
 
     code = "unavailable"
+
+
+class TooNew(Transient):
+    """A newer release has written this, in a form that this one cannot read."""
+
+    code = "too_new"
+
+
+class StoreFull(Transient):
+    """The file store has no room left."""
+
+    code = "store_full"
 
 
 class Poison(CollectError):

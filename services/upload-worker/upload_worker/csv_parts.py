@@ -12,9 +12,9 @@ from collect.csv import layout
 from collect.csv.blocks import Block, blocks
 from collect.csv.files import Opened, open_file
 from collect.csv.layout import Layout, Params
-from collect.csv.reading import Source, cursor
+from collect.csv.reading import VERSION, Source, cursor
 from collect.csv.sources import stretch
-from collect.errors import TaskRefused
+from collect.errors import TaskRefused, TooNew
 from collect.jobs.model import Job, Part
 from collect.jobs.template import Template
 from collect.runtime.task import PlannedPart
@@ -65,8 +65,11 @@ def arranged(source: dict[str, Any], template: Template) -> Layout:
     """How the records of a part are laid out.
 
     Raises:
+        TooNew: a newer release has planned the part.
         TaskRefused: the dataset's template is another now than when the part was planned.
     """
+    if source["v"] > VERSION:
+        raise TooNew(f"The part is written in version {source['v']}; this release reads {VERSION}.")
     if source["template"] != template.fingerprint():
         raise TaskRefused(
             "The template of the dataset has changed since the file was read. Restart the job.", code="template_changed"

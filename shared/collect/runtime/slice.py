@@ -11,7 +11,7 @@ from opentelemetry.trace import Span
 from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 
-from collect.errors import Abandoned, Drained, Fenced, TaskRefused, Transient
+from collect.errors import Abandoned, Drained, Fenced, StoreFull, TaskRefused, TooNew, Transient
 from collect.jobs.model import Job, Part, Phase, Reason
 from collect.jobs.outcomes import Applied
 from collect.jobs.progress import summed
@@ -121,6 +121,12 @@ class Holding:
         try:
             try:
                 return self._work()
+            except TooNew:
+                self._control.rest(LOOK_SECONDS)  # others are to get it, and not this one again and again
+                return self._release()
+            except StoreFull as full:
+                work.fail(self.tenure, Reason(code=full.code, message=full.detail, hint="Make room, then resume."))
+                return Ending.FAILED
             except (SliceOver, Drained, Transient):
                 return self._release()
             except PyMongoError as error:  # a read that found no server: what was committed stands, go on from there
@@ -193,11 +199,12 @@ class Holding:
                 return Ending.FAILED
             seconds = encoding + committing
             idle = self._pace.spent(rows=chunk.rows, seconds=seconds)
+            rows_per_second = chunk.rows / max(seconds + idle, 1e-6)
             self.breathe(
-                chunk.rows / max(seconds + idle, 1e-6),
+                rows_per_second,
                 ChunkDone(phase=Phase.RUN, seconds=committing, succeeded=applied.succeeded, rejected=applied.rejected),
             )
-            self._rest(idle)
+            self._rest(idle, rows_per_second)
         self.step(release=False)
         return self._done()
 
@@ -252,11 +259,11 @@ class Holding:
             if not retryable(error):
                 raise
 
-    def _rest(self, seconds: float) -> None:
+    def _rest(self, seconds: float, rows_per_second: float) -> None:
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             self._control.rest(min(left, LOOK_SECONDS))
-            self.step(release=False)
+            self.breathe(rows_per_second)
 
     def _over_limit(self) -> Reason | None:
         job = self.job

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -13,13 +14,14 @@ from urllib.parse import unquote, urlsplit
 from bson import ObjectId
 from gridfs import GridFSBucket, NoFile
 
-from collect.errors import NotFound
+from collect.errors import NotFound, StoreFull
 from collect.storage.database import Database
 
 CHUNK_BYTES = 1024 * 1024
 BUCKET = "blobs"
 FILES = f"{BUCKET}.files"
 CHUNKS = f"{BUCKET}.chunks"
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Blobs(Protocol):
@@ -32,7 +34,10 @@ class Blobs(Protocol):
         """At most ``length`` bytes from ``offset``; fewer only at the end."""
 
     def write(self, name: str, data: Iterable[bytes]) -> int:
-        """Store ``data`` in flat memory; the blob is there when this returns, whole, or not at all. Gives its bytes."""
+        """Store ``data`` in flat memory; the blob is there when this returns, whole, or not at all. Gives its bytes.
+
+        Raises :class:`collect.errors.StoreFull`.
+        """
 
     def delete(self, name: str) -> None:
         """Remove it. Idempotent."""
@@ -170,7 +175,14 @@ class FileBlobs:
             raise NotFound(f"There is no blob {name!r}.") from error
 
     def write(self, name: str, data: Iterable[bytes]) -> int:
-        path = self._path(name)
+        try:
+            return self._write(self._path(name), data)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            raise StoreFull("The file store has no room left. Ask again when there is some.") from error
+
+    def _write(self, path: Path, data: Iterable[bytes]) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         written = 0
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")

@@ -51,13 +51,17 @@ def claim(
 
     A redelivered message may also take a leased part: the broker has given it away because its owner's connection is
     gone. What stands on the part as an earlier owner's session is killed first, whatever it has open; but not by a
-    mere duplicate of a message whose owner is at work, which could not claim anyway.
+    mere duplicate of a message whose owner is at work, which could not claim anyway. A claim whose answer was lost is
+    found again by its session, so it may be asked for again.
     """
     this = {
         "_id": part_id(ticket.job_id, ticket.part),
         "ticket": ticket.ticket,
         "status": {"$in": ["queued", "leased"] if redelivered else ["queued"]},
     }
+    ours = {"_id": this["_id"], "ticket": ticket.ticket, "status": "leased", "lsid": session_id}
+    if (claimed := db.parts.find_one(ours)) is not None:
+        return Part.model_validate(claimed)
     before = db.parts.find_one(this, {"lsid": 1})
     if before is None:
         return None
