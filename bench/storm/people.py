@@ -15,7 +15,7 @@ from collect.client.api import CollectClient
 from collect.client.errors import ApiError, ClientError, Unreachable
 from collect.client.models import Job
 from collect.client.transport import new_idempotency_key
-from collect.jobs.states import State, Verb, allowed_verbs
+from collect.jobs.states import HOLDING, State, Verb, allowed_verbs
 from storm.field import Field
 from storm.findings import Findings
 from storm.log import Log
@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 NEWEST = 12
 """Verbs go to one of the youngest jobs, most of which are at work."""
+NEEDS_FREE = frozenset({Verb.UNDO, Verb.RESTART})
+"""Refused while another job holds the dataset."""
 IN_EFFECT: dict[Verb, frozenset[State]] = {
     Verb.PAUSE: frozenset({State.PAUSED}),
     Verb.STOP: frozenset({State.STOPPED}),
@@ -155,7 +157,9 @@ class People:
     def _choose(self, act: Ask) -> Job | None:
         jobs = self._watch.jobs(act.org_id)
         if act.sensible:
-            jobs = [job for job in jobs if act.verb in allowed_verbs(job.state, conflicts=job.conflicts)]
+            held = {job.params["dataset"] for job in jobs if job.state in HOLDING}
+            free = [job for job in jobs if act.verb not in NEEDS_FREE or job.params["dataset"] not in held]
+            jobs = [job for job in free if act.verb in allowed_verbs(job.state, conflicts=job.conflicts)]
         jobs = jobs[:NEWEST]
         return jobs[int(act.pick * len(jobs))] if jobs else None
 

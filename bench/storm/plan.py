@@ -14,8 +14,8 @@ from collect.jobs.states import Verb
 from storm.files import Shape, shapes
 
 ORGANISATIONS = ("labs", "other")
-DATASETS = ("baseline", "endline")
-"""Each organisation has both, under the same names."""
+DATASETS = ("baseline", "midline", "endline")
+"""Each organisation has them, under the same names."""
 GATEWAYS = 2
 
 CREATE_EVERY_SECONDS = 1.6
