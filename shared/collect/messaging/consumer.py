@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pika
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import AMQPError
 
 from collect.errors import Poison
@@ -154,7 +155,7 @@ class Consumer:
                 self._connect()
                 backoff = FIRST_BACKOFF_SECONDS
                 self._pump()
-            except (AMQPError, OSError, _Gone) as error:
+            except (AMQPError, AMQPConnectorException, OSError, _Gone) as error:
                 _log.warning("consumer_lost", extra={"why": f"{type(error).__name__}: {error}"})
             except Exception as error:  # noqa: BLE001 - a process whose only consumer has ended is deaf and looks well
                 _log.error("consumer_failed", exc_info=error)

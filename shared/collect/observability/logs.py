@@ -17,7 +17,7 @@ from opentelemetry import trace
 
 _NAMING_CODE = (AttributeError, ImportError, NameError, TypeError)
 """Errors whose messages speak of code."""
-_NOISY = ("pika", "kombu", "amqp", "pymongo", "urllib3")
+_NOISY = ("kombu", "amqp", "pymongo", "urllib3")
 
 
 def configure(service: str, level: str = "INFO") -> None:
@@ -52,6 +52,8 @@ def configure(service: str, level: str = "INFO") -> None:
     root.setLevel(level)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It tells each lost connection several times over, as an error. Whoever consumes says it once, with the reason.
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
 @contextmanager

@@ -8,11 +8,13 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker
 
-from bystander import Listener, Wire, control
+from bystander import Listener, control
+from collect.messaging import consumer as consumer_module
 from collect.messaging import topology
 from collect.messaging.consumer import Consumer, Subscription
 from collect.messaging.messages import Heartbeat, Message, Poke, RunPart, encode
 from collect.messaging.publisher import Publisher
+from faults.proxy import Proxy
 from servers import Servers
 from stack import rabbitmq
 from stack.children import Child
@@ -24,10 +26,9 @@ TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.fixture
-def wire(broker: str) -> Iterator[Wire]:
-    wire = Wire(broker)
-    yield wire
-    wire.close()
+def wire(broker: str) -> Iterator[Proxy]:
+    with Proxy(broker) as wire:
+        yield wire
 
 
 def job(n: int) -> RunPart:
@@ -274,11 +275,11 @@ def test_f13_a_consumer_outlives_a_restart_of_the_broker(
     assert listener.lost == [1]
 
 
-def test_f14_a_reset_connection_voids_what_came_over_it(listen: Listen, publisher: Publisher, wire: Wire) -> None:
+def test_f14_a_reset_connection_voids_what_came_over_it(listen: Listen, publisher: Publisher, wire: Proxy) -> None:
     listener = listen(wire.url)
     send_job(publisher)
     old = listener.job()
-    wire.cut()
+    wire.reset()
     again = listener.job(1)
     assert listener.lost == [1]
     assert (again.message, again.redelivered) == (job(0), True)
@@ -293,16 +294,30 @@ def test_f14_a_reset_connection_voids_what_came_over_it(listen: Listen, publishe
 
 
 def test_f15_a_wire_that_says_nothing_is_found_dead_by_its_silence(
-    listen: Listen, publisher: Publisher, wire: Wire
+    listen: Listen, publisher: Publisher, wire: Proxy
 ) -> None:
     listener = listen(wire.url)
     send_job(publisher)
     listener.job()
-    wire.die()
+    wire.hold()
     eventually(lambda: listener.lost, seconds=60, what="the loss to be told")
-    wire.revive()
+    wire.flow()
     eventually(lambda: len(listener.jobs) > 1, seconds=60, what="the message to come again")
     assert listener.jobs[1].redelivered
+
+
+def test_a_broker_that_accepts_and_says_nothing_is_waited_for_and_is_no_defect(
+    wire: Proxy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(consumer_module, "CONNECT_SECONDS", 0.5)
+    wire.hold()
+    consumer = Consumer(wire.url, subscriptions=[], on_lost=lambda: None)
+    consumer.start()
+    eventually(lambda: wire.made > 2, seconds=60, what="it tries again and again")
+    wire.flow()
+    eventually(lambda: consumer.connected, seconds=60, what="it to be connected")
+    consumer.close()
+    assert {record.message for record in caplog.records if record.name == consumer_module.__name__} == {"consumer_lost"}
 
 
 def test_an_error_in_a_callback_does_not_make_the_consumer_deaf(broker: str, publisher: Publisher) -> None:

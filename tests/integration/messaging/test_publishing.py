@@ -10,7 +10,7 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from bystander import Listener, Wire, control
+from bystander import Listener, control
 from collect.errors import Transient
 from collect.messaging import outbox, topology
 from collect.messaging import publisher as publisher_module
@@ -18,6 +18,7 @@ from collect.messaging.messages import Poke, RunPart, decode, encode
 from collect.messaging.outbox import OutboxSender
 from collect.messaging.publisher import CONFIRM_SECONDS, CONNECT_SECONDS, Blocked, Publisher, Refused, Unroutable
 from collect.observability import traces
+from faults.proxy import Proxy
 from servers import Servers
 from stack.children import Child
 from stack.ports import free_ports
@@ -40,10 +41,9 @@ class Waiting:
 
 
 @pytest.fixture
-def wire(broker: str) -> Iterator[Wire]:
-    wire = Wire(broker)
-    yield wire
-    wire.close()
+def wire(broker: str) -> Iterator[Proxy]:
+    with Proxy(broker) as wire:
+        yield wire
 
 
 @pytest.fixture
@@ -156,27 +156,27 @@ def test_f17_a_full_queue_refuses_and_the_connection_stays(publisher: Publisher,
 
 
 def test_a_connection_that_was_reset_is_replaced_without_a_word(
-    wire: Wire, channel: BlockingChannel, broker: str
+    wire: Proxy, channel: BlockingChannel, broker: str
 ) -> None:
     publisher = Publisher(wire.url)
     publish(publisher, ticket(0))
-    wire.cut()
+    wire.reset()
     publish(publisher, ticket(1))
     publisher.close()
     assert len(bodies(broker)) == 2
-    assert wire.connections == 2
+    assert wire.made == 2
 
 
-def test_f15_a_broker_that_says_nothing_is_given_up_within_seconds(wire: Wire, channel: BlockingChannel) -> None:
+def test_f15_a_broker_that_says_nothing_is_given_up_within_seconds(wire: Proxy, channel: BlockingChannel) -> None:
     publisher = Publisher(wire.url)
     publish(publisher, ticket(0))
-    wire.die()
+    wire.hold()
     began = time.monotonic()
     with pytest.raises(Transient):
         publish(publisher, ticket(1))
     assert not publisher.reachable()
     assert time.monotonic() - began < A_DEADLINE
-    wire.revive()
+    wire.flow()
     publish(publisher, ticket(2))
     publisher.close()
 
@@ -196,7 +196,7 @@ def test_threads_share_a_publisher(publisher: Publisher, channel: BlockingChanne
     assert sorted(parts) == list(range(200))
 
 
-def test_an_idle_connection_is_kept_by_its_heartbeats(wire: Wire, channel: BlockingChannel) -> None:
+def test_an_idle_connection_is_kept_by_its_heartbeats(wire: Proxy, channel: BlockingChannel) -> None:
     publisher = Publisher(wire.url)
     publish(publisher, ticket(0))
     connection = publisher._connection
@@ -205,7 +205,7 @@ def test_an_idle_connection_is_kept_by_its_heartbeats(wire: Wire, channel: Block
     connection.connection.prev_sent = sent
     publisher.keep_alive()
     assert connection.connection.bytes_sent > sent
-    wire.cut()
+    wire.reset()
     eventually(lambda: dropped(publisher), what="the loss to be noticed")
     publish(publisher, ticket(1))
     publisher.close()
