@@ -20,7 +20,8 @@ GATEWAYS = 2
 
 CREATE_EVERY_SECONDS = 1.6
 VERB_EVERY_SECONDS = 0.35
-FAULT_EVERY_SECONDS = (1.0, 4.0)
+FAULT_EVERY_SECONDS = (1.5, 5.0)
+"""Starting again what was killed takes seconds of a processor: more often, and nothing would be left to be broken."""
 QUIET_SECONDS = 4.0
 """Without faults, so that there is something to destroy."""
 

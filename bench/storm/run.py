@@ -42,6 +42,7 @@ class Result:
     seed: int
     seconds: float
     acts: Counter[str]
+    left_out: int
     faults: dict[str, int]
     states: Counter[str]
     asked: Sequence[Asked]
@@ -95,6 +96,7 @@ class _Storm:
         self._persons = ThreadPoolExecutor(PEOPLE, thread_name_prefix="person")
         self._breakers = ThreadPoolExecutor(FAULTS_AT_ONCE, thread_name_prefix="fault")
         self._under_way: list[Future[None]] = []
+        self._left_out = 0
 
     def run(self) -> Result:
         try:
@@ -140,6 +142,7 @@ class _Storm:
 
     def _unless_over(self, act: Act, do: object) -> None:
         if self._faults.over.is_set():
+            self._left_out += 1
             self._log.write("left_out", n=act.n)
         elif callable(do):
             do()
@@ -178,6 +181,7 @@ class _Storm:
             seed=self._plan.seed,
             seconds=self._plan.seconds,
             acts=Counter(type(act).__name__.lower() for act in self._plan.acts),
+            left_out=self._left_out,
             faults=self._faults.done,
             states=states,
             asked=self._people.asked,

@@ -18,7 +18,7 @@ def told(result: Result) -> str:
     """The table at the end."""
     lines = [
         f"Storm {result.seed}, {result.seconds:g} s",
-        f"  acts       {_counted(result.acts)}",
+        f"  acts       {_counted(result.acts)}; {result.left_out} had not begun when it was over",
         f"  faults     {sum(result.faults.values())}: {_counted(result.faults)}",
         f"  jobs       {sum(result.states.values())}: {_counted(result.states)}",
         f"  written    {result.rows:,} rows at rest, in {result.chunks:,} chunks",
