@@ -197,7 +197,8 @@ class Consumer:
             self._connection.process_data_events(time_limit=POLL_SECONDS)
             for channel, tag in self._consuming:
                 if not channel.is_open or tag not in channel.consumer_tags:
-                    raise _Gone("a consumer is gone")
+                    # pika keeps why the broker has closed a channel to itself.
+                    raise _Gone(getattr(channel, "_closing_reason", None) or "a consumer is gone")
         self._finish()
 
     def _finish(self) -> None:
