@@ -14,6 +14,7 @@ from pathlib import Path
 
 from collect.admin.check import check
 from collect.storage.blobs import open_blobs
+from storm import logs
 from storm.book import Book
 from storm.ending import Ending
 from storm.faults import Faults
@@ -177,6 +178,7 @@ class _Storm:
             rows, chunks = field.db.rows.estimated_document_count(), field.db.ledger.estimated_document_count()
             undos = ending.take_back()
             self._check("taken back")
+            logs.check(field.folder, findings)
         return Result(
             seed=self._plan.seed,
             seconds=self._plan.seconds,

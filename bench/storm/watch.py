@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pymongo.errors import PyMongoError
 
-from collect.client.errors import ClientError
+from collect.client.errors import ApiError, ClientError
 from collect.client.models import Job
 from collect.client.transport import Patience
 from collect.jobs.states import FINAL, State
@@ -26,6 +26,7 @@ from storm.plan import GATEWAYS, ORGANISATIONS
 LOOK_EVERY_SECONDS = 0.5
 NEWEST = 150
 AGAIN_SECONDS = (0.3, 2.5)
+CRASHED = 500
 PATIENCE = Patience(connect_seconds=2.0, read_seconds=10.0, retry_seconds=0.0)
 AFTER_FINAL = FINAL | {State.UNDOING, State.UNDO_FAILED}
 UNDO_BEGAN = frozenset({State.TERMINATING, State.TERMINATED, State.UNDOING, State.UNDONE, State.UNDO_FAILED})
@@ -126,6 +127,8 @@ class Watch:
                     found = list(of_org[self._rng.randrange(GATEWAYS)].jobs.list(most=NEWEST))
                 except ClientError as error:
                     self._log.write("not_seen", org_id=org_id, error=str(error)[:200])
+                    if isinstance(error, ApiError) and error.status == CRASHED:
+                        self._findings.add("answer", f"a list of {org_id} was answered with {error.problem}")
                     continue
                 self._compare(org_id, found)
             try:
