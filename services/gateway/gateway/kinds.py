@@ -88,7 +88,7 @@ def _upload_lock(org_id: str, params: UploadParams) -> str:
 
 def _upload_preview(db: Database, blobs: Blobs, org_id: str, params: UploadParams, file: InputFile) -> dict[str, Any]:
     template = datasets.get(db, org_id=org_id, name=params.dataset)
-    seen = csv_preview.preview(blobs, file.blob, template=template, params=params.model_dump())
+    seen = csv_preview.preview(blobs, file.blob, template=template, params=params.model_dump(), sent=file.ref)
     holder = datasets.holder(db, org_id=org_id, name=params.dataset)
     body: dict[str, Any] = {
         "ok": not seen.errors,

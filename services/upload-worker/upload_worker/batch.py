@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from collect.csv.cells import excerpt
+from collect.csv.reading import Lot
 from collect.csv.validation import Valid
 from collect.errors import FieldError
 from collect.jobs.outcomes import Reject
@@ -18,25 +21,32 @@ from upload_worker import documents
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """``ids``, ``rows`` and ``bodies`` of the rows that win within the chunk; ``others`` are the rows that do not.
+    """``keys``, numbers and ``bodies`` of the rows that win within the chunk; ``others`` are the rows that do not.
 
     ``lacking``: required columns that the file does not have, so that it can change rows but not make any.
     """
 
-    ids: list[str]
-    rows: list[int]
+    keys: list[str]
+    numbers: pa.Array
     bodies: pa.Array
     others: list[tuple[int, str]]
     names: frozenset[str]
     lacking: tuple[str, ...]
     key: tuple[str, ...]
     prefix: str
-    first_row: int
-    records: Sequence[bytes]
+    lot: Lot
 
-    def line(self, row: int) -> str:
-        """The original text of a row of the chunk."""
-        return self.records[row - self.first_row].decode("utf-8", "replace")
+    @cached_property
+    def ids(self) -> list[str]:
+        """The ``_id`` of each document."""
+        prefix = self.prefix
+        return [prefix + key for key in self.keys]
+
+    @cached_property
+    def rows(self) -> list[int]:
+        """The number of each row."""
+        found: list[int] = self.numbers.to_pylist()
+        return found
 
     def duplicate(self, document_id: str, first: int | None) -> FieldError:
         """The error of a row whose key is that of row ``first``, or of a row that was there before the file."""
@@ -49,52 +59,52 @@ class Batch:
         return f"{key} is that of row {first:,}; the first row of a file with a key counts."
 
     def reject(self, row: int, *errors: FieldError) -> Reject:
-        return Reject(row=row, line=self.line(row), errors=errors)
+        return Reject(row=row, line=self.lot.line(row), errors=errors)
 
 
-def make(
-    valid: Valid,
-    *,
-    org_id: str,
-    dataset: str,
-    template: Template,
-    upsert: bool,
-    first_row: int,
-    records: Sequence[bytes],
-) -> Batch:
+def make(valid: Valid, lot: Lot, *, org_id: str, dataset: str, template: Template, upsert: bool) -> Batch:
     """Find the row that wins for each key within the chunk (insert: the first, upsert: the last) and encode them."""
     prefix = row_id_prefix(org_id=org_id, dataset=dataset)
-    ids = [prefix + key for key in valid.keys]
-    winners, others = _winners(ids, last=upsert)
-    columns, rows = valid.columns, valid.rows
-    if others:
-        columns = _taken(columns, winners)
-    won_ids, won_rows = [ids[place] for place in winners], [rows[place] for place in winners]
+    keys = _texts(valid.keys)
+    numbers, columns, won = valid.rows, valid.columns, valid.keys
+    others: list[tuple[int, str]] = []
+    if len(set(keys)) < len(keys):
+        winners, losers = _winners(keys, last=upsert)
+        others = [(numbers[place].as_py(), prefix + keys[place]) for place in losers]
+        taken = pa.array(winners, pa.int64())
+        keys, won, numbers = [keys[place] for place in winners], won.take(taken), numbers.take(taken)
+        columns = _taken(columns, taken)
     return Batch(
-        ids=won_ids,
-        rows=won_rows,
+        keys=keys,
+        numbers=numbers,
         bodies=documents.bodies(
-            ids=won_ids, head={"org_id": org_id, "dataset": dataset}, columns=columns, rows=won_rows
+            ids=pc.binary_join_element_wise(pa.scalar(prefix, won.type), won, ""),
+            head={"org_id": org_id, "dataset": dataset}, columns=columns, rows=numbers,
         ),
-        others=[(rows[place], ids[place]) for place in others],
+        others=others,
         names=frozenset(columns),
         lacking=tuple(name for name in template.names if template.is_required(name) and name not in columns),
         key=template.key,
         prefix=prefix,
-        first_row=first_row,
-        records=records,
-    )
+        lot=lot,
+    )  # fmt: skip
 
 
-def _winners(ids: Sequence[str], *, last: bool) -> tuple[Sequence[int], Sequence[int]]:
-    if len(set(ids)) == len(ids):
-        return range(len(ids)), ()
-    places = range(len(ids)) if last else range(len(ids) - 1, -1, -1)
-    chosen = {ids[place]: place for place in places}
+def _texts(keys: pa.Array) -> list[str]:
+    """The same as ``keys.to_pylist()``, in a twentieth of the time. No cell holds a NUL."""
+    if not len(keys):
+        return []
+    joined = pc.binary_join(pa.ListArray.from_arrays(pa.array([0, len(keys)], pa.int32()), keys), "\0")
+    texts: list[str] = joined[0].as_py().split("\0")
+    return texts
+
+
+def _winners(keys: Sequence[str], *, last: bool) -> tuple[list[int], list[int]]:
+    places = range(len(keys)) if last else range(len(keys) - 1, -1, -1)
+    chosen = {keys[place]: place for place in places}
     winners = sorted(chosen.values())
-    return winners, sorted(set(range(len(ids))) - set(winners))
+    return winners, sorted(set(range(len(keys))) - set(winners))
 
 
-def _taken(columns: Mapping[str, Any], places: Sequence[int]) -> dict[str, Any]:
-    taken = pa.array(places, pa.int64())
-    return {name: column.take(taken) for name, column in columns.items()}
+def _taken(columns: Mapping[str, Any], places: pa.Array) -> dict[str, Any]:
+    return {name: column.take(places) for name, column in columns.items()}

@@ -25,6 +25,8 @@ SMALLEST_PART_BYTES = 4 * 1024 * 1024
 BIGGEST_PART_BYTES = 64 * 1024 * 1024
 GROWTH = 4
 """The first parts are small, so that they begin soon; each is at most a quarter of what stands before it."""
+BIGGEST_HASHED_BYTES = 64 * 1024 * 1024
+"""A bigger file is not compared with its SHA-256: that would take longer than finding its parts."""
 REWRITTEN_PART_BYTES = 16 * 1024 * 1024
 """A part that is written anew is held in memory, compressed, until it is whole."""
 
@@ -42,7 +44,8 @@ def plan(blobs: Blobs, job: Job, *, template: Template, after: Part | None = Non
     if job.file is None:
         raise TaskRefused("The job has no file.", code="no_file")
     params = Params.of(job.params)
-    opened = open_file(blobs, job.file.blob, template=template, params=params)
+    sent = job.file if job.file.bytes <= BIGGEST_HASHED_BYTES else None
+    opened = open_file(blobs, job.file.blob, template=template, params=params, sent=sent)
     found, errors = layout.arrange(opened.header, template, params, only_key=job.params.get("mode") == "upsert")
     if errors:
         raise layout.refuse(errors)

@@ -47,10 +47,8 @@ def _of_entry(blobs: Blobs, source: Source, cursor: dict[str, Any], *, rows: lis
     reach = rows[-1] - cursor["row"] + 1
     found: dict[int, str] = {}
     for lot in lots(blobs, source, cursor, most_rows=lambda: reach, most_bytes=lambda: _LOT_BYTES):
-        end = lot.row + len(lot.records)
-        found.update(
-            {row: lot.records[row - lot.row].decode("utf-8", "replace") for row in rows if lot.row <= row < end}
-        )
+        end = lot.row + lot.rows
+        found.update({row: lot.line(row) for row in rows if lot.row <= row < end})
         if rows[-1] < end:
             break
     return found

@@ -16,9 +16,10 @@ from collect.errors import NotFound, TaskRefused
 from collect.jobs.model import Job, Part
 from collect.jobs.template import Template
 from collect.runtime.task import Applied, Chunk, ChunkSize, Conflict, Marked, PlannedPart, Reject, TakenBack
-from collect.storage import datasets
+from collect.storage import datasets, joined
 from collect.storage.blobs import Blobs
 from collect.storage.database import Database
+from collect.storage.joined import Documents
 from upload_worker import batch, csv_parts, lines, writing
 from upload_worker.batch import Batch
 from upload_worker.writing import Decision, Stored
@@ -47,15 +48,13 @@ class UploadTask:
         validator = Validator(template=template, layout=csv_parts.arranged(part.source, template))
         source = Source.of(part.source)
         for lot in lots(self._blobs, source, part.cursor, most_rows=lambda: size.rows, most_bytes=lambda: size.bytes):
-            valid, rejects = validator.validate(lot.records, first_row=lot.row)
+            valid, rejects = validator.validate(lot)
             payload = batch.make(
-                valid, org_id=job.org_id, dataset=job.params["dataset"], template=template, upsert=_is_upsert(job),
-                first_row=lot.row, records=lot.records,
-            )  # fmt: skip
-            rows = len(lot.records)
+                valid, lot, org_id=job.org_id, dataset=job.params["dataset"], template=template, upsert=_is_upsert(job)
+            )
             yield Chunk(
-                cursor=cursor(lot.end, lot.row + rows),
-                rows=rows,
+                cursor=cursor(lot.end, lot.row + lot.rows),
+                rows=lot.rows,
                 bytes=lot.end - lot.offset,
                 payload=payload,
                 rejects=rejects,
@@ -71,12 +70,11 @@ class UploadTask:
         if decision.replaced:
             self._db.rows.delete_many({"_id": {"$in": decision.replaced}}, session=session)
         made = writing.new_documents(rows, decision, entry_id=entry_id)
-        if made:
-            self._raw_rows.insert_many(made, ordered=False, session=session)
+        joined.insert(self._db.rows, made, session=session)
         displaced = self._displaced(job, rows, decision, session)
         rejects = (*chunk.rejects, *decision.rejects, *displaced)
         return Applied(
-            succeeded=len(made) + decision.overwritten - len(displaced),
+            succeeded=made.count + decision.overwritten - len(displaced),
             rejected=len(rejects),
             created=len(decision.fresh),
             changed=len(decision.changed),
@@ -97,7 +95,7 @@ class UploadTask:
         ours = [found["_id"] for found in self._db.rows.find(query, {"_id": 1}, session=session)] if before else []
         if ours:
             self._db.rows.delete_many({"_id": {"$in": ours}}, session=session)
-            self._raw_rows.insert_many([before[id_] for id_ in ours], ordered=False, session=session)
+            joined.insert(self._db.rows, Documents.of(before[id_] for id_ in ours), session=session)
         others = {id_: before[id_] for id_ in before.keys() - set(ours)}
         conflicts.extend(_changed_since(others, self._stored(others, session), entry_id))
         return TakenBack(deleted=deleted, restored=len(ours), conflicts=tuple(conflicts))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from bson.raw_bson import RawBSONDocument
 
 from collect.errors import FieldError, TaskRefused
 from collect.jobs.outcomes import Reject
+from collect.storage.joined import Documents
 from upload_worker import documents
 from upload_worker.batch import Batch
 
@@ -35,7 +36,7 @@ Stored = Mapping[str, Any]
 class Decision:
     """What to do with a batch: which of its rows to insert, which to put in place of what, which to reject."""
 
-    fresh: list[int] = field(default_factory=list)
+    fresh: Sequence[int] = ()
     instead: list[tuple[int, Stored]] = field(default_factory=list)
     """A row, and the document that it replaces, whose mark and revision it keeps: this job's own."""
     changed: list[tuple[int, Stored]] = field(default_factory=list)
@@ -53,12 +54,14 @@ class Decision:
 
 def decide_insert(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) -> Decision:
     """The first row with a key wins. ``stored``: the documents with a key of the batch, by ``_id``."""
-    decision = Decision()
+    if not stored and not batch.others:
+        return Decision(fresh=range(len(batch.keys)))
+    decision, fresh = Decision(), []
     wins: dict[str, int | None] = dict(zip(batch.ids, batch.rows, strict=True)) if batch.others else {}
     for place, document_id in enumerate(batch.ids):
         row, there = batch.rows[place], stored.get(document_id)
         if there is None:
-            decision.fresh.append(place)
+            fresh.append(place)
         elif _is_of(there, job_id) and there["row"] > row:
             decision.instead.append((place, there))
             decision.displaced[there["row"]] = row
@@ -67,12 +70,13 @@ def decide_insert(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) ->
             wins[document_id] = first
             decision.rejects.append(batch.reject(row, batch.duplicate(document_id, first)))
     decision.rejects.extend(batch.reject(row, batch.duplicate(id_, wins[id_])) for row, id_ in batch.others)
+    decision.fresh = fresh
     return decision
 
 
 def decide_upsert(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) -> Decision:
     """The last row with a key wins; the others count as written, and overwritten since."""
-    decision = Decision()
+    decision, fresh = Decision(), []
     refused: set[str] = set()
     for place, document_id in enumerate(batch.ids):
         there = stored.get(document_id)
@@ -80,7 +84,7 @@ def decide_upsert(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) ->
             refused.add(document_id)
             decision.rejects.append(batch.reject(batch.rows[place], *_lacking(batch)))
         elif there is None:
-            decision.fresh.append(place)
+            fresh.append(place)
         elif not _is_of(there, job_id):
             decision.changed.append((place, there))
         elif there["row"] < batch.rows[place]:
@@ -89,12 +93,13 @@ def decide_upsert(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) ->
             decision.overwritten += 1
     decision.rejects.extend(batch.reject(row, *_lacking(batch)) for row, id_ in batch.others if id_ in refused)
     decision.overwritten += sum(id_ not in refused for _, id_ in batch.others)
+    decision.fresh = fresh
     return decision
 
 
-def new_documents(batch: Batch, decision: Decision, *, entry_id: str) -> list[RawBSONDocument]:
+def new_documents(batch: Batch, decision: Decision, *, entry_id: str) -> Documents:
     """The documents to insert, those that replace others included."""
-    fresh = batch.bodies if len(decision.fresh) == len(batch.ids) else batch.bodies.take(_places(decision.fresh))
+    fresh = batch.bodies if len(decision.fresh) == len(batch.keys) else batch.bodies.take(_places(decision.fresh))
     made = documents.complete(fresh, written_by=entry_id, revision=1)
     groups: defaultdict[tuple[str, int], list[tuple[int, Stored]]] = defaultdict(list)
     for place, there in decision.instead:
@@ -104,7 +109,7 @@ def new_documents(batch: Batch, decision: Decision, *, entry_id: str) -> list[Ra
     for (written_by, revision), replacing in groups.items():
         bodies = batch.bodies.take(_places(place for place, _ in replacing))
         completed = documents.complete(bodies, written_by=written_by, revision=revision)
-        made.extend(_merged(document, there, batch) for document, (_, there) in zip(completed, replacing, strict=True))
+        made += _merged(completed, [there for _, there in replacing], batch)
     return made
 
 
@@ -113,10 +118,10 @@ def undo_record(batch: Batch, decision: Decision) -> dict[str, Any]:
     before = _packed(b"".join(there.raw for _, there in decision.changed if isinstance(there, RawBSONDocument)))
     if len(before) > MAX_RECORD_BYTES:
         raise TaskRefused(
-            f"The documents that rows {batch.first_row:,} and following change are too big to be kept for an undo.",
-            code="before_images_too_big", where=f"row {batch.first_row:,}",
+            f"The documents that rows {batch.lot.row:,} and following change are too big to be kept for an undo.",
+            code="before_images_too_big", where=f"row {batch.lot.row:,}",
         )  # fmt: skip
-    created = [batch.ids[place].removeprefix(batch.prefix) for place in decision.fresh]
+    created = batch.keys if len(decision.fresh) == len(batch.keys) else [batch.keys[at] for at in decision.fresh]
     return {
         "v": RECORD_VERSION,
         "prefix": batch.prefix,
@@ -147,10 +152,14 @@ def _lacking(batch: Batch) -> list[FieldError]:
     ]
 
 
-def _merged(document: RawBSONDocument, there: Stored, batch: Batch) -> RawBSONDocument:
+def _merged(made: Documents, replaced: Sequence[Stored], batch: Batch) -> Documents:
     """The columns that the file does not have stay as they are. Only upserts read ``values`` of what is there."""
-    if "values" not in there or batch.names.issuperset(there["values"]):
-        return document
+    if all("values" not in there or batch.names.issuperset(there["values"]) for there in replaced):
+        return made
+    return Documents.of(_merge(new, there) for new, there in zip(made.each(), replaced, strict=True))
+
+
+def _merge(document: RawBSONDocument, there: Stored) -> RawBSONDocument:
     new, old = bson.decode(document.raw), bson.decode(there["values"].raw)
     raw = bson.encode({**new, "values": {**old, **new["values"]}})
     if len(raw) > MAX_DOCUMENT_BYTES:

@@ -15,6 +15,7 @@ from collect.csv.reading import Lot
 from collect.csv.sources import UTF8_BOM, Readable, Text
 from collect.csv.validation import Validator
 from collect.errors import TaskRefused
+from collect.jobs.model import FileRef
 from collect.jobs.template import ColumnType, Template
 
 _TEXTUAL = frozenset({ColumnType.STRING})
@@ -38,13 +39,13 @@ class Opened:
             to_skip = max(0, to_skip - len(piece))
 
 
-def open_file(blobs: Readable, name: str, *, template: Template, params: Params) -> Opened:
-    """Open a blob and read its header.
+def open_file(blobs: Readable, name: str, *, template: Template, params: Params, sent: FileRef | None = None) -> Opened:
+    """Open a blob and read its header. ``sent``: its bytes are to be those that were sent.
 
     Raises:
         TaskRefused: it is no CSV, or its header cannot be read.
     """
-    text = sources.open_text(blobs, name, encoding=params.encoding)
+    text = sources.open_text(blobs, name, encoding=params.encoding, sent=sent)
     head, final = _head(text.pieces)
     mark = len(UTF8_BOM) if head.startswith(UTF8_BOM) else 0
     head = head[mark:]

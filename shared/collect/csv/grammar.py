@@ -41,20 +41,20 @@ class Grammar:
         self._section = re.compile(QUOTE + field_before + rb'[^"]*+(?:""[^"]*+)*+(?:"|(\Z))')
         self._closing = re.compile(rb'[^"]*+(?:""[^"]*+)*+"')
 
-    def count(self, data: bytes) -> tuple[int, int] | None:
+    def count(self, data: bytes, *, newlines: int | None = None) -> tuple[int, int] | None:
         """How many records end in ``data``, and where the last one does: the fast way, by counting newlines.
 
-        ``data`` begins at a record. ``None``: only :meth:`split` can say.
+        ``data`` begins at a record; ``newlines`` are in it, if that is known. ``None``: only :meth:`split` can say.
         """
-        newlines = data.count(b"\n")
+        if newlines is None:
+            newlines = data.count(b"\n")
         outside = self._section.sub(b"", data) if QUOTE in data else data
         if outside is not data and outside.count(b"\n") != newlines:
             return None
         if data.startswith(_ANY_NEWLINE) or b"\n\n" in data or b"\n\r\n" in data:
             return None
         end = data.rfind(b"\n") + 1
-        returns = data.count(b"\r", 0, end)
-        if returns and returns != data.count(b"\r\n", 0, end):
+        if b"\r" in data and data.count(b"\r", 0, end) != data.count(b"\r\n", 0, end):
             return None
         return newlines, end
 

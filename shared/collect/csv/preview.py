@@ -14,9 +14,11 @@ from collect.csv.blocks import BLOCK_BYTES, Block, blocks
 from collect.csv.files import Opened, open_file
 from collect.csv.grammar import Grammar
 from collect.csv.layout import Layout, Params
+from collect.csv.reading import Lot
 from collect.csv.sources import Readable
 from collect.csv.validation import Validator
 from collect.errors import FieldError, TaskRefused
+from collect.jobs.model import FileRef
 from collect.jobs.outcomes import Reject
 from collect.jobs.template import Template
 
@@ -71,14 +73,17 @@ class UploadPreview:
     errors: tuple[FieldError, ...] = ()
 
 
-def preview(blobs: Readable, blob_name: str, *, template: Template, params: Mapping[str, Any]) -> UploadPreview:
+def preview(
+    blobs: Readable, blob_name: str, *, template: Template, params: Mapping[str, Any], sent: FileRef | None = None
+) -> UploadPreview:
     """Read the whole file once, in flat memory, and validate a sample of it. Blocks for as long as that takes.
 
-    ``params`` are those of the job. What is wrong with the file is among the preview's ``errors``; nothing is raised.
+    ``params`` are those of the job. ``sent``: compare its bytes with what was sent. What is wrong with the file is
+    among the preview's ``errors``; nothing is raised.
     """
     how = Params.of(params)
     try:
-        opened = open_file(blobs, blob_name, template=template, params=how)
+        opened = open_file(blobs, blob_name, template=template, params=how, sent=sent)
         arranged, errors = layout.arrange(opened.header, template, how, only_key=params.get("mode") == "upsert")
     except TaskRefused as refused:
         return UploadPreview(errors=(_told(refused),))
@@ -135,11 +140,12 @@ def _told(refused: TaskRefused) -> FieldError:
 
 
 def _rejects(sample: _Sample, template: Template, arranged: Layout) -> SampledRejects:
+    grammar = Grammar(arranged.delimiter)
     validator = Validator(template=template, layout=arranged)
     items: list[Reject] = []
     sampled = rejected = 0
     for first_row, records in sample.runs:
-        _, rejects = validator.validate(records, first_row=first_row)
+        _, rejects = validator.validate(Lot.of(records, row=first_row, grammar=grammar))
         sampled += len(records)
         rejected += len(rejects)
         items.extend(rejects[: max(1, MOST_REJECTS // len(sample.runs))])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from collect.csv import sources
@@ -17,12 +18,31 @@ VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Lot:
-    """Records that follow each other. ``offset`` and ``row`` are those of the first one, ``end`` is behind the last."""
+    """``rows`` records that follow each other. ``offset`` and ``row`` are those of the first, ``end`` is behind them.
 
-    records: list[bytes]
-    offset: int
+    ``data`` is their text, without empty lines.
+    """
+
+    data: bytes
+    rows: int
     row: int
-    end: int
+    offset: int = 0
+    end: int = 0
+    grammar: Grammar
+
+    @classmethod
+    def of(cls, records: Sequence[bytes], *, row: int, grammar: Grammar) -> Lot:
+        """Records that come from elsewhere."""
+        return cls(data=b"\n".join(records), rows=len(records), row=row, grammar=grammar)
+
+    @cached_property
+    def records(self) -> list[bytes]:
+        """The records one by one. Asked for only where one of them is wanted: cutting takes time."""
+        return self.grammar.split(self.data, final=True).lines
+
+    def line(self, row: int) -> str:
+        """The original text of a row."""
+        return self.records[row - self.row].decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,25 +104,41 @@ def lots(
     grammar = Grammar(source.delimiter)
     offset, row = at["offset"], at["row"]
     pieces = source.pieces(blobs, offset)
-    held = b""
+    held, newlines = b"", 0
     final = False
     lines = most_rows()
     while True:
-        if final or held.count(b"\n") >= lines or len(held) >= most_bytes():
-            taken = grammar.split(held, lines=lines, final=final)
-            if taken.lines:
-                yield Lot(records=taken.lines, offset=offset, row=row, end=offset + taken.end)
-            if taken.end:
-                offset, row, held = offset + taken.end, row + len(taken.lines), held[taken.end :]
+        if final or newlines >= lines or len(held) >= most_bytes():
+            rows, data, end = _first(held, grammar, lines=lines, final=final)
+            if rows:
+                yield Lot(data=data, rows=rows, row=row, offset=offset, end=offset + end, grammar=grammar)
+            if end:
+                offset, row, held = offset + end, row + rows, held[end:]
+                newlines = newlines - rows if len(data) == end else held.count(b"\n")
                 lines = most_rows()
                 continue
             if final and not held:
                 return
-            if final or held.count(b"\n") > lines:  # a record of more lines than were asked for
+            if final or newlines > lines:  # a record of more lines than were asked for
                 lines *= 2
                 continue
         piece = next(pieces, None)
         final = piece is None
         held += piece or b""
+        newlines += (piece or b"").count(b"\n")
         if len(held) > 2 * MAX_RECORD_BYTES + most_bytes():
             raise TaskRefused("The stored file is not as it was when it was planned.", code="file_changed")
+
+
+def _first(held: bytes, grammar: Grammar, *, lines: int, final: bool) -> tuple[int, bytes, int]:
+    """The records that end within the first ``lines`` lines: how many, their text, and where they end.
+
+    Where each line is a record, the text is the stretch itself; else it is put together from the records.
+    """
+    *lines_of, rest = held.split(b"\n", min(lines, len(held)))
+    data = held[: len(held) - len(rest)]
+    counted = grammar.count(data, newlines=len(lines_of))
+    if counted is not None and counted[1] == len(data):
+        return counted[0], data, len(data)
+    taken = grammar.split(held, lines=lines, final=final)
+    return len(taken.lines), b"\n".join(taken.lines), taken.end

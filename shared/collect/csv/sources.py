@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import codecs
+import hashlib
+import itertools
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from collect.errors import TaskRefused
+from collect.jobs.model import FileRef
 
 PIECE_BYTES = 1024 * 1024
 UTF8_BOM = codecs.BOM_UTF8
@@ -62,16 +65,20 @@ class Text:
     is_gzip: bool
 
 
-def open_text(blobs: Readable, name: str, *, encoding: str | None = None) -> Text:
-    """The text of a blob, told apart by its first bytes.
+def open_text(blobs: Readable, name: str, *, encoding: str | None = None, sent: FileRef | None = None) -> Text:
+    """The text of a blob, told apart by its first bytes. ``sent``: what its bytes are compared with.
 
     Raises:
-        TaskRefused: it is no CSV; also while the pieces are read (a damaged archive, bytes of another encoding).
+        TaskRefused: it is no CSV, or not what was sent; also while the pieces are read (a damaged archive, bytes of
+            another encoding, and at their end another checksum).
     """
     codec = _codec(encoding)
+    size = blobs.size(name)
     head = blobs.read(name, 0, PIECE_BYTES)
     is_gzip = head.startswith(_GZIP)
-    pieces = stretch(blobs, name, start=0, end=blobs.size(name))
+    pieces = stretch(blobs, name, start=0, end=size)
+    if sent is not None:
+        pieces = _compared(pieces, size, sent)
     if is_gzip:
         pieces = _inflated(pieces)
         first = next(pieces, b"")
@@ -164,17 +171,44 @@ def _inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 def _transcoded(pieces: Iterator[bytes], codec: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(codec)()
-    seen = 0
-    try:
-        for piece in pieces:
-            yield decoder.decode(piece).encode()
-            seen += len(piece)
-        yield decoder.decode(b"", final=True).encode()
-    except UnicodeError as error:
-        raise TaskRefused(
-            f"The file is not {codec}: it has other bytes within {PIECE_BYTES:,} bytes after byte {seen:,}.",
-            code="encoding",
-        ) from error
+    line, at = 1, 0
+    for piece in itertools.chain(pieces, [b""]):
+        before = decoder.getstate()
+        try:
+            text = decoder.decode(piece, final=not piece)
+        except UnicodeDecodeError as error:
+            good = max(0, error.start - len(before[0]))
+            decoder.setstate(before)
+            line += decoder.decode(piece[:good]).count("\n")
+            wrong = error.object[error.start : error.end].hex(" ")
+            raise TaskRefused(
+                f"The file is not {codec}: byte {at + good:,}, in line {line:,}, is 0x{wrong} ({error.reason}). "
+                'If it has another encoding, name that one in "encoding".',
+                code="encoding", where=f"line {line:,}",
+            ) from error  # fmt: skip
+        line += text.count("\n")
+        at += len(piece)
+        yield text.encode()
+
+
+def _compared(pieces: Iterator[bytes], size: int, sent: FileRef) -> Iterator[bytes]:
+    """The same pieces, if they are those that were sent."""
+    if size != sent.bytes:
+        raise _replaced(f"it has {size:,} bytes, and {sent.bytes:,} were sent")
+    return _hashed(pieces, sent.sha256)
+
+
+def _hashed(pieces: Iterator[bytes], sha256: str) -> Iterator[bytes]:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+        yield piece
+    if digest.hexdigest() != sha256:
+        raise _replaced(f"its SHA-256 is {digest.hexdigest()[:12]}…, and that of what was sent {sha256[:12]}…")
+
+
+def _replaced(how: str) -> TaskRefused:
+    return TaskRefused(f"The stored file is not the one that was sent: {how}. Send it again.", code="file_changed")
 
 
 def _put_back(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from pyarrow import csv as arrow_csv
 
 from collect.csv import cells
 from collect.csv.layout import Layout
+from collect.csv.reading import Lot
 from collect.errors import FieldError
 from collect.jobs.outcomes import Reject
 from collect.jobs.template import Column, ColumnType, Template, key_text
@@ -20,10 +21,10 @@ MAX_KEY_BYTES = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Valid:
-    """The rows that can be written: their numbers, keys and typed columns, all in the file's order."""
+    """The rows that can be written: their numbers (int64), keys (texts) and typed columns, all in the file's order."""
 
-    rows: list[int]
-    keys: list[str]
+    rows: pa.Array
+    keys: pa.Array
     columns: Mapping[str, pa.Array]
 
 
@@ -37,38 +38,39 @@ class Validator:
         self._columns = [column for column in template.columns if column.name in layout.present]
         self._places = {column.name: place for place, column in enumerate(template.columns)}
 
-    def validate(self, records: Sequence[bytes], *, first_row: int) -> tuple[Valid, tuple[Reject, ...]]:
-        """Validate ``records``, from row ``first_row`` on. Rejects have their errors in the template's order."""
-        data = b"\n".join(records)
-        table, wrong = self._parse(data, has_quotes=b'"' in data)
+    def validate(self, lot: Lot) -> tuple[Valid, tuple[Reject, ...]]:
+        """Validate the records of ``lot``. Rejects have their errors in the template's order."""
+        table, wrong = self._parse(lot)
         texts = {name: _one(table.column(name)) for name in self._layout.present}
-        read = [index for index in range(len(records)) if index not in wrong] if wrong else range(len(records))
-        longest = max(map(len, records), default=0)
-        checked, errors = self._check(texts, may_be_long=longest > cells.MAX_FIELD_BYTES, may_have_nul=b"\0" in data)
-        found = {read[index]: each for index, each in errors.items()}
-        found.update({index: [self._wrong_number(count)] for index, count in wrong.items()})
+        read = [row for row in range(lot.row, lot.row + lot.rows) if row not in wrong] if wrong else None
+        rows = pa.array(range(lot.row, lot.row + lot.rows) if read is None else read, pa.int64())
+        checked, errors = self._check(texts, data=lot.data)
+        found = {lot.row + index if read is None else read[index]: each for index, each in errors.items()}
+        found.update({row: [self._wrong_number(count)] for row, count in wrong.items()})
         rejects = tuple(
-            Reject(row=first_row + index, line=records[index].decode("utf-8", "replace"), errors=self._ordered(each))
-            for index, each in sorted(found.items())
+            Reject(row=row, line=lot.line(row), errors=self._ordered(each)) for row, each in sorted(found.items())
         )
-        good = [place for place in range(len(read)) if place not in errors] if errors else None
-        if good is not None:
+        if errors:
+            good = [index for index in range(len(rows)) if index not in errors]
             taken = pa.array(good, pa.int64())
-            checked = {name: values.take(taken) for name, values in checked.items()}
-        rows = [first_row + read[place] for place in (range(len(read)) if good is None else good)]
+            rows, checked = rows.take(taken), {name: values.take(taken) for name, values in checked.items()}
         return Valid(rows=rows, keys=self.keys(checked), columns=checked), rejects
 
-    def keys(self, columns: Mapping[str, pa.Array]) -> list[str]:
+    def keys(self, columns: Mapping[str, pa.Array]) -> pa.Array:
         """The key of each row as a text."""
-        parts = [_as_text(self._template.column(name), columns[name]).to_pylist() for name in self._template.key]
-        return parts[0] if len(parts) == 1 else [key_text(row) for row in zip(*parts, strict=True)]
+        parts = [_as_text(self._template.column(name), columns[name]) for name in self._template.key]
+        if len(parts) == 1:
+            return parts[0]
+        rows = zip(*(part.to_pylist() for part in parts), strict=True)
+        return pa.array([key_text(row) for row in rows], pa.string())
 
-    def _parse(self, data: bytes, *, has_quotes: bool) -> tuple[pa.Table, dict[int, int]]:
-        """The cells as texts, and for each record with another number of cells than the header: how many it has."""
+    def _parse(self, lot: Lot) -> tuple[pa.Table, dict[int, int]]:
+        """The cells as texts, and for each row with another number of cells than the header: how many it has."""
+        data = lot.data
         wrong: dict[int, int] = {}
 
         def skip(row: arrow_csv.InvalidRow) -> str:
-            wrong[row.number - 1] = row.actual_columns
+            wrong[lot.row + row.number - 1] = row.actual_columns
             return "skip"
 
         if not data:
@@ -78,7 +80,7 @@ class Validator:
             # One block, or Arrow could meet a record that is cut in two.
             read_options=arrow_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=self._names),
             parse_options=arrow_csv.ParseOptions(
-                delimiter=self._layout.delimiter, newlines_in_values=has_quotes, invalid_row_handler=skip
+                delimiter=self._layout.delimiter, newlines_in_values=b'"' in data, invalid_row_handler=skip
             ),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(self._names, pa.string()),
@@ -90,10 +92,11 @@ class Validator:
         return table, wrong
 
     def _check(
-        self, texts: Mapping[str, pa.Array], *, may_be_long: bool, may_have_nul: bool
+        self, texts: Mapping[str, pa.Array], *, data: bytes
     ) -> tuple[dict[str, pa.Array], dict[int, list[FieldError]]]:
         columns: dict[str, pa.Array] = {}
         errors: dict[int, list[FieldError]] = {}
+        may_be_long, may_have_nul = len(data) > cells.MAX_FIELD_BYTES, b"\0" in data
         for column in self._columns:
             cell_texts = texts[column.name]
             if may_be_long or may_have_nul:

@@ -33,10 +33,14 @@ def test_documents_are_those_of_bson(table: list[dict[str, Any]], sliced: bool, 
     columns = {name: column.slice(first) for name, column in columns.items()}
     rows = list(range(7 + first, 7 + len(table)))
     bodies = documents.bodies(
-        ids=[f"é{row}" for row in rows], head={"org_id": "labs", "dataset": "d"}, columns=columns, rows=rows
+        ids=pa.array([f"é{row}" for row in rows], pa.string()),
+        head={"org_id": "labs", "dataset": "d"},
+        columns=columns,
+        rows=pa.array(rows, pa.int64()),
     )
-    made = [document.raw for document in documents.complete(bodies, written_by=mark, revision=revision)]
-    assert made == [
+    made = documents.complete(bodies, written_by=mark, revision=revision)
+    assert made.count == len(rows)
+    assert [document.raw for document in made.each()] == [
         bson.encode(
             {
                 "_id": f"é{row}",

@@ -50,11 +50,11 @@ def read(data: bytes, **params: Any) -> tuple[dict[int, tuple[Any, ...]], tuple[
         total = 0
         source = Source.of(part.source)
         for lot in lots(blobs, source, part.cursor, most_rows=lambda: 7, most_bytes=lambda: MIB):
-            valid, wrong = validator.validate(lot.records, first_row=lot.row)
+            valid, wrong = validator.validate(lot)
             cells = [valid.columns[name].to_pylist() for name in TEMPLATE.names if name in valid.columns]
-            rows.update(zip(valid.rows, zip(*cells, strict=True), strict=True))
+            rows.update(zip(valid.rows.to_pylist(), zip(*cells, strict=True), strict=True))
             rejects.extend(wrong)
-            total += len(lot.records)
+            total += lot.rows
         assert total == part.total
     return rows, tuple(rejects)
 

@@ -1,0 +1,58 @@
+"""The contract of documents back to back with the installed PyMongo and a real server: the same as one by one."""
+
+from typing import Any
+
+import bson
+import pytest
+from bson.raw_bson import RawBSONDocument
+from pymongo.errors import BulkWriteError
+
+from collect.storage import joined
+from collect.storage.database import Database, begin
+from collect.storage.joined import Documents
+
+SOME = [{"_id": f"é{number}", "n": number, "more": {"text": "x" * number}} for number in range(1_000)]
+
+
+def insert(db: Database, *documents: dict[str, Any]) -> None:
+    with db.client.start_session() as session, begin(session):
+        raw = Documents.of(RawBSONDocument(bson.encode(document)) for document in documents)
+        joined.insert(db.rows, raw, session=session)
+
+
+@pytest.fixture(params=["at once", "one by one"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the installed PyMongo lets us, and as one that would not."""
+    if request.param == "one by one":
+        monkeypatch.setattr(joined, "_goes_out_as_it_is", lambda: False)
+
+
+def test_this_pymongo_sends_them_at_once(way: None, request: pytest.FixtureRequest) -> None:
+    assert joined._goes_out_as_it_is() is ("at once" in request.node.name)
+
+
+def test_all_of_them_are_inserted_as_they_are(db: Database) -> None:
+    insert(db, *SOME)
+    assert list(db.rows.find().sort("n")) == SOME
+
+
+def test_none_is_nothing(db: Database) -> None:
+    insert(db)
+    assert db.rows.count_documents({}) == 0
+
+
+@pytest.mark.parametrize("taken", [0, 500, 999])
+def test_one_that_is_there_already_undoes_the_transaction_as_insert_many_does(db: Database, taken: int) -> None:
+    db.rows.insert_one(SOME[taken])
+    with pytest.raises(BulkWriteError) as of_many, db.client.start_session() as session, begin(session):
+        db.rows.insert_many(SOME, ordered=False, session=session)
+    with pytest.raises(BulkWriteError) as error:
+        insert(db, *SOME)
+    assert [failure["code"] for failure in error.value.details["writeErrors"]] == [
+        failure["code"] for failure in of_many.value.details["writeErrors"]
+    ]
+    assert db.rows.count_documents({}) == 1
+
+
+def test_whoever_looks_at_its_fields_sees_the_first(db: Database) -> None:
+    assert joined._BackToBack(bson.encode(SOME[1]) + bson.encode(SOME[2]))["_id"] == SOME[1]["_id"]
