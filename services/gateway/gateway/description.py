@@ -10,30 +10,16 @@ from typing import Any, cast
 from flask_openapi3 import OpenAPI
 from pydantic import BaseModel
 
+from gateway.answers import ANSWERS, BYTES, JSON, VERBS
 from gateway.auth import PUBLIC, ROLE
 from gateway.models import NewJobBody, RestartBody
 
 METHODS = ("get", "post", "put", "patch", "delete")
-VERBS = ("pause", "resume", "stop", "confirm", "terminate", "undo", "restart")
-
 _KEPT = "descriptions"
-_JSON = "application/json"
 _PROBLEM_JSON = "application/problem+json"
 _MULTIPART = "multipart/form-data"
-_BYTES = "application/octet-stream"
 _TEXT: dict[str, Any] = {"type": "string"}
 _FILE: dict[str, Any] = {"type": "string", "format": "binary"}
-
-_SUCCESS: dict[tuple[str, str], tuple[HTTPStatus, str]] = {
-    ("post", "/v1/files"): (HTTPStatus.CREATED, _JSON),
-    ("get", "/v1/files/{file_id}/content"): (HTTPStatus.OK, _BYTES),
-    ("post", "/v1/jobs"): (HTTPStatus.ACCEPTED, _JSON),
-    ("post", "/v1/keys"): (HTTPStatus.CREATED, _JSON),
-    ("get", "/v1/jobs/{job_id}/unprocessed"): (HTTPStatus.OK, "text/csv"),
-    ("get", "/metrics"): (HTTPStatus.OK, "text/plain"),
-    **{("post", f"/v1/jobs/{{job_id}}/{verb}"): (HTTPStatus.ACCEPTED, _JSON) for verb in VERBS},
-}
-"""Where it is not 200 with JSON."""
 
 _PROBLEM: dict[str, Any] = {
     "type": "object",
@@ -80,7 +66,9 @@ def _whole(app: OpenAPI) -> dict[str, Any]:
     schemas = parts.setdefault("schemas", {})
     schemas.pop("ValidationErrorModel", None)
     schemas["Problem"] = _PROBLEM
-    for model in (NewJobBody, RestartBody):
+    models: set[type[BaseModel]] = {NewJobBody, RestartBody}
+    models |= {shape for found in ANSWERS.values() for kinds in found.values() for shape in kinds.values() if shape}
+    for model in sorted(models, key=_name):
         schemas.update(_schemas(model))
     parts["responses"] = {
         "Problem": {
@@ -109,27 +97,26 @@ def _complete(operation: dict[str, Any], method: str, path: str, view: Any) -> N
         operation["security"] = [{"key": []}]
         operation["x-role"] = getattr(view, ROLE, "viewer")
         operation.setdefault("parameters", []).extend(_header(name) for name in _headers(method, path))
-    status, kind = _SUCCESS.get((method, path), (HTTPStatus.OK, _JSON))
-    operation["responses"] = {str(int(status)): {"description": status.phrase, "content": {kind: {}}}}
+    operation["responses"] = {
+        str(status): {
+            "description": HTTPStatus(status).phrase,
+            "content": {kind: {"schema": _reference(shape) if shape else _TEXT} for kind, shape in kinds.items()},
+        }
+        for status, kinds in ANSWERS[method, path].items()
+    }
     refused = [] if public else _refusals(operation, method, path)
     operation["responses"] |= {str(status): {"$ref": "#/components/responses/Problem"} for status in refused}
-    if _previews(operation):
-        operation["responses"]["200"] = {"description": "What would happen.", "content": {_JSON: {}}}
-    if (method, path) == ("put", "/v1/datasets/{name}"):
-        operation["responses"]["201"] = {"description": HTTPStatus.CREATED.phrase, "content": {_JSON: {}}}
-    if path == "/readyz":
-        operation["responses"]["503"] = {"description": "It cannot work at the moment.", "content": {_JSON: {}}}
-    if path.endswith("/content"):
-        operation["responses"]["206"] = {"description": HTTPStatus.PARTIAL_CONTENT.phrase, "content": {_BYTES: {}}}
 
 
 def _refusals(operation: dict[str, Any], method: str, path: str) -> list[int]:
-    found = {400, 401, 403, 422, 429, 503}
-    if "{" in path or path == "/v1/jobs":
-        found.add(404)
+    found = {400, 401, 404, 422, 429, 503}
+    if operation["x-role"] != "viewer":
+        found.add(403)
     if "requestBody" in operation:
-        found |= {408, 413, 415}
-    if method in ("post", "put") or path.endswith("/unprocessed"):
+        found |= {408, 413}
+    if JSON in operation.get("requestBody", {}).get("content", {}):
+        found.add(415)
+    if method in ("post", "put") or path.endswith(("/unprocessed", "/rejects")):
         found.add(409)
     if _is_verb(path):
         found.add(412)
@@ -157,16 +144,16 @@ def _body(method: str, path: str) -> dict[str, Any] | None:
     match path:
         case "/v1/files":
             form = {"type": "object", "required": ["file"], "properties": {"file": _FILE}}
-            return _content({_BYTES: _FILE, _MULTIPART: form})
+            return _content({BYTES: _FILE, _MULTIPART: form})
         case "/v1/jobs":
-            job = {"type": "string", "contentMediaType": _JSON, "contentSchema": _reference(NewJobBody)}
+            job = {"type": "string", "contentMediaType": JSON, "contentSchema": _reference(NewJobBody)}
             form = {"type": "object", "required": ["file", "job"], "properties": {"file": _FILE, "job": job}}
-            return _content({_JSON: _reference(NewJobBody), _MULTIPART: form})
+            return _content({JSON: _reference(NewJobBody), _MULTIPART: form})
         case "/v1/jobs/{job_id}/restart":
-            params = {"type": "string", "contentMediaType": _JSON}
+            params = {"type": "string", "contentMediaType": JSON}
             properties = {"reason": _TEXT, "params": params, "file": _FILE, "file_id": _TEXT}
             form = {"type": "object", "required": ["reason"], "properties": properties}
-            return _content({_JSON: _reference(RestartBody), _MULTIPART: form})
+            return _content({JSON: _reference(RestartBody), _MULTIPART: form})
     return None
 
 
@@ -176,11 +163,15 @@ def _content(kinds: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 def _schemas(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    return {**schema.pop("$defs", {}), model.__name__: schema}
+    return {**schema.pop("$defs", {}), _name(model): schema}
 
 
 def _reference(model: type[BaseModel]) -> dict[str, Any]:
-    return {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"$ref": f"#/components/schemas/{_name(model)}"}
+
+
+def _name(model: type[BaseModel]) -> str:
+    return re.sub(r"\W+", "_", model.__name__).strip("_")
 
 
 def _header(name: str) -> dict[str, Any]:
@@ -189,7 +180,3 @@ def _header(name: str) -> dict[str, Any]:
 
 def _is_verb(path: str) -> bool:
     return path.rsplit("/", 1)[-1] in VERBS
-
-
-def _previews(operation: dict[str, Any]) -> bool:
-    return any(parameter["name"] == "validate_only" for parameter in operation.get("parameters", []))

@@ -16,6 +16,7 @@ from byhand import Recorder
 from collect.jobs.model import Job
 from collect.storage import jobs
 from collect.storage.database import Database
+from integration.gateway.described import DESCRIPTION
 
 TEMPLATE_COLUMNS: list[dict[str, Any]] = [
     {"name": "respondent_id", "type": "string", "required": True},
@@ -70,12 +71,15 @@ class Api:
     headers: dict[str, str] = field(default_factory=dict)
 
     def call(self, method: str, path: str, **options: Any) -> TestResponse:
-        """One request. ``key`` names whose (``None``: nobody's); ``headers`` are further ones."""
+        """One request, whose answer is as it is described. ``key`` names whose (``None``: nobody's)."""
         key = options.pop("key", self.as_)
         headers = {**self.headers, **options.pop("headers", {})}
         if key is not None:
             headers.setdefault("Authorization", f"Bearer {self.keys.get(key, key)}")
-        return self.client.open(path, method=method, headers=headers, **options)
+        answer = self.client.open(path, method=method, headers=headers, **options)
+        kind = answer.headers.get("Content-Type", "")
+        DESCRIPTION.check(method, path, status=answer.status_code, content_type=kind, body=answer.data)
+        return answer
 
     def get(self, path: str, **options: Any) -> TestResponse:
         return self.call("GET", path, **options)
