@@ -18,7 +18,9 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import unquote, urlsplit
 
+from collect.messaging import topology
 from collect.storage import indexes, organisations
 from collect.storage.database import Database, connect
 
@@ -98,7 +100,8 @@ class Service:
 class System:
     """Gateway, workers and monitor of one database and one virtual host.
 
-    ``settings`` are further environment variables for all of them (short leases, say).
+    ``settings`` are further environment variables for all of them (short leases, say). With ``management_url`` the
+    broker's policies are set, as in production.
     """
 
     def __init__(
@@ -110,10 +113,12 @@ class System:
         redis_url: str,
         folder: Path,
         settings: dict[str, str] | None = None,
+        management_url: str | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.amqp_url = amqp_url
+        self.management_url = management_url
         self.db: Database = connect(mongodb_url, database=database, app_name="system")
         self.port = free_port()
         self.url = f"http://{LOOPBACK}:{self.port}"
@@ -129,8 +134,11 @@ class System:
         self._started = 0
 
     def prepare(self, *organisation_ids: str) -> None:
-        """Indexes, and organisations with generous limits."""
+        """Indexes, policies, and organisations with generous limits."""
         indexes.migrate(self.db)
+        if self.management_url is not None:
+            vhost = unquote(urlsplit(self.amqp_url).path.removeprefix("/")) or "/"
+            topology.apply_policies(self.management_url, vhost=vhost)
         for org_id in organisation_ids:
             organisations.ensure(self.db, org_id=org_id, name=org_id)
 
