@@ -142,6 +142,18 @@ def _never_fed(db: Database, job: Job) -> None:
     db.parts.update_many({"status": "queued"}, {"$set": {"status": "idle"}, "$inc": {"epoch": 1}})
 
 
+def _plans_again(db: Database, job: Job) -> None:
+    db.jobs.update_one({"_id": job.id}, {"$set": {"state": "stopped"}})
+    zero = {"phase": "plan", "status": "idle", "cursor": {"planned": 2, "rows": 35}}
+    db.parts.update_one({"_id": f"{job.id}:0"}, {"$set": zero})
+
+
+def _plans_nothing(db: Database, job: Job) -> None:
+    """The planner knows nothing of parts that stand."""
+    db.jobs.update_one({"_id": job.id}, {"$set": {"state": "stopped", "total_rows": None}})
+    db.parts.update_one({"_id": f"{job.id}:0"}, {"$set": {"phase": "plan", "status": "idle"}})
+
+
 def _undone_by_nobody(db: Database, job: Job) -> None:
     entry = db.ledger.find_one({"job_id": {"$ne": job.id}, "undone": True})
     assert entry is not None
@@ -182,6 +194,9 @@ PLANTED: list[tuple[Code, str, Plant]] = [
     (Code.TOTAL_DIFFERS, "a row without outcome", _set("jobs", {"_id": "{id}"}, {"$inc": {"total_rows": 1}})),
     (Code.TOTAL_DIFFERS, "more than there are", _set("jobs", {"_id": "{id}"}, {"$inc": {"total_rows": -1}})),
     (Code.TOTAL_DIFFERS, "no total", _set("jobs", {"_id": "{id}"}, {"$set": {"total_rows": None}})),
+    (Code.TOTAL_DIFFERS, "known while it plans", _plans_again),
+    (Code.TOTAL_DIFFERS, "more parts than planned", _plans_nothing),
+    (Code.TOTAL_DIFFERS, "a part lost", _set("parts", {"_id": PART}, {"$set": {"n": 7}})),
     (Code.TOTAL_DIFFERS, "a part", _set("parts", {"_id": PART}, {"$inc": {"total": 1}})),
     (Code.LOCK_MEMBER, "who has ended", _set("locks", {"_id": LINE}, {"$push": {"queue": "{id}"}})),
     (Code.LOCK_MEMBER, "who does not exist", _set("locks", {"_id": LINE}, {"$push": {"queue": "nobody"}})),
@@ -233,7 +248,8 @@ def test_an_object_without_an_owner_and_a_file_without_its_bytes_are_found(db: D
     db.files.insert_one({"_id": "f", "org_id": "labs", "blob": "there"})
     db.files.insert_one({"_id": "g", "org_id": "labs", "blob": "gone"})
     db.ledger.update_one({"_id": entry_id(job.id, 1, 0)}, {"$set": {"objects": ["part-1"]}})
-    old = _Blobs("there", "part-1", "nobody's", age=timedelta(days=2))
+    db.parts.update_one({"_id": f"{job.id}:1"}, {"$set": {"source": {"blob": "rewritten"}}})
+    old = _Blobs("there", "part-1", "rewritten", "nobody's", age=timedelta(days=2))
     codes = [(finding.code, finding.subject) for finding in check(db, blobs=old)]
     assert codes == [(Code.OBJECT_MISSING, "g"), (Code.OBJECT_ORPHANED, "nobody's")]
     young = _Blobs("there", "gone", "nobody's", age=timedelta(minutes=1))

@@ -14,6 +14,7 @@ ACTS = {
 }  # fmt: skip
 VERBS = {Verb.PAUSE: 4, Verb.RESUME: 6, Verb.STOP: 1, Verb.TERMINATE: 2, Verb.UNDO: 6, Verb.CONFIRM: 1}
 CONFLICTS = {"reject": 1, "queue": 2, "supersede": 1}
+AT_ONCE = {None: 1, 0: 2, 1: 2, 2: 1}
 ENDS = {"release": 3, "fail": 1, "over_limit": 1}
 TROUBLES = {
     "its session is killed": 2,

@@ -46,11 +46,12 @@ def rows(*, parts: int = 2, per_part: int = 4, prefix: str = "key") -> list[list
     return [[(f"{prefix}-{n}-{i}", n * 100 + i) for i in range(per_part)] for n in range(parts)]
 
 
-def new_job(content: list[list[Row]], **options: Any) -> NewJob:
+def new_job(content: list[list[Row]], *, at_once: int | None = None, **options: Any) -> NewJob:
+    """``at_once``: see :meth:`Hand.plan`."""
     options = {"lock": LOCK, "org_id": ORG, **options}
     return NewJob(
         kind="upload",
-        params={"parts": content},
+        params={"parts": content, "at_once": at_once},
         actor=ACTOR,
         reason="a test",
         requested_at=datetime.now(UTC),
@@ -230,15 +231,30 @@ class Hand:
         part = self.part
         match part.phase:
             case Phase.PLAN:
-                self._ends(lambda: planning.whole(self.tenure, planned_parts(self.job)))
+                self.plan()
             case Phase.RUN if part.cursor["at"] < len(part.source["rows"]):
                 self.chunk()
             case Phase.UNDO if part.left > 0:
                 self.take_back()
+            case Phase.RUN if part.n == 0 and self.job.parts_left == 1:
+                self._ends(lambda: work.finished(self.tenure, {"done": True}))
             case Phase.RUN | Phase.UNDO:
                 self._ends(lambda: work.part_done(self.tenure))
             case Phase.FINISH:
                 self._ends(lambda: work.finished(self.tenure, {"done": True}))
+
+    def plan(self) -> None:
+        """One transaction of planning: the job's params say how many parts at once, or all (``None``); 0 is all too,
+        but one part alone is run by the hand itself."""
+        planned = planned_parts(self.job)
+        at_once = self.job.params["at_once"]
+        rest = planned[self.part.cursor.get("planned", 0) :]
+        if at_once and rest:
+            planning.some(self.tenure, rest[:at_once])
+        elif at_once == 0 and len(planned) == 1:
+            planning.alone(self.tenure, rest[0])
+        else:
+            self._ends(lambda: planning.whole(self.tenure, rest))
 
     def chunk(self) -> Applied:
         job, part = self.job, self.part

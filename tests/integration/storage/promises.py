@@ -18,6 +18,21 @@ def check_part(part: Part, entries: list[dict[str, Any]]) -> None:
         assert all(entry["undone"] for entry in entries if entry["seq"] >= part.left)
 
 
+def check_plan(ref: Reference, job: Job, parts: list[Part]) -> None:
+    """No part is lost or doubled, what is to go is counted, and the total is known when it is exact."""
+    parts = sorted(parts, key=lambda part: part.n)
+    zero = parts[0]
+    assert [part.n for part in parts] == list(range(len(parts)))
+    assert job.parts_left == sum(part.phase is not Phase.FINISH and part.status != "done" for part in parts)
+    planned = [part.total for part in parts if part.source]
+    assert planned == [len(rows) for rows in ref.content[: len(planned)]]
+    assert job.total_rows in (None, sum(len(rows) for rows in ref.content))
+    if job.total_rows is not None:
+        assert len(planned) == len(ref.content)
+    if zero.phase is Phase.PLAN:
+        assert (job.total_rows is None) is (zero.status != "done")
+
+
 def check_audit(ref: Reference, job: Job, entries: list[dict[str, Any]]) -> None:
     assert [entry["seq"] for entry in entries] == list(range(1, job.audit_seq + 1))
     for before, after in itertools.pairwise(entries):

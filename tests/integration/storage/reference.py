@@ -120,11 +120,11 @@ class Reference:
         return False
 
     def first_row(self, n: int, seq: int) -> int:
-        """The row number with which chunk ``seq`` of part ``n`` begins."""
-        return 1 + sum(len(part) for part in self.content[: n - 1]) + seq * BLOCK
+        """The row number with which chunk ``seq`` of part ``n`` begins. Part 0 writes when it is the only one."""
+        return 1 + sum(len(part) for part in self.content[: max(n, 1) - 1]) + seq * BLOCK
 
     def block(self, n: int, seq: int) -> list[Row]:
-        return self.content[n - 1][seq * BLOCK : (seq + 1) * BLOCK]
+        return self.content[max(n, 1) - 1][seq * BLOCK : (seq + 1) * BLOCK]
 
     def top_to_bottom(self) -> dict[str, int]:
         """What reading the file from top to bottom leaves: the last row with a key wins."""

@@ -18,10 +18,10 @@ from collect.jobs.states import ACTIVE, State, Verb
 from collect.messaging.messages import RunPart
 from collect.storage import parts, reaping, upkeep
 from collect.storage.database import Database
-from integration.storage.chances import ACTS, CONFLICTS, ENDS, KEYS, TROUBLES, VERBS, chosen, content
+from integration.storage.chances import ACTS, AT_ONCE, CONFLICTS, ENDS, KEYS, TROUBLES, VERBS, chosen, content
 from integration.storage.conftest import empty
 from integration.storage.hands import LOCK, Hand, Row, dataset, do, expire, make, snapshot, take, tickets
-from integration.storage.promises import check_audit, check_outcome, check_part, check_rests
+from integration.storage.promises import check_audit, check_outcome, check_part, check_plan, check_rests
 from integration.storage.reference import AT_REST, BEGIN, FAIL, IN_LINE, RUNNABLE, Dataset, Document, Moves, Reference
 
 SCHEDULES = int(os.environ.get("SCHEDULES", "50"))
@@ -61,7 +61,8 @@ class Schedule(RuleBasedStateMachine):
         note(f"{act} {one} {other}")
         match act:
             case "create" if len(self.jobs) < JOBS:
-                self.create(content(rng), chosen(CONFLICTS, rng), confirm=rng.random() < 0.1, old=one)
+                planned = content(rng), chosen(AT_ONCE, rng)
+                self.create(*planned, chosen(CONFLICTS, rng), confirm=rng.random() < 0.1, old=one)
             case "ask":
                 active = [ref for ref in self.jobs if ref.state in ACTIVE or ref.state is State.PAUSED]
                 self.ask(rng.choice(active if active and rng.random() < 0.7 else self.jobs), chosen(VERBS, rng))
@@ -82,13 +83,13 @@ class Schedule(RuleBasedStateMachine):
 
     # What people do.
 
-    def create(self, content: list[list[Row]], on_conflict: str, confirm: bool, old: int) -> None:
+    def create(self, content: list[list[Row]], at_once: int | None, on_conflict: str, confirm: bool, old: int) -> None:
         supersedes = self.jobs[old % len(self.jobs)] if on_conflict == "supersede" and self.jobs else None
         line = list(self.line)
         name = supersedes.id if supersedes else None
         held = self._entering_is_refused(on_conflict, supersedes) and not confirm
         try:
-            job = make(self.db, content, on_conflict=on_conflict, supersedes=name, confirm=confirm)
+            job = make(self.db, content, at_once=at_once, on_conflict=on_conflict, supersedes=name, confirm=confirm)
         except Conflict:
             assert held, f"{on_conflict} was refused with the line {line}"
             return
@@ -267,6 +268,7 @@ class Schedule(RuleBasedStateMachine):
         audit = list(self.db.audit.find().sort("seq", 1))
         for ref in self.jobs:
             check_audit(ref, jobs[ref.id], [entry for entry in audit if entry["job_id"] == ref.id])
+            check_plan(ref, jobs[ref.id], [part for part in found if part.job_id == ref.id])
 
     def _check_people_see_the_model(self, jobs: dict[str, Job]) -> None:
         assert {job.id: job.state for job in jobs.values()} == {ref.id: ref.state for ref in self.jobs}
@@ -329,6 +331,8 @@ class Schedule(RuleBasedStateMachine):
         match part.phase:
             case Phase.RUN if hand.busy:
                 self._wrote(ref, part)
+            case Phase.RUN if part.n == 0:
+                self._adopt(job_id, [(state, State.SUCCEEDED) for state in RUNNABLE])
             case Phase.UNDO if hand.busy:
                 self.stored.take_back(entry_id(job_id, part.n, part.left - 1))
             case Phase.UNDO:
