@@ -13,7 +13,7 @@ from collect.storage.database import transact
 from collect.testing.system import Service, System, eventually
 
 ORG = "labs"
-REST_SECONDS = 60.0
+REST_SECONDS = 120.0
 KEPT = ("orgs", "datasets", "api_keys", "workers", "heartbeats")
 
 
@@ -42,6 +42,14 @@ class Plant(System):
         template = Template.model_validate({"key": baseline.KEY, "columns": baseline.TEMPLATE_COLUMNS})
         transact(self.db, lambda tx: datasets.put(tx, org_id=ORG, name=name, template=template))
         return name
+
+    def end_workers(self) -> None:
+        """Kill all that was started beside gateway and monitor."""
+        standing = [self.gateway_service, self.monitor_service]
+        for service in self.services:
+            if service not in standing:
+                service.kill()
+        self.services[:] = standing
 
     def empty(self) -> None:
         """Forget all jobs and all that they have written. No worker may be at work."""

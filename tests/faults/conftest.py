@@ -18,17 +18,32 @@ GRACE_SECONDS = 1.0
 
 
 @contextmanager
-def opened(servers: Servers, *, mongodb_url: str, redis_url: str, management_url: str, folder: Path) -> Iterator[Plant]:
+def opened(
+    servers: Servers,
+    *,
+    mongodb_url: str,
+    redis_url: str,
+    management_url: str,
+    folder: Path,
+    kind: type[Plant] = Plant,
+    name: str | None = None,
+    **settings: str,
+) -> Iterator[Plant]:
     """A plant with gateway and monitor, in a database and a virtual host of its own."""
-    name = f"faults_{secrets.token_hex(6)}"
+    name = name or f"faults_{secrets.token_hex(6)}"
     rabbitmq.create_vhost(management_url, name)
-    plant = Plant(
+    plant = kind(
         mongodb_url=mongodb_url,
         database=name,
         amqp_url=urlunsplit(urlsplit(servers.amqp_url)._replace(path="/" + quote(name, safe=""))),
         redis_url=redis_url,
         folder=folder,
-        settings={"COLLECT_LEASE_SECONDS": str(LEASE_SECONDS), "COLLECT_GRACE_SECONDS": str(GRACE_SECONDS)},
+        management_url=management_url,
+        settings={
+            "COLLECT_LEASE_SECONDS": str(LEASE_SECONDS),
+            "COLLECT_GRACE_SECONDS": str(GRACE_SECONDS),
+            **settings,
+        },
     )
     try:
         plant.open()
@@ -64,12 +79,9 @@ def standing_plant(
 @pytest.fixture
 def shared(standing_plant: Plant, tmp_path: Path) -> Iterator[Plant]:
     """The module's plant, without workers and without jobs. It is sound when the test ends, or the test has failed."""
-    before = list(standing_plant.services)
     standing_plant.marks = tmp_path
     yield standing_plant
-    for service in standing_plant.services[len(before) :]:
-        service.kill()
-    del standing_plant.services[len(before) :]
+    standing_plant.end_workers()
     try:
         standing_plant.sound()
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from typing import NoReturn
@@ -10,6 +11,7 @@ import click
 from pika.exceptions import AMQPError
 from pymongo.errors import PyMongoError
 
+from collect.admin import accounts
 from collect.admin import check as invariants
 from collect.admin.connection import Admin, json_option, pass_admin
 from collect.admin.dead_letters import dead_letters
@@ -71,6 +73,22 @@ def check(admin: Admin, wait_seconds: float | None) -> int:
         lines or ["All invariants hold."],
     )
     return 1 if findings else 0
+
+
+@collect_admin.command()
+@click.option("--apply", is_flag=True, help="Create them on the server, or change what is there.")
+@json_option
+@pass_admin
+def roles(admin: Admin, apply: bool) -> None:
+    """Show the MongoDB roles of the services' accounts: what each service does, and nothing more.
+
+    Printed as `createRole` takes them. --apply needs an account that may manage roles; run it before the services are
+    given accounts with these roles, and again before each deploy.
+    """
+    if apply:
+        accounts.apply(admin.db)
+    declared = accounts.roles(admin.database)
+    admin.answer(declared, [json.dumps(role, indent=2) for role in declared])
 
 
 for _command in (keys, seed, dead_letters):

@@ -54,6 +54,11 @@ class Admin:
     def _stores(self) -> DatabaseSettings:
         return _read(DatabaseSettings)
 
+    @property
+    def database(self) -> str:
+        """The name of the database, whether or not it can be reached."""
+        return self._stores.mongodb_database
+
     @cached_property
     def db(self) -> Database:
         return connect(self._stores.mongodb_url, database=self._stores.mongodb_database, app_name="collect-admin")
