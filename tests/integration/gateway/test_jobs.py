@@ -326,7 +326,12 @@ def test_the_rows_that_a_paused_job_never_reached_are_the_file(api: Api) -> None
 
 def test_rejects_of_a_job_without_any_are_a_header(api: Api) -> None:
     job = api.job()["id"]
-    assert api.get(f"/v1/jobs/{job}/rejects").get_json() == {"items": [], "next_cursor": None}
+    assert api.get(f"/v1/jobs/{job}/rejects").get_json() == {
+        "items": [],
+        "next_cursor": None,
+        "rejected": 0,
+        "stored": 0,
+    }
     header = b"respondent_id,district,age,row,code,field,message\n"
     assert api.get(f"/v1/jobs/{job}/rejects?format=csv").data == header
 
