@@ -138,7 +138,7 @@ def _first(held: bytes, grammar: Grammar, *, lines: int, final: bool) -> tuple[i
     *lines_of, rest = held.split(b"\n", min(lines, len(held)))
     data = held[: len(held) - len(rest)]
     counted = grammar.count(data, newlines=len(lines_of))
-    if counted is not None and counted[1] == len(data):
+    if data and counted is not None and counted[1] == len(data):
         return counted[0], data, len(data)
     taken = grammar.split(held, lines=lines, final=final)
     return len(taken.lines), b"\n".join(taken.lines), taken.end

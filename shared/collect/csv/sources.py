@@ -77,7 +77,7 @@ def open_text(blobs: Readable, name: str, *, encoding: str | None = None, sent: 
     head = blobs.read(name, 0, PIECE_BYTES)
     is_gzip = head.startswith(_GZIP)
     pieces = stretch(blobs, name, start=0, end=size)
-    if sent is not None:
+    if sent is not None and sent.sha256:
         pieces = _compared(pieces, size, sent)
     if is_gzip:
         pieces = _inflated(pieces)
@@ -186,6 +186,10 @@ def _transcoded(pieces: Iterator[bytes], codec: str) -> Iterator[bytes]:
                 'If it has another encoding, name that one in "encoding".',
                 code="encoding", where=f"line {line:,}",
             ) from error  # fmt: skip
+        except UnicodeError as error:  # UTF-16 alone: nothing says which of its two forms it is
+            raise TaskRefused(
+                f"The file is not {codec}: it does not begin with its mark.", code="encoding", where="line 1"
+            ) from error
         line += text.count("\n")
         at += len(piece)
         yield text.encode()
