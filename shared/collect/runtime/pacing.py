@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from collect.jobs.model import OUT, Part
+from collect.jobs.model import OUT, Part, Phase
 from collect.runtime.task import ChunkSize
 from collect.storage.database import Database
 
 CHUNK_SECONDS = 0.25
 FIRST_ROWS = 2_000
-FEWEST_ROWS = 500
+FEWEST_ROWS = 2_000
+"""Many small transactions keep verbs waiting longer than few big ones (docs/figures.md)."""
 MOST_ROWS = 10_000
 
 SLICE_SECONDS = 60.0
@@ -73,8 +74,9 @@ def queue_behind(db: Database, part: Part) -> Queue:
 
 
 def share(db: Database, part: Part, rows_per_second: float | None) -> float | None:
-    """This part's share of what its job may do in a second: as much as each other part that is out."""
+    """This part's share of what its job may do in a second: as much as each other part that somebody works on."""
     if rows_per_second is None:
         return None
-    running = db.parts.count_documents({"job_id": part.job_id, "status": {"$in": OUT[1:]}})
+    at_work = {"job_id": part.job_id, "status": {"$in": OUT[1:]}, "phase": {"$ne": Phase.PLAN.value}}
+    running = db.parts.count_documents(at_work)
     return rows_per_second / max(1, running)

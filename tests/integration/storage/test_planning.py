@@ -9,6 +9,7 @@ from collect.errors import Conflict, Fenced
 from collect.jobs.model import Job, Part, Phase
 from collect.jobs.progress import progress, summed
 from collect.jobs.states import State, Verb
+from collect.runtime.pacing import share
 from collect.storage import parts, reaping
 from collect.storage.database import Database, now
 from integration.storage.conftest import Connect
@@ -254,6 +255,13 @@ def test_a_step_of_the_plan_is_committed_once(
         assert hand.part.phase is Phase.RUN
     hand.work_off()
     comes_to_its_end(db, job)
+
+
+def test_a_planner_takes_no_share_of_the_rows_that_a_job_may_write_in_a_second(db: Database) -> None:
+    job = planning(db)
+    planner(db, job, steps=2)
+    one, other = writer(db, job), writer(db, job, part=2)
+    assert [share(db, hand.part, 100.0) for hand in (one, other)] == [50.0, 50.0]
 
 
 # A job of one part.
