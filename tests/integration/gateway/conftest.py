@@ -46,7 +46,7 @@ def running(
     )
     try:
         system.prepare(*ORGANISATIONS)
-        system.gateway()
+        system.gateway(COLLECT_MAX_WAIT_SECONDS="1")
         with Redis.from_url(redis_url) as redis:
             yield within_this_process(system, redis, mongodb_url=mongodb_url, redis_url=redis_url)
     finally:
