@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -28,7 +28,7 @@ class Lot:
     row: int
     offset: int = 0
     end: int = 0
-    grammar: Grammar
+    grammar: Grammar = field(compare=False)
 
     @classmethod
     def of(cls, records: Sequence[bytes], *, row: int, grammar: Grammar) -> Lot:
