@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,12 +22,16 @@ from upload_worker import documents
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """``keys``, numbers and ``bodies`` of the rows that win within the chunk; ``others`` are the rows that do not.
+    """``keys``, ``ids``, numbers and ``bodies`` of the rows that win within the chunk; ``others``: those that do not.
+
+    ``packed``: the keys as an undo record holds them. Made here, since here no transaction is open.
 
     ``lacking``: required columns that the file does not have, so that it can change rows but not make any.
     """
 
     keys: list[str]
+    ids: list[str]
+    packed: bytes
     numbers: pa.Array
     bodies: pa.Array
     others: list[tuple[int, str]]
@@ -35,12 +40,6 @@ class Batch:
     key: tuple[str, ...]
     prefix: str
     lot: Lot
-
-    @cached_property
-    def ids(self) -> list[str]:
-        """The ``_id`` of each document."""
-        prefix = self.prefix
-        return [prefix + key for key in self.keys]
 
     @cached_property
     def rows(self) -> list[int]:
@@ -76,6 +75,8 @@ def make(valid: Valid, lot: Lot, *, org_id: str, dataset: str, template: Templat
         columns = _taken(columns, taken)
     return Batch(
         keys=keys,
+        ids=[prefix + key for key in keys],
+        packed=pack_keys(keys),
         numbers=numbers,
         bodies=documents.bodies(
             ids=pc.binary_join_element_wise(pa.scalar(prefix, won.type), won, ""),
@@ -88,6 +89,16 @@ def make(valid: Valid, lot: Lot, *, org_id: str, dataset: str, template: Templat
         prefix=prefix,
         lot=lot,
     )  # fmt: skip
+
+
+def pack_keys(keys: Sequence[str]) -> bytes:
+    """Keys in few bytes; :func:`unpack_keys` gives them back."""
+    return zlib.compress("\0".join(keys).encode(), 1) if keys else b""
+
+
+def unpack_keys(packed: bytes) -> list[str]:
+    """What :func:`pack_keys` has packed."""
+    return zlib.decompress(packed).decode().split("\0") if packed else []
 
 
 def _texts(keys: pa.Array) -> list[str]:

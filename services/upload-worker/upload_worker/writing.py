@@ -21,7 +21,7 @@ from collect.errors import FieldError, TaskRefused
 from collect.jobs.outcomes import Reject
 from collect.storage.joined import Documents
 from upload_worker import documents
-from upload_worker.batch import Batch
+from upload_worker.batch import Batch, pack_keys, unpack_keys
 
 RECORD_VERSION = 1
 MAX_DOCUMENT_BYTES = 15 * 1024 * 1024
@@ -121,19 +121,20 @@ def undo_record(batch: Batch, decision: Decision) -> dict[str, Any]:
             f"The documents that rows {batch.lot.row:,} and following change are too big to be kept for an undo.",
             code="before_images_too_big", where=f"row {batch.lot.row:,}",
         )  # fmt: skip
-    created = batch.keys if len(decision.fresh) == len(batch.keys) else [batch.keys[at] for at in decision.fresh]
+    all_are_new = len(decision.fresh) == len(batch.keys)
+    created = batch.packed if all_are_new else pack_keys([batch.keys[place] for place in decision.fresh])
     return {
         "v": RECORD_VERSION,
         "prefix": batch.prefix,
-        "created": _packed("\0".join(created).encode()),
+        "created": Binary(created),
         "before": before,
     }
 
 
 def created_ids(record: Mapping[str, Any]) -> list[str]:
     """The ids of the documents that an entry made."""
-    text = _unpacked(record["created"]).decode()
-    return [record["prefix"] + key for key in text.split("\0")] if text else []
+    prefix = record["prefix"]
+    return [prefix + key for key in unpack_keys(record["created"])]
 
 
 def before_images(record: Mapping[str, Any]) -> list[RawBSONDocument]:

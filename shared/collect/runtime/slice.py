@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, assert_never
 
@@ -14,10 +13,10 @@ from pymongo.errors import PyMongoError
 from collect.errors import Abandoned, Drained, Fenced, StoreFull, TaskRefused, TooNew, Transient
 from collect.jobs.model import Job, Part, Phase, Reason
 from collect.jobs.outcomes import Applied
-from collect.jobs.progress import summed
 from collect.jobs.states import WRITING
 from collect.observability import logs, traces
 from collect.runtime import undo
+from collect.runtime.ahead import ahead
 from collect.runtime.commands import Alive, ChunkDone, Claimed, Ended, Ending, Publish, Run
 from collect.runtime.control import Control
 from collect.runtime.pacing import Pace, queue_behind, share
@@ -189,22 +188,25 @@ class Holding:
 
     def _write(self) -> Ending:
         chunks = self.task.chunks(self.job, self.tenure.part, self._pace.size)
-        for chunk, encoding in _timed(chunks):
-            self.step()
-            began = time.monotonic()
-            applied = self._commit(chunk)
-            committing = time.monotonic() - began
-            if applied.rejected > 0 and (reason := self._over_limit()) is not None:
-                work.over_limit(self.tenure, reason)
-                return Ending.FAILED
-            seconds = encoding + committing
-            idle = self._pace.spent(rows=chunk.rows, seconds=seconds)
-            rows_per_second = chunk.rows / max(seconds + idle, 1e-6)
-            self.breathe(
-                rows_per_second,
-                ChunkDone(phase=Phase.RUN, seconds=committing, succeeded=applied.succeeded, rejected=applied.rejected),
-            )
-            self._rest(idle, rows_per_second)
+        with ahead(chunks, hear=lambda: self.step(release=False)) as made:
+            since = time.monotonic()
+            for chunk in made:
+                self.step()
+                began = time.monotonic()
+                applied = self._commit(chunk)
+                committing = time.monotonic() - began
+                if applied.rejected > 0 and (reason := self._over_limit()) is not None:
+                    work.over_limit(self.tenure, reason)
+                    return Ending.FAILED
+                seconds = time.monotonic() - since
+                idle = self._pace.spent(rows=chunk.rows, seconds=seconds)
+                rows_per_second = chunk.rows / max(seconds + idle, 1e-6)
+                done = ChunkDone(
+                    phase=Phase.RUN, seconds=committing, succeeded=applied.succeeded, rejected=applied.rejected
+                )
+                self.breathe(rows_per_second, done)
+                self._rest(idle, rows_per_second)
+                since = time.monotonic()
         self.step(release=False)
         return self._done()
 
@@ -269,7 +271,7 @@ class Holding:
         job = self.job
         if job.max_rejected is None or (job.max_rejected.rows is None and job.total_rows is None):
             return None  # a share of what the plan has still to count is looked at again before the finish
-        counted = summed(parts.of_job(self.db, job_id=job.id)).rejected - job.rejected_before
+        counted = parts.counted(self.db, job_ids=[job.id])[job.id].rejected - job.rejected_before
         limit = job.max_rejected.limit(job.total_rows or 0)
         if counted <= limit:
             return None
@@ -289,16 +291,6 @@ def _hint(worst: dict[str, Any] | None, *, counted: int) -> str:
         f"Most often it is {worst['field'] or 'the row'}: {worst['code']} ({worst['count']:,} times{among}, first in "
         f"row {worst['row']:,}: {worst['message']}). Are its columns the right ones? {advice}"
     )
-
-
-def _timed(chunks: Iterator[Chunk]) -> Iterator[tuple[Chunk, float]]:
-    """Each chunk with the seconds that it took to make."""
-    while True:
-        began = time.monotonic()
-        chunk = next(chunks, None)
-        if chunk is None:
-            return
-        yield chunk, time.monotonic() - began
 
 
 def _describe(span: Span, part: Part, ending: Ending) -> None:

@@ -56,7 +56,10 @@ class Task(Protocol):
         """
 
     def chunks(self, job: Job, part: Part, size: ChunkSize) -> Iterator[Chunk]:
-        """The chunks from ``part.cursor`` to the part's end. All computing is done here, outside any transaction."""
+        """The chunks from ``part.cursor`` to the part's end. All computing is done here, outside any transaction.
+
+        Runs in a thread of its own, up to two chunks ahead of what is committed.
+        """
 
     def apply(self, job: Job, part: Part, chunk: Chunk, *, entry_id: str, session: ClientSession) -> Applied:
         """Write ``chunk`` inside the session's transaction, marking what is touched first with ``entry_id``.

@@ -8,8 +8,9 @@ from collect.runtime.pacing import CHUNK_SECONDS, FEWEST_ROWS, FIRST_ROWS, MOST_
 
 def test_a_chunk_that_was_too_slow_is_followed_by_a_smaller_one() -> None:
     pace = Pace()
-    pace.spent(rows=FIRST_ROWS, seconds=4 * CHUNK_SECONDS)
-    assert pace.size.rows == FIRST_ROWS // 2
+    pace.spent(rows=FIRST_ROWS, seconds=CHUNK_SECONDS / 10)
+    pace.spent(rows=2 * FIRST_ROWS, seconds=4 * CHUNK_SECONDS)
+    assert pace.size.rows == FIRST_ROWS
 
 
 def test_a_chunk_that_was_fast_is_followed_by_a_bigger_one() -> None:

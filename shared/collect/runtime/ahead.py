@@ -1,0 +1,77 @@
+"""Making the next chunk while the last one is being committed: most of a commit is waiting for the server."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from queue import Empty, Queue
+from typing import TypeVar
+
+T = TypeVar("T")
+
+HEAR_SECONDS = 0.1
+
+
+@contextmanager
+def ahead(source: Iterator[T], *, hear: Callable[[], None]) -> Iterator[Iterator[T]]:
+    """The items of ``source``, made by a thread of their own: one is ready, and one more is on its way.
+
+    ``hear`` is called every :data:`HEAR_SECONDS` in which none is ready; what it raises ends the waiting. What
+    ``source`` raises is raised in its place. At the end nobody waits for the item that is on its way.
+    """
+    ready: Queue[T | _End] = Queue(maxsize=1)
+    over = threading.Event()
+
+    def make() -> None:
+        end = _End()
+        try:
+            for item in source:
+                ready.put(item)
+                if over.is_set():
+                    break
+        except Exception as error:  # noqa: BLE001 - the boundary of the thread: raised again where it is waited for
+            end = _End(error)
+        finally:
+            if isinstance(source, Generator):
+                source.close()
+        if not over.is_set():
+            ready.put(end)
+
+    def items() -> Iterator[T]:
+        while not isinstance(item := _next(ready, hear), _End):
+            yield item
+        if item.error is not None:
+            raise item.error
+
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(make,), name="ahead", daemon=True).start()
+    try:
+        yield items()
+    finally:
+        over.set()
+        _make_room(ready)
+
+
+class _End:
+    """Nothing comes any more."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+
+
+def _next(ready: Queue[T | _End], hear: Callable[[], None]) -> T | _End:
+    while True:
+        try:
+            return ready.get(timeout=HEAR_SECONDS)
+        except Empty:
+            hear()
+
+
+def _make_room(ready: Queue[T | _End]) -> None:
+    """For what is being put at this moment, so that the thread sees that it is over."""
+    try:
+        ready.get_nowait()
+    except Empty:
+        return
