@@ -9,10 +9,13 @@ from pathlib import Path
 from stack import mongodb, rabbitmq, redis_server
 from stack.addresses import ALL_PORT_NAMES
 from stack.children import Child
-from stack.ports import free_ports
+from stack.ports import free_ports, wait_until
 from stack.server import Server
+from stack.telling import StackError
 
 MONGODB_WHEEL = Path(__file__).resolve().parents[2] / ".local" / "mongodb"
+
+HEALED_SECONDS = 60.0
 
 
 class Ground:
@@ -59,9 +62,14 @@ class Ground:
         return rabbitmq.environment(self.root / "rabbitmq", self.ports)
 
     def heal(self) -> None:
-        """Start whatever does not run."""
+        """Start whatever does not run, and start again what runs and does not answer."""
         for child in self._children:
             child.start()
+            try:
+                wait_until(child.server.ready, seconds=HEALED_SECONDS, what=f"{child.server.name} to answer")
+            except StackError:
+                child.kill()
+                child.start()
 
     def close(self) -> None:
         """End all at once, and throw away what they keep. Idempotent."""
