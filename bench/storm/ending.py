@@ -42,7 +42,10 @@ class Ending:
             client.close()
 
     def rest(self) -> float:
-        """Decide what people have left undecided, until every job rests and none is in the way; returns the seconds."""
+        """Decide what people have left undecided, until every job rests, none is in the way, and all messages are sent.
+
+        Returns how many seconds it took.
+        """
         began = time.monotonic()
         while True:
             self._field.supervise()
@@ -51,10 +54,11 @@ class Ending:
                 if State(job["state"]) in UNDECIDED:
                     self._decide(job_id, job["org_id"], State(job["state"]))
             moving = {key: job["state"] for key, job in states.items() if State(job["state"]) in ACTIVE | UNDECIDED}
-            if not moving:
+            unsent = self._field.db.outbox.count_documents({})
+            if not moving and not unsent:
                 return time.monotonic() - began
             if time.monotonic() - began > REST_SECONDS:
-                self._findings.add("not_at_rest", f"{REST_SECONDS:g} s after the storm: {moving}")
+                self._findings.add("not_at_rest", f"{REST_SECONDS:g} s after the storm: {unsent} unsent, {moving}")
                 return time.monotonic() - began
             time.sleep(POLL_SECONDS)
 
