@@ -58,6 +58,15 @@ def test_waiting_asks_until_the_job_is_there() -> None:
     assert query(gateway.requests[0])["wait_for"] == ["final"]
 
 
+def test_a_gateway_that_has_no_room_to_wait_is_not_asked_again_at_once() -> None:
+    time = Time()
+    gateway = Scripted(answering(200, job(), {"Retry-After": "1"}), answering(200, job(state="succeeded")))
+
+    assert JobsApi(transport=transport(gateway, time)).wait("01kj").state == "succeeded"
+
+    assert time.slept == [1.0]
+
+
 def test_a_paused_job_rests_but_has_not_ended() -> None:
     assert Job.model_validate(job(state="paused")).rests
     assert not Job.model_validate(job(state="paused")).ended
