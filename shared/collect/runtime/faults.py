@@ -69,10 +69,10 @@ class FaultPoints:
             if point.action != "linger" and point.begins(where, rows):
                 _act(point)
 
-    def linger(self, where: str) -> Iterator[None]:
+    def linger(self, where: str, *, rows: range | None = None) -> Iterator[None]:
         """Yield now and then, for as long as is armed for this place."""
         for point in self._points:
-            if point.action == "linger" and point.begins(where, None):
+            if point.action == "linger" and point.begins(where, rows):
                 deadline = time.monotonic() + point.seconds
                 while time.monotonic() < deadline:
                     time.sleep(_POLL_SECONDS)
@@ -94,7 +94,9 @@ class _Faulty:
             yield step
             if step is not None:
                 first = step.cursor.get("row", 1)
-                self._points.reach("after_planned", rows=range(first, first + step.total))
+                rows = range(first, first + step.total)
+                self._points.reach("after_planned", rows=rows)
+                yield from self._points.linger("after_planned", rows=rows)
 
     def chunks(self, job: Job, part: Part, size: ChunkSize) -> Iterator[Chunk]:
         first = part.cursor.get("row", 1)
