@@ -2,6 +2,7 @@
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ import pytest
 
 from collect.runtime.faults import FaultPoints
 from collect.runtime.task import Task
+from waiting import eventually
 
 
 class Toy:
@@ -45,7 +47,24 @@ def test_once_is_once_for_all_processes(sent: list[int], tmp_path: Path) -> None
     assert once.exists()
 
 
-@pytest.mark.parametrize("text", ["in_undo:explode", "in_undo"])
+def test_what_holds_is_let_go_by_what_is_written_into_its_file(tmp_path: Path) -> None:
+    held = tmp_path / "held"
+    points = FaultPoints.read(f"in_finish:hold:once={held}")
+    with ThreadPoolExecutor(1) as threads:
+        reached = threads.submit(points.reach, "in_finish")
+        eventually(held.exists, what="it holds")
+        assert not reached.done()
+        held.write_text("go on")
+        reached.result(timeout=10)
+
+
+def test_what_lingers_shows_life_meanwhile() -> None:
+    points = FaultPoints.read("in_plan:linger:seconds=0.12")
+    assert len(list(points.linger("in_plan"))) > 1
+    assert list(points.linger("in_finish")) == []
+
+
+@pytest.mark.parametrize("text", ["in_undo:explode", "in_undo", "in_undo:hold"])
 def test_a_setting_that_is_not_understood_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         FaultPoints.read(text)
