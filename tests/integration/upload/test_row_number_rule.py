@@ -124,7 +124,7 @@ def read_downwards(case: Case) -> Expected:
         there = expected.rows.get(key)
         values = {"k": key, "n": int(text) if text.isdigit() else None}
         if text == "x":
-            expected.rejects[row] = ("not_an_integer", "n 'x' is no whole number of 64 bits.")
+            expected.rejects[row] = ("not_an_integer", "n 'x' is no whole number as 1024 is one.")
         elif there is None:
             expected.rows[key] = {"values": values, "row": row, "job": "", "revision": 1}
             expected.succeeded += 1
