@@ -134,7 +134,7 @@ def _check_head(head: bytes, encoding: str | None) -> None:
     if head.startswith(b"MZ") and b"\0" in head[:64]:
         looks_like = "a program"
     if looks_like is not None:
-        raise TaskRefused(f"The file is no CSV: it looks like {looks_like}.", code="not_csv")
+        raise TaskRefused(f"The file is no CSV: it looks like {looks_like}. {_advice(looks_like)}", code="not_csv")
     if encoding is None and head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise TaskRefused('The file is UTF-16. Set "encoding" to "utf-16", or save it as UTF-8.', code="encoding")
     sample = head[:4096]
@@ -142,6 +142,14 @@ def _check_head(head: bytes, encoding: str | None) -> None:
         raise TaskRefused(
             'The file is binary, or UTF-16 without its mark. If it is text, set "encoding".', code="encoding"
         )
+
+
+def _advice(looks_like: str) -> str:
+    if "archive" in looks_like and "Excel" not in looks_like:
+        return "Unpack it, or pack it with gzip."
+    if "web page" in looks_like:
+        return "It was saved from a page that asks to be signed in, perhaps. Get the file itself."
+    return "Save it as CSV (UTF-8) and send that."
 
 
 def _inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -158,15 +166,19 @@ def _inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
             try:
                 text = inflator.decompress(piece, PIECE_BYTES)
             except zlib.error as error:
-                raise TaskRefused("The gzip archive is damaged.", code="damaged_gzip") from error
+                raise TaskRefused("The gzip archive is damaged. Pack it again.", code="damaged_gzip") from error
             piece = inflator.unused_data if inflator.eof else inflator.unconsumed_tail
             unpacked += len(text)
             if unpacked > max(BOMB_FLOOR_BYTES, BOMB_RATIO * packed):
-                raise TaskRefused(f"The gzip archive unpacks to over {BOMB_RATIO} times its size.", code="gzip_bomb")
+                raise TaskRefused(
+                    f"The gzip archive unpacks to over {BOMB_RATIO} times its size, which no survey does. "
+                    "If it is one all the same, send it unpacked.",
+                    code="gzip_bomb",
+                )
             if text:
                 yield text
     if not inflator.eof:
-        raise TaskRefused("The gzip archive ends too early: it was cut off.", code="truncated_gzip")
+        raise TaskRefused("The gzip archive ends too early: it was cut off. Send it again.", code="truncated_gzip")
 
 
 def _transcoded(pieces: Iterator[bytes], codec: str) -> Iterator[bytes]:
