@@ -49,13 +49,14 @@ class Subscription:
     """One queue to consume, on a channel of its own.
 
     ``binding`` is exchange and key for a queue of our own, named by the server, that ends with the connection; without
-    it ``queue`` names one of the table's. ``prefetch`` 0: messages are taken without acks. ``on_message`` is called on
-    the consumer's thread and must be quick.
+    it ``queue`` names one of the table's, whose jobs are all of ``kind``. ``prefetch`` 0: messages are taken without
+    acks. ``on_message`` is called on the consumer's thread and must be quick.
     """
 
     on_message: Callable[[Any], None]
     queue: str = ""
     binding: tuple[str, str] | None = None
+    kind: str | None = None
     prefetch: int = 0
 
 
@@ -215,6 +216,9 @@ class Consumer:
             self._set_aside(subscription, channel, method.delivery_tag, why=poison.code, message_id=claimed_id(body))
             return
         if subscription.prefetch and isinstance(message, RunPart):
+            if message.kind != subscription.kind:
+                self._set_aside(subscription, channel, method.delivery_tag, why="another_kind", message_id=envelope.id)
+                return
             subscription.on_message(
                 Delivery(
                     message=message,
@@ -291,7 +295,7 @@ def worker_consumer(
     return Consumer(
         url,
         subscriptions=[
-            Subscription(queue=topology.job_queue(kind), prefetch=prefetch, on_message=on_job),
+            Subscription(queue=topology.job_queue(kind), kind=kind, prefetch=prefetch, on_message=on_job),
             Subscription(binding=(topology.CONTROL, f"{kind}.*"), on_message=on_control),
         ],
         on_lost=on_lost,
