@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 
+import first
 import losses
+import small
 import upload
 import verbs
 
-BENCHES = {"upload": upload.main, "verbs": verbs.main, "losses": losses.main}
+BENCHES = {"upload": upload.main, "verbs": verbs.main, "losses": losses.main, "first": first.main, "small": small.main}
 
 
 def main() -> None:

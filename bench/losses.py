@@ -23,11 +23,11 @@ ROWS_PER_SECOND = 2_000
 
 def leased(rig_: Rig, job_id: str) -> dict[str, object] | None:
     """The job's part, once it writes."""
-    return rig_.db.parts.find_one({"job_id": job_id, "n": 1, "status": "leased", "seq": {"$gt": 0}})
+    return rig_.db.parts.find_one({"job_id": job_id, "status": "leased", "seq": {"$gt": 0}})
 
 
 def going_on(rig_: Rig, job_id: str, epoch: object) -> bool:
-    return rig_.db.ledger.find_one({"job_id": job_id, "n": 1, "epoch": {"$gt": epoch}}, {"_id": 1}) is not None
+    return rig_.db.ledger.find_one({"job_id": job_id, "epoch": {"$gt": epoch}}, {"_id": 1}) is not None
 
 
 def lose(rig_: Rig, path_rows: int, *, whole_worker: bool) -> float:

@@ -31,14 +31,15 @@ class Rig(System):
     """A gateway, a monitor, an organisation and its dataset; workers are started by the bench."""
 
     client: CollectClient
+    token: str
 
     def open(self) -> None:
         self.prepare(ORG)
         self.dataset(baseline.NAME)
-        token = keys.create(self.db, org_id=ORG, name="bench", role="operator").secret
+        self.token = keys.create(self.db, org_id=ORG, name="bench", role="operator").secret
         self.gateway()
         self.monitor()
-        self.client = CollectClient(url=self.url, api_key=token)
+        self.client = CollectClient(url=self.url, api_key=self.token)
 
     def dataset(self, name: str) -> None:
         """One more dataset with the baseline's template."""

@@ -1,0 +1,92 @@
+"""Small jobs a second through one worker of two slots: each sent with its file, in one request, by a few clients.
+
+    make bench ONLY=small
+
+Each client has a dataset of its own in turn, since a dataset has one job at a time; a job that finds its dataset taken
+stands in line. After a minute nothing more is sent, and what was accepted is run to its end.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import requests
+
+from collect.admin import baseline
+from collect.jobs.states import State
+from collect.storage.database import Database
+from collect.testing.system import eventually
+from rig import ORG, Rig, rig, say, told
+
+CLIENTS = 4
+DATASETS = 32
+ROWS = 50
+SECONDS = 60.0
+LONGEST_SECONDS = 600.0
+
+
+class Sender:
+    """Sends jobs one after the other, from several threads, for a while."""
+
+    def __init__(self, rig_: Rig, *, rows: int) -> None:
+        self._rig = rig_
+        self._rows = rows
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+        self.answered: list[float] = []
+        """Milliseconds of each request."""
+
+    def run(self, until: float) -> None:
+        with requests.Session() as session:
+            session.headers["Authorization"] = f"Bearer {self._rig.token}"
+            while time.monotonic() < until:
+                began = time.monotonic()
+                self._send(session, next(self._numbers))
+                with self._lock:
+                    self.answered.append((time.monotonic() - began) * 1000)
+
+    def _send(self, session: requests.Session, number: int) -> None:
+        params = {"dataset": dataset(number % DATASETS)}
+        job = {"kind": "upload", "params": params, "reason": "bench", "on_conflict": "queue"}
+        text = "respondent_id,age\n" + "".join(f"{number}-{row},{row % 100}\n" for row in range(self._rows))
+        answer = session.post(
+            f"{self._rig.url}/v1/jobs",
+            files={"file": ("small.csv", text.encode())},
+            data={"job": json.dumps(job)},
+            timeout=60,
+        )
+        answer.raise_for_status()
+
+
+def dataset(number: int) -> str:
+    return f"{baseline.NAME}{number}"
+
+
+def ended(db: Database) -> int:
+    return db.jobs.count_documents({"state": State.SUCCEEDED.value})
+
+
+def main(*, rows: int = ROWS) -> None:
+    with rig() as rig_:
+        limits = {"limits.requests_per_minute": 1_000_000, "limits.concurrent_jobs": 1_000}
+        rig_.db.orgs.update_one({"_id": ORG}, {"$set": limits})
+        for number in range(DATASETS):
+            rig_.dataset(dataset(number))
+        rig_.worker(slots=2)
+        sender = Sender(rig_, rows=rows)
+        began = time.monotonic()
+        with ThreadPoolExecutor(CLIENTS) as clients:
+            for sending in [clients.submit(sender.run, began + SECONDS) for _ in range(CLIENTS)]:
+                sending.result()
+        sent, within = len(sender.answered), ended(rig_.db)
+        eventually(lambda: ended(rig_.db) == sent, seconds=LONGEST_SECONDS, what=f"all of {sent} jobs have succeeded")
+        seconds = time.monotonic() - began
+        say(
+            f"small jobs of {rows} rows: {sent / SECONDS:.1f}/s accepted, {within / SECONDS:.1f}/s finished meanwhile; "
+            f"{sent / seconds:.1f}/s to the end of the last"
+        )
+        told("request with file → answer", sender.answered, "ms")
