@@ -14,6 +14,8 @@ from werkzeug.test import TestResponse
 from collect.testing.system import LOOPBACK, Service, System
 from integration.gateway.calls import TIMEOUT_SECONDS, Api, OverHttp
 from integration.gateway.conftest import made_keys
+from integration.gateway.described import DESCRIPTION
+from integration.gateway.test_codes import SLOW
 from waiting import eventually
 
 POLLS = 4
@@ -100,6 +102,20 @@ def test_a_body_that_trickles_is_408(crowded: Crowded, caller: Api, head: str) -
         answer = trickle(raw, b" ", most=600)
     assert answer.startswith(b"HTTP/1.1 408")
     assert caller.db["blobs.files"].count_documents({}) == 0
+
+
+def test_every_call_with_a_body_is_408_when_it_stops_coming(crowded: Crowded, caller: Api) -> None:
+    job = caller.job()["id"]
+    crowded.keys["operator"] = caller.keys["admin"]
+    calls = [(method, path) for method, path in DESCRIPTION.calls if SLOW in DESCRIPTION.codes(method, path)]
+    assert calls
+    for method, path in calls:
+        where = path.format(job_id=job, name="baseline")
+        query = "?name=a.csv" if path == "/v1/files" else ""
+        head = f"{method.upper()} {where}{query} HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 100"
+        with crowded.open(head) as raw:
+            raw.sendall(b"\r\n{")
+            assert raw.recv(65536).startswith(b"HTTP/1.1 408"), (method, path)
 
 
 def test_a_chunked_body_that_trickles_without_end_is_408(crowded: Crowded, caller: Api) -> None:

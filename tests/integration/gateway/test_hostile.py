@@ -99,6 +99,41 @@ def test_a_cursor_into_another_organisation_leads_nowhere(api: Api) -> None:
     assert api.get(f"/v1/datasets/baseline/rows?cursor={cursor}").get_json()["items"] == []
 
 
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59Z", "2999-01-01T00:00:00%2B05:30"])
+def test_a_time_to_come_has_no_jobs_yet(api: Api, at: str) -> None:
+    job = api.job()["id"]
+    assert api.get(f"/v1/jobs?since={at}").get_json()["items"] == []
+    assert [one["id"] for one in api.get(f"/v1/jobs?until={at}").get_json()["items"]] == [job]
+
+
+@pytest.mark.parametrize(
+    "at", ["2026-01-01", "2026-01-01T00:00:00", "1700000000", "0000-00-00T00:00:00Z", "2026-02-31T00:00:00Z",
+           "10000-01-01T00:00:00Z", "0001-01-01T00:00:00%2B23:00", "9999-12-31T23:59:59-23:00"],
+)  # fmt: skip
+def test_a_time_that_is_none_is_refused_wherever_it_is_asked(api: Api, at: str) -> None:
+    problem(api.get(f"/v1/jobs?since={at}"), 422)
+    problem(api.get(f"/v1/jobs?until={at}"), 422)
+    problem(api.verb(api.job()["id"], "pause", body={"until": at.replace("%2B", "+")}), 422)
+
+
+@pytest.mark.parametrize("bound", ["0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00"])
+def test_a_bound_outside_the_calendar_is_refused(api: Api, bound: str) -> None:
+    columns = [*TEMPLATE_COLUMNS, {"name": "seen_at", "type": "datetime", "minimum": bound}]
+    problem(api.call("PUT", "/v1/datasets/times", json={**TEMPLATE, "columns": columns}, key="admin"), 422)
+
+
+@pytest.mark.parametrize("field", ["state", "org_id", "epoch", "_id", "created_by", "audit_seq", "$set"])
+def test_nobody_writes_what_is_not_theirs_to_write(api: Api, field: str) -> None:
+    job = api.job()["id"]
+    before = api.db.jobs.find_one({"_id": job})
+    assert fields(problem(api.call("PATCH", f"/v1/jobs/{job}", json={field: "x"}), 422)) == [field]
+    for verb in ("pause", "resume", "stop", "confirm", "terminate", "undo", "restart"):
+        assert fields(problem(api.verb(job, verb, body={field: "x"}), 422)) == [field]
+    problem(api.call("PATCH", "/v1/organisation", json={"limits": {field: 1}}, key="admin"), 422)
+    problem(api.post("/v1/keys", {"name": "x", "role": "viewer", field: "other"}, key="admin"), 422)
+    assert api.db.jobs.find_one({"_id": job}) == before
+
+
 def test_dates_in_the_wrong_order_are_refused(api: Api) -> None:
     problem(api.get("/v1/jobs?since=2026-02-01T00:00:00Z&until=2026-01-01T00:00:00Z"), 422)
 
@@ -146,6 +181,30 @@ def test_multipart_that_breaks_off_is_400_and_leaves_nothing(api: Api, body: byt
     answer = api.call("POST", "/v1/files", data=body, headers={"Content-Type": "multipart/form-data; boundary=b"})
     problem(answer, 400)
     assert blobs_of(api) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"../../etc/passwd", "passwd"), (b"..\\\\..\\\\boot.ini", "boot.ini"), (b"/etc/cron.d/x", "x"), (b"..", None),
+        (b"a\x00b.csv", None), (b"n" * 4096, None), (b"a\tb.csv", None), (b"\xff\xfe.csv", None),
+    ],
+)  # fmt: skip
+def test_the_name_of_a_part_is_only_a_name(api: Api, name: bytes, shown: str | None) -> None:
+    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="' + name + b'"\r\n\r\n'
+    answer = api.call(
+        "POST",
+        "/v1/files",
+        data=head + CSV + b"\r\n--b--\r\n",
+        headers={"Content-Type": "multipart/form-data; boundary=b"},
+    )
+    if shown is not None:
+        assert answer.get_json()["name"] == shown
+    elif answer.status_code != 201:
+        assert answer.status_code in {400, 422}, answer.text
+        assert blobs_of(api) == 0
+    else:
+        assert answer.get_json()["name"].isprintable()
 
 
 def test_a_part_without_a_name_is_refused(api: Api) -> None:
