@@ -13,7 +13,7 @@ from plant import Plant
 from servers import Servers
 
 ROWS = 20_000
-SLOWLY = 2_000
+SLOWLY = 500
 HEARTBEAT_SECONDS = "2"
 SECONDS = 60
 

@@ -122,6 +122,7 @@ class Publisher:
                 self._open()
             self._publish(exchange, routing_key, body, mandatory)
         except MessageNacked as error:
+            self._change_channel()
             raise Refused(f"The queue of {routing_key!r} on {exchange!r} does not take it.") from error
         except Blocked:  # it would take the message once the alarm is over, and confirm it to whoever asks then
             self._drop()
@@ -196,9 +197,23 @@ class Publisher:
             },
         )
         self._connection.ensure_connection(max_retries=1, interval_start=0.1, timeout=CONNECT_SECONDS)
+        self._make_producer()
+        self._declare()
+
+    def _change_channel(self) -> None:
+        """A quorum queue tells the channels that it has refused when there is room, but not when its limit is lifted.
+
+        Such a channel is refused for good; a fresh one asks anew.
+        """
+        try:
+            self._producer.channel.close()
+            self._make_producer()
+        except (*_BROKEN, Blocked):
+            self._drop()
+
+    def _make_producer(self) -> None:
         channel = self._connection.channel()
         self._producer = self._connection.Producer(channel=channel, auto_declare=False, on_return=self._on_return)
-        self._declare()
 
     def _drop(self) -> None:
         connection, self._connection, self._producer = self._connection, None, None
