@@ -48,6 +48,7 @@ class Reason(Answer):
     code: str
     message: str
     hint: str | None = None
+    where: str | None = None
 
 
 class Progress(Answer):
