@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 from collect.jobs.states import State
 from collect.testing.system import Service, eventually
@@ -16,21 +17,21 @@ HELD_AT = 2_000
 """A row of a part in the middle. Whoever finds that part lingers there, the first time."""
 
 
-def wide(plant: Plant, *, end: str = "") -> Path:
-    """A file with ``end`` behind its rows."""
-    path = plant.folder / f"wide{len(end)}.csv"
+def wide(plant: Plant, *, begin: str = "", end: str = "") -> Path:
+    """A file with ``begin`` before its rows and ``end`` behind them."""
+    path = plant.folder / f"wide{len(begin)}-{len(end)}.csv"
     lines = "".join(f"{row},{row:0{WIDTH}d}\n" for row in range(ROWS))
-    path.write_text(f"respondent_id,village\n{lines}{end}", encoding="utf-8")
+    path.write_text(f"respondent_id,village\n{begin}{lines}{end}", encoding="utf-8")
     return path
 
 
-def held(plant: Plant, path: Path) -> tuple[Service, str]:
+def held(plant: Plant, path: Path, **params: Any) -> tuple[Service, str]:
     """A worker, and a job whose planner is in the middle of the file, while rows further up are written."""
     mark = plant.marks / "held"
     worker = plant.worker(
         slots=SLOTS, COLLECT_FAULT_POINTS=f"after_planned:linger:seconds=300:row={HELD_AT}:once={mark}"
     )
-    job = plant.upload(path)
+    job = plant.upload(path, **params)
     plant.until_written(job, rows=700)
     assert plant.parts(job)[0]["phase"] == "plan"
     assert plant.client.jobs.get(job).progress.total is None
@@ -93,3 +94,16 @@ def test_a_file_that_is_refused_at_its_end_says_what_was_written_before_and_undo
     shared.client.jobs.undo(job, reason="not this file")
     shared.until_state(job, State.UNDONE)
     assert shared.snapshot() == []
+
+
+def test_a_share_of_rejects_is_judged_once_the_plan_is_whole_and_the_job_does_not_succeed_before(shared: Plant) -> None:
+    worker, job = held(shared, wide(shared, begin=",no key\n" * 100), max_rejected={"percent": 1})
+    eventually(lambda: shared.parts(job)[1]["status"] == "done", seconds=60, what="the part with the rejects is done")
+    assert shared.state(job) is State.RUNNING
+    kill_planner(shared, worker, job)
+    assert shared.until_state(job, State.PAUSED, State.SUCCEEDED) is State.PAUSED
+    paused = shared.client.jobs.get(job)
+    assert paused.reason is not None
+    assert paused.reason.code == "rejections_over_limit"
+    shared.client.jobs.resume(job, reason="they may be left out")
+    shared.succeeded(job, rows=ROWS + 100, rejected=100)
