@@ -166,7 +166,10 @@ class Consumer:
             backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
 
     def _connect(self) -> None:
-        self._connection = pika.BlockingConnection(self._parameters)
+        try:
+            self._connection = pika.BlockingConnection(self._parameters)
+        except ValueError as error:  # pika's word for a socket that was reset between being connected and being used
+            raise _Gone(str(error)) from error
         self._generation += 1
         declaring = self._connection.channel()
         topology.declare(_Declarer(declaring))

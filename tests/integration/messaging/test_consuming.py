@@ -1,5 +1,7 @@
 """Consuming: whatever is lost is consumed afresh, and what came over it is void."""
 
+import errno
+import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 from urllib.parse import quote
@@ -367,3 +369,23 @@ def test_the_policy_is_in_force_on_job_queues(channel: BlockingChannel, manageme
         return rabbitmq.call(management_url, "GET", f"/api/queues/{vhost}/{QUEUE}").get("policy")
 
     assert eventually(policy, what="the management API to show the policy") == topology.POLICIES[0].name
+
+
+def test_a_connection_that_is_reset_before_it_is_used_is_lost_and_no_defect(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(_: socket.socket) -> None:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")  # what the kernel says of such a socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(socket.socket, "getpeername", nobody)
+        consumer = Consumer(f"amqp://127.0.0.1:{server.getsockname()[1]}/", subscriptions=[], on_lost=lambda: None)
+        consumer.start()
+        eventually(lambda: said(caplog), what="what became of the connection")
+        consumer.close()
+    assert said(caplog) == {"consumer_lost"}
+
+
+def said(caplog: pytest.LogCaptureFixture) -> set[str]:
+    """What the consumer has logged, apart from what pika has."""
+    return {record.message for record in caplog.records if record.name == consumer_module.__name__}
