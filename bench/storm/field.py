@@ -20,9 +20,10 @@ from collect.jobs.template import Template
 from collect.messaging import topology
 from collect.storage import datasets, keys
 from collect.storage.database import transact
-from collect.testing.system import LOOPBACK, Service, System, eventually, free_port
+from collect.testing.system import LOOPBACK, Service, System, eventually
 from faults.proxy import Proxy
 from stack import rabbitmq
+from stack.ports import free_port
 from storm.files import COLUMNS, KEY
 from storm.ground import Ground
 from storm.log import Log
@@ -37,6 +38,8 @@ READY_SECONDS = 180.0
 PATIENCE = Patience(connect_seconds=3.0, read_seconds=10.0, retry_seconds=4.0)
 CALM = Patience()
 """When nothing is broken any more."""
+ANY_PORT = "0"
+"""One that was free when it was looked for may be taken when a process that has to start first comes to bind it."""
 KINDS = ("gateway", "worker", "monitor")
 
 
@@ -158,7 +161,7 @@ class Field(System):
             case "worker":
                 return self.worker(slots=SLOTS, wait=False, **settings)
             case _:
-                return self.monitor(**settings)
+                return self.monitor(MONITOR_PORT=ANY_PORT, **settings)
 
     def _is_ready(self, port: int) -> bool:
         self.supervise()
