@@ -16,7 +16,7 @@ from storm.findings import Findings
 from storm.log import Log
 from storm.plan import DATASETS, ORGANISATIONS
 
-REST_SECONDS = 150.0
+REST_SECONDS = 240.0
 TAKE_BACK_SECONDS = 180.0
 POLL_SECONDS = 0.2
 UNDECIDED = frozenset({State.PAUSED, State.AWAITING_CONFIRMATION, State.UNDO_FAILED})
