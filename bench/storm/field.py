@@ -29,8 +29,8 @@ from storm.ground import Ground
 from storm.log import Log
 from storm.plan import DATASETS, GATEWAYS, ORGANISATIONS
 
-LEASE_SECONDS = 3.0
-GRACE_SECONDS = 1.0
+LEASE_SECONDS = 4.0
+GRACE_SECONDS = 2.0
 SLOTS = 2
 START_AGAIN_AFTER_SECONDS = 1.0
 READY_SECONDS = 180.0
