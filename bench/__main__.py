@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import argparse
 
+import control
 import first
 import losses
+import memory
+import rest
 import small
 import upload
 import verbs
 
-BENCHES = {"upload": upload.main, "verbs": verbs.main, "losses": losses.main, "first": first.main, "small": small.main}
+BENCHES = {
+    "upload": upload.main,
+    "control": control.main,
+    "memory": memory.main,
+    "verbs": verbs.main,
+    "rest": rest.main,
+    "losses": losses.main,
+    "first": first.main,
+    "small": small.main,
+}
 
 
 def main() -> None:

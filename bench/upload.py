@@ -89,8 +89,24 @@ def job(rig_: Rig, path: Path, rows: int, *, slots: int) -> None:
     worker.stop()
 
 
+def restoring(rig_: Rig, path: Path, rows: int, *, slots: int) -> None:
+    """An upsert over rows that are there, and the restoring of what it changed."""
+    worker = rig_.worker(slots=slots)
+    file = rig_.client.files.upload(path)
+    rig_.until(rig_.create(file.id), State.SUCCEEDED)
+    job_id = rig_.create(file.id, mode="upsert")
+    rig_.until(job_id, State.SUCCEEDED)
+    changed = rig_.written(job_id)
+    say(f"{slots} slot(s): upsert {rows / rig_.ran_seconds(job_id):,.0f} rows/s, all of them changed")
+    rig_.client.jobs.undo(job_id, reason="bench")
+    taken = rig_.until(job_id, State.UNDONE)
+    say(f"{slots} slot(s): restored {changed / taken:,.0f} rows/s ({changed:,} rows)")
+    worker.stop()
+
+
 def main(*, rows: int = 1_000_000) -> None:
     with rig() as rig_:
         path = rig_.file(rows, rejects=100)
         for slots in (1, 2):
             job(rig_, path, rows, slots=slots)
+        restoring(rig_, path, rows, slots=2)
