@@ -44,16 +44,24 @@ PUBLISHES = Counter(
 )
 UNREADABLE = Counter("collect_messages_unreadable_total", "Messages that nobody could read, by what is wrong.", ["why"])
 CONSUMERS_LOST = Counter("collect_consumers_lost_total", "Connections that a consumer has lost and made anew.", [])
-OUTBOX_WAITING = Gauge("collect_outbox_overdue", "Outbox entries that are overdue at the moment.", [])
+OUTBOX_WAITING = Gauge(
+    "collect_outbox_overdue", "Outbox entries that are overdue at the moment.", [], multiprocess_mode="livemax"
+)
 WORKERS = Gauge("collect_workers", "Workers that have shown life within the last seconds.", ["kind"])
 SLOTS = Gauge("collect_slots", "Their slots, busy or free.", ["kind", "state"])
 JOBS = Gauge("collect_jobs", "Jobs that are active, paused, or wait to be confirmed.", ["state"])
 PARTS = Gauge("collect_parts_out", "Parts that can be claimed or are held.", ["kind", "status"])
 LEASES_EXPIRED = Gauge(
-    "collect_leases_expired", "Parts whose owners' leases are over and that nobody has freed yet.", []
+    "collect_leases_expired",
+    "Parts whose owners' leases are over and that nobody has freed yet.",
+    [],
+    multiprocess_mode="livemax",
 )
 REAPER_STOPPED = Gauge(
-    "collect_reaper_stopped", "1 while so many leases have expired that the reaper frees none, else 0.", []
+    "collect_reaper_stopped",
+    "1 while so many leases have expired that the reaper frees none, else 0.",
+    [],
+    multiprocess_mode="livemax",
 )
 
 ALL = (

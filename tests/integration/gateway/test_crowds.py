@@ -202,6 +202,7 @@ def test_metrics_are_those_of_all_processes_whichever_is_asked(crowded: Crowded,
     for _ in range(20):
         assert caller.get("/v1/queues").status_code == 200
     assert counted() == {20.0}
+    assert "pid=" not in caller.get("/metrics", key=None).text, "a series for each process that ever was"
 
 
 def test_every_line_of_the_log_is_json_and_none_holds_a_key(crowded: Crowded, caller: Api) -> None:
