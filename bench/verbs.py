@@ -3,8 +3,8 @@
     make bench ONLY=verbs
 
 Idle: a job that waits for its slot, paused and resumed. Loaded: three jobs at full speed, each paused and resumed in
-turn; after each pause its rows are counted, and again when its slots are free, so that a late write would be seen. When a
-job has written all its rows it is taken back, and another takes its place.
+turn; after each pause its rows are counted, and again when its slots are free, so that a late write would be seen. A
+job that has written all its rows is taken back, and another takes its place.
 """
 
 from __future__ import annotations

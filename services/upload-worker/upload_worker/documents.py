@@ -6,7 +6,7 @@ Arrow joins the columns. What is known only inside the transaction stands last a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
 import bson
@@ -25,8 +25,16 @@ _STRING, _DOCUMENT, _BOOLEAN, _MOMENT, _NULL, _INT64, _DOUBLE = (
     b"\x01",
 )
 _END = b"\0"
+_HEAD_BYTES = 200
+_ELEMENT_BYTES = 10
+"""A type, the zero behind a name, and eight bytes of a number, which may have been one digit."""
 _FRAME_BYTES = 5
 """A document's own length before its elements, and the zero behind them."""
+
+
+def empty_bytes(names: Iterable[str]) -> int:
+    """About as many bytes has a document with these columns and nothing in them: a file's commas grow to that."""
+    return _HEAD_BYTES + sum(len(name.encode()) + _ELEMENT_BYTES for name in names)
 
 
 def bodies(*, ids: pa.Array, head: Mapping[str, str], columns: Mapping[str, pa.Array], rows: pa.Array) -> pa.Array:

@@ -20,7 +20,7 @@ from collect.storage import datasets, joined
 from collect.storage.blobs import Blobs
 from collect.storage.database import Database
 from collect.storage.joined import Documents
-from upload_worker import batch, csv_parts, lines, writing
+from upload_worker import batch, csv_parts, documents, lines, writing
 from upload_worker.batch import Batch
 from upload_worker.writing import Decision, Stored
 
@@ -45,9 +45,14 @@ class UploadTask:
     def chunks(self, job: Job, part: Part, size: ChunkSize) -> Iterator[Chunk]:
         """The rows of the part, validated and encoded."""
         template = self._template(job)
-        validator = Validator(template=template, layout=csv_parts.arranged(part.source, template))
-        source = Source.of(part.source)
-        for lot in lots(self._blobs, source, part.cursor, most_rows=lambda: size.rows, most_bytes=lambda: size.bytes):
+        layout = csv_parts.arranged(part.source, template)
+        validator = Validator(template=template, layout=layout)
+        source, empty = Source.of(part.source), documents.empty_bytes(layout.present)
+
+        def most_rows() -> int:
+            return max(1, min(size.rows, size.bytes // empty))
+
+        for lot in lots(self._blobs, source, part.cursor, most_rows=most_rows, most_bytes=lambda: size.bytes):
             valid, rejects = validator.validate(lot)
             payload = batch.make(
                 valid, lot, org_id=job.org_id, dataset=job.params["dataset"], template=template, upsert=_is_upsert(job)

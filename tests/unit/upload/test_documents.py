@@ -60,3 +60,17 @@ def plain(name: str, value: Any) -> Any:
     if value is None:
         return None
     return {"whole": Int64, "moment": bson.DatetimeMS}.get(name, lambda same: same)(value)
+
+
+@given(names=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30), unique=True))
+def test_an_empty_document_is_no_bigger_than_is_reckoned(names: list[str]) -> None:
+    document = {
+        "_id": "labs|baseline|1",
+        "org_id": "labs",
+        "dataset": "baseline",
+        "values": {name: Int64(0) for name in names},
+        "row": Int64(1),
+        "written_by": "01hxxxxxxxxxxxxxxxxxxxxxxx:12:123",
+        "revision": 1,
+    }
+    assert len(bson.encode(document)) <= documents.empty_bytes(names)
