@@ -50,8 +50,8 @@ class Sender:
                     self.answered.append((time.monotonic() - began) * 1000)
 
     def _send(self, session: requests.Session, number: int) -> None:
-        params = {"dataset": dataset(number % DATASETS)}
-        job = {"kind": "upload", "params": params, "reason": "bench", "on_conflict": "queue"}
+        params = {"dataset": dataset(number % DATASETS), "on_conflict": "queue"}
+        job = {"kind": "upload", "params": params, "reason": "bench"}
         text = "respondent_id,age\n" + "".join(f"{number}-{row},{row % 100}\n" for row in range(self._rows))
         answer = session.post(
             f"{self._rig.url}/v1/jobs",
@@ -59,7 +59,7 @@ class Sender:
             data={"job": json.dumps(job)},
             timeout=60,
         )
-        answer.raise_for_status()
+        assert answer.ok, answer.text
 
 
 def dataset(number: int) -> str:
