@@ -35,9 +35,14 @@ MAJORITY = WriteConcern("majority")
 RETRY_JITTER_SECONDS = (0.002, 0.008)
 KILL_AFTER_SECONDS = 0.5
 GIVE_UP_AFTER_SECONDS = 10.0
-_RETRYABLE_CODES = frozenset({24, 43, 112, 225, 237, 246, 251, 290, 11600, 11601, 11602})
+_RETRYABLE_CODES = frozenset(
+    {24, 43, 112, 225, 237, 246, 251, 290, 11600, 11601, 11602}
+    | {6, 7, 64, 89, 91, 189, 262, 9001, 10107, 13435, 13436}
+)
 """LockTimeout, CursorNotFound, WriteConflict, TransactionTooOld, CursorKilled, SnapshotUnavailable, NoSuchTransaction,
-TransactionExceededLifetimeLimitSeconds, Interrupted…"""
+TransactionExceededLifetimeLimitSeconds, Interrupted…; and those with which a write that was applied is answered when
+the server goes away before a majority has it: ShutdownInProgress (91), PrimarySteppedDown, WriteConcernFailed… As the
+answer to a whole command the driver makes them connection failures; as a write concern error it does not."""
 
 _log = logging.getLogger(__name__)
 
