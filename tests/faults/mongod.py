@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from stack import mongodb
 from stack.children import Child
 from stack.ports import free_ports
 from stack.server import ServerMissing
+
+BLOCK_BYTES = 64 * 1024
 
 
 class Mongod:
@@ -90,6 +92,9 @@ def small_disk(folder: Path, *, megabytes: int) -> Iterator[Path]:
 def fill(folder: Path, *, leave: int = 0) -> Path:
     """A file that takes all room of the file system but ``leave`` bytes; removing it gives the room back."""
     ballast = folder / "ballast"
-    with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(1, shutil.disk_usage(folder).free - leave))
+    block = b"\0" * BLOCK_BYTES
+    # Whoever else writes there at the same time may get the last of it.
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while shutil.disk_usage(folder).free > leave:
+            file.write(block)
     return ballast
