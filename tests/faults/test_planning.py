@@ -54,12 +54,16 @@ def test_a_planner_killed_in_the_middle_of_its_file_is_followed_by_one_that_goes
     assert len(after) > len(before) + 1
 
 
-def test_pause_in_the_middle_of_planning_holds_and_resume_goes_on(shared: Plant) -> None:
+def test_pause_in_the_middle_of_planning_holds_tells_what_is_left_and_resume_goes_on(shared: Plant) -> None:
     _, job = held(shared, wide(shared))
     shared.client.jobs.pause(job, reason="wait")
     written = shared.written(job)
     eventually(lambda: not shared.leased(job), seconds=60, what="the slots are free")
     assert shared.written(job) == written
+    rest = shared.folder / "rest.csv"
+    shared.client.jobs.save_unprocessed(job, rest)
+    unprocessed = {line.partition(",")[0] for line in rest.read_text().splitlines()[1:]}
+    assert unprocessed == {str(row) for row in range(ROWS)} - {row["_id"].split("|")[2] for row in shared.snapshot()}
     shared.client.jobs.resume(job, reason="go on")
     shared.succeeded(job, rows=ROWS)
 
