@@ -30,10 +30,7 @@ PACE = settings(
     max_examples=SCHEDULES, stateful_step_count=STEPS, deadline=None, database=None,
     derandomize="SCHEDULES_RANDOM" not in os.environ, suppress_health_check=list(HealthCheck),
 )  # fmt: skip
-HANDS = 3
-JOBS = 8
-WINDOW = 4
-MOST_ROUNDS = 200
+HANDS, JOBS, WINDOW, MOST_ROUNDS = 3, 8, 4, 200
 
 
 class Schedule(RuleBasedStateMachine):
