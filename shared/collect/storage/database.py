@@ -15,7 +15,14 @@ from pymongo import MongoClient, ReadPreference
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database as MongoDatabase
-from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure, PyMongoError, WTimeoutError
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    ExecutionTimeout,
+    OperationFailure,
+    PyMongoError,
+    WTimeoutError,
+)
 from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
@@ -215,6 +222,10 @@ def retryable(error: PyMongoError) -> bool:
         return True
     if error.has_error_label("TransientTransactionError") or error.has_error_label("UnknownTransactionCommitResult"):
         return True
+    if isinstance(error, BulkWriteError):  # many documents outside a transaction: the codes stand further inside
+        details = error.details or {}
+        concerns = [found["code"] for found in details.get("writeConcernErrors", [])]
+        return bool(concerns) and not details.get("writeErrors") and _RETRYABLE_CODES.issuperset(concerns)
     return isinstance(error, OperationFailure) and error.code in _RETRYABLE_CODES
 
 
