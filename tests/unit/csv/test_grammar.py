@@ -105,7 +105,7 @@ def test_an_empty_line_is_no_row_and_a_quote_within_a_field_is_text(text: str, r
 
 
 def test_an_open_quote_names_the_row_where_it_opened() -> None:
-    with pytest.raises(TaskRefused, match="row 3, column 2, before .* is never closed") as refused:
+    with pytest.raises(TaskRefused, match=r"row 3, column 2, before .* is never closed") as refused:
         cut(b'a,b\nc,d\ne,"f\n' + b"g,h\n" * 50, piece=7, block=20)
     assert (refused.value.code, refused.value.where) == ("unclosed_quote", "row 3")
 
