@@ -1,4 +1,4 @@
-"""Any text made of hostile pieces, planned and read as a worker does: it is refused, or read as Python's ``csv`` does."""
+"""Any text made of hostile pieces, read as a worker reads it: it is refused, or read as Python's ``csv`` does."""
 
 import csv
 import io
