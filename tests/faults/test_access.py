@@ -19,7 +19,7 @@ from collect.storage.database import connect
 from collect.testing.system import Service, eventually
 from faults.conftest import opened
 from faults.mongod import Mongod
-from plant import Plant
+from plant import REST_SECONDS, Plant
 from servers import Servers
 from stack import mongodb
 
@@ -125,7 +125,7 @@ def test_whoever_takes_over_ends_what_another_account_has_left_open(shared: Plan
     dead = shared.marks / "dead"
     worker = shared.worker(slots=1, COLLECT_FAULT_POINTS=f"in_transaction:stop:row={ROWS // 2}:once={dead}")
     job = shared.upload(shared.file(rows=ROWS))
-    eventually(dead.exists, seconds=60, what="a transaction is open")
+    eventually(dead.exists, seconds=REST_SECONDS, what="a transaction is open")
     before = killed_sessions(shared)
     terminated = shared.client.jobs.terminate(job, reason="it hangs")
     assert terminated.last_action is not None
