@@ -2,8 +2,11 @@
 
 import functools
 import itertools
+import os
 import random
+import signal
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +58,15 @@ def test_f22_a_gateway_killed_between_its_commit_and_its_publish_leaves_nothing_
     job = plant.upload(plant.file(rows=ROWS))
     deaf.kill()
     plant.succeeded(job, rows=ROWS)
+
+
+def test_a_gateway_that_is_killed_leaves_its_port_even_when_its_worker_hangs(plant: Plant) -> None:
+    (worker,) = plant.gateway_service.children()
+    os.kill(worker, signal.SIGSTOP)
+    plant.gateway_service.kill()
+    following = plant.gateway()
+    assert not Path(f"/proc/{worker}").exists()
+    assert "Connection in use" not in following.log.read_text()
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -19,6 +19,7 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = _METRICS
 from prometheus_client import multiprocess  # noqa: E402
 
 from collect.observability import traces  # noqa: E402
+from collect.runtime.processes import die_with  # noqa: E402
 from gateway.serving import SILENT_SECONDS, JsonLogger  # noqa: E402
 
 bind = os.environ.get("COLLECT_BIND", "127.0.0.1:8080")
@@ -35,6 +36,11 @@ accesslog = None
 errorlog = "-"
 loglevel = "warning"
 logger_class = JsonLogger
+
+
+def post_fork(_server: Any, worker: Any) -> None:
+    """A worker whose master was killed would keep the port, and with it the master that comes after."""
+    die_with(worker.ppid)
 
 
 def post_worker_init(worker: Any) -> None:

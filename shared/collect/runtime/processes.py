@@ -1,11 +1,13 @@
-"""What the kernel knows of a process."""
+"""What the kernel knows of a process, and what it does for one."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 from pathlib import Path
 
+PR_SET_PDEATHSIG = 1
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -26,3 +28,13 @@ def ending(exit_code: int | None) -> str:
     if exit_code < 0:
         return signal.Signals(-exit_code).name
     return f"exit code {exit_code}"
+
+
+def die_with(parent_pid: int) -> None:
+    """Ask the kernel for SIGKILL when the parent is gone; and look whether it is already, which it would not tell.
+
+    The parent's thread that has made this process counts as the parent: it must be one that lives as long.
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent_pid:
+        os._exit(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
@@ -17,11 +16,10 @@ from collect.observability import logs, traces
 from collect.runtime.commands import Crashed, Ready
 from collect.runtime.control import Control
 from collect.runtime.faults import FaultPoints
+from collect.runtime.processes import die_with
 from collect.runtime.slice import Slice
 from collect.runtime.task import Task
 from collect.storage.database import Database, connect
-
-PR_SET_PDEATHSIG = 1
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +39,7 @@ class SlotSettings:
 
 def slot_main(connection: Connection[Any, Any], settings: SlotSettings, parent_pid: int, name: str) -> None:
     """The child's main function. Returns when it has been drained."""
-    _die_with(parent_pid)
+    die_with(parent_pid)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logs.configure(settings.service)
@@ -70,10 +68,3 @@ def _where(error: Exception) -> str:
     last = frames[-1] if frames else None
     place = f" in {os.path.basename(last.filename)}, line {last.lineno}" if last else ""
     return f"{type(error).__name__}{place}"
-
-
-def _die_with(parent_pid: int) -> None:
-    """Ask the kernel for SIGKILL when the parent is gone; and look whether it is already, which it would not tell."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent_pid:
-        os._exit(1)
