@@ -168,9 +168,10 @@ class People:
         if act.verb is Verb.RESTART:
             shapes = self._plan.shapes[act.org_id]
             file_id = None if act.shape is None else self._sent[shapes[act.shape % len(shapes)].name]
+            key = new_idempotency_key()  # the same at either gateway
             self._call(
                 name, "restart", job.id, act.org_id, act.gateway + n,
-                lambda client: client.jobs.restart(job.id, reason=name, file_id=file_id),
+                lambda client: client.jobs.restart(job.id, reason=name, file_id=file_id, idempotency_key=key),
             )  # fmt: skip
             return
         answer = self._call(
