@@ -78,6 +78,16 @@ class TaskRefused(InvalidInput):
         self.where = where
 
 
+class ChunkTooBig(CollectError):
+    """A chunk touches more than one transaction can hold: smaller ones will do. ``where`` names its first row."""
+
+    code = "chunk_too_big"
+
+    def __init__(self, detail: str, *, where: str) -> None:
+        super().__init__(detail)
+        self.where = where
+
+
 class Unauthorised(CollectError):
     """No key, or one that is not valid."""
 

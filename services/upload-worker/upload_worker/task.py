@@ -69,7 +69,7 @@ class UploadTask:
         """Write the chunk's rows. One read of their keys tells which are new, which change, and which are twice."""
         rows: Batch = chunk.payload
         if _is_upsert(job):
-            decision = writing.decide_upsert(rows, self._stored(rows.ids, session), job_id=job.id)
+            decision = writing.decide_upsert(rows, self._replaced(rows, session), job_id=job.id)
         else:
             decision = writing.decide_insert(rows, self._stored(rows.ids, session, _MARK), job_id=job.id)
         if decision.replaced:
@@ -133,6 +133,17 @@ class UploadTask:
         wanted = list(ids)
         found = self._raw_rows.find({"_id": {"$in": wanted}}, fields, session=session) if wanted else ()
         return {document["_id"]: document for document in found}
+
+    def _replaced(self, rows: Batch, session: ClientSession) -> dict[str, Stored]:
+        """The documents that an upsert may change, whole."""
+        found: dict[str, Stored] = {}
+        held = 0
+        for document in self._raw_rows.find({"_id": {"$in": rows.ids}}, session=session):
+            found[document["_id"]] = document
+            held += len(document.raw)
+            if held > writing.MAX_REPLACED_BYTES and len(rows.ids) > 1:
+                raise writing.too_big(rows)
+        return found
 
     def _conflicts(self, created: list[str], session: ClientSession) -> list[Conflict]:
         """Documents that were made and are not ours any more. One that is gone is as it was."""

@@ -17,7 +17,7 @@ import pyarrow as pa
 from bson.binary import Binary
 from bson.raw_bson import RawBSONDocument
 
-from collect.errors import FieldError, TaskRefused
+from collect.errors import ChunkTooBig, FieldError, TaskRefused
 from collect.jobs.outcomes import Reject
 from collect.storage.joined import Documents
 from upload_worker import documents
@@ -26,6 +26,8 @@ from upload_worker.batch import Batch, pack_keys, unpack_keys
 RECORD_VERSION = 1
 MAX_DOCUMENT_BYTES = 15 * 1024 * 1024
 MAX_RECORD_BYTES = 12 * 1024 * 1024
+MAX_REPLACED_BYTES = 24 * 1024 * 1024
+"""With what a chunk adds, the documents that replace these still fit into one message."""
 _RAW = bson.DEFAULT_CODEC_OPTIONS.with_options(document_class=RawBSONDocument)
 
 Stored = Mapping[str, Any]
@@ -117,10 +119,7 @@ def undo_record(batch: Batch, decision: Decision) -> dict[str, Any]:
     """What undo needs: the ids of documents that were made, and the documents that were changed as they were before."""
     before = _packed(b"".join(there.raw for _, there in decision.changed if isinstance(there, RawBSONDocument)))
     if len(before) > MAX_RECORD_BYTES:
-        raise TaskRefused(
-            f"The documents that rows {batch.lot.row:,} and following change are too big to be kept for an undo.",
-            code="before_images_too_big", where=f"row {batch.lot.row:,}",
-        )  # fmt: skip
+        raise too_big(batch)
     all_are_new = len(decision.fresh) == len(batch.keys)
     created = batch.packed if all_are_new else pack_keys([batch.keys[place] for place in decision.fresh])
     return {
@@ -129,6 +128,14 @@ def undo_record(batch: Batch, decision: Decision) -> dict[str, Any]:
         "created": Binary(created),
         "before": before,
     }
+
+
+def too_big(batch: Batch) -> ChunkTooBig:
+    """The rows change documents that cannot be kept for an undo all together."""
+    return ChunkTooBig(
+        f"The document that row {batch.lot.row:,} changes is too big to be kept for an undo.",
+        where=f"row {batch.lot.row:,}",
+    )
 
 
 def created_ids(record: Mapping[str, Any]) -> list[str]:

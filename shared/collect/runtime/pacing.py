@@ -26,6 +26,12 @@ class Pace:
         self.size = ChunkSize(rows=FIRST_ROWS)
         self._limit: float | None = None
         self._rows = FIRST_ROWS
+        self._most = MOST_ROWS
+
+    def at_most(self, rows: int) -> None:
+        """From now on no more rows a chunk than this, whatever they take."""
+        self._most = rows
+        self._resize()
 
     def limit(self, rows_per_second: float | None) -> None:
         """From now on no faster than this; ``None``: as fast as it goes."""
@@ -43,7 +49,7 @@ class Pace:
         return max(0.0, rows / self._limit - seconds)
 
     def _resize(self) -> None:
-        rows = self._rows
+        rows = min(self._rows, self._most)
         if self._limit is not None:
             rows = min(rows, round(self._limit * CHUNK_SECONDS))
         self.size.rows = max(1, rows)

@@ -10,7 +10,7 @@ from opentelemetry.trace import Span
 from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 
-from collect.errors import Abandoned, Drained, Fenced, StoreFull, TaskRefused, TooNew, Transient
+from collect.errors import Abandoned, ChunkTooBig, Drained, Fenced, StoreFull, TaskRefused, TooNew, Transient
 from collect.jobs.model import Job, Part, Phase, Reason
 from collect.jobs.outcomes import Applied
 from collect.jobs.states import WRITING
@@ -187,6 +187,16 @@ class Holding:
         return Ending.COMPLETED
 
     def _write(self) -> Ending:
+        while True:
+            try:
+                return self._write_on()
+            except ChunkTooBig as error:
+                if self._pace.size.rows == 1:
+                    raise TaskRefused(error.detail, code=error.code, where=error.where) from error
+                self._pace.at_most(self._pace.size.rows // 2)
+
+    def _write_on(self) -> Ending:
+        """From where the part stands."""
         chunks = self.task.chunks(self.job, self.tenure.part, self._pace.size)
         with ahead(chunks, hear=lambda: self.step(release=False)) as made:
             since = time.monotonic()

@@ -65,6 +65,7 @@ class Task(Protocol):
         """Write ``chunk`` inside the session's transaction, marking what is touched first with ``entry_id``.
 
         May run twice for one chunk (each time in a new transaction), so it consumes nothing. Database errors pass.
+        Raises :class:`collect.errors.ChunkTooBig` where smaller chunks would do.
         """
 
     def undo(self, job: Job, record: dict[str, Any], *, entry_id: str, session: ClientSession) -> TakenBack:

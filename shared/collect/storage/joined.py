@@ -3,13 +3,13 @@
 Encoding documents one by one is most of what a client spends on an insert. Documents that were made together, a column
 at a time, are one buffer already. The command's ``documents`` are a section of its message in which one document
 follows the other, and PyMongo copies what a ``RawBSONDocument`` holds into it unseen: so one that holds them all goes
-out as all of them. Whether the installed PyMongo does so is tried once (:func:`_goes_out_as_it_is`); where it does not,
-they are sent one by one.
+out as all of them, up to the 16 MiB above which PyMongo refuses what it takes for one document. Whether the installed
+PyMongo does so is tried once (:func:`_goes_out_as_it_is`); where it does not, they are sent one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -21,12 +21,13 @@ from pymongo.errors import BulkWriteError
 
 from collect.storage.database import Document
 
+MOST_BYTES = 16_000_000
 _RAW = bson.DEFAULT_CODEC_OPTIONS.with_options(document_class=RawBSONDocument)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Documents:
-    """``count`` BSON documents back to back. At most 48,000,000 bytes, what one message of MongoDB may hold."""
+    """``count`` BSON documents back to back."""
 
     data: bytes
     count: int
@@ -46,17 +47,41 @@ class Documents:
 
 
 def insert(into: Collection[Document], documents: Documents, *, session: ClientSession) -> None:
-    """Insert them all within the session's transaction, in one command.
+    """Insert them all within the session's transaction: in one command, or a few when they are many bytes.
 
     Raises:
         BulkWriteError: not all were, as ``insert_many`` raises it; of documents with a key that is taken, say.
     """
     if not documents.count:
         return
-    sent = [_BackToBack(documents.data)] if _goes_out_as_it_is() else documents.each()
-    reply = into.database.command("insert", into.name, documents=sent, ordered=False, session=session)
-    if reply["n"] != documents.count:
-        raise BulkWriteError({"writeErrors": reply.get("writeErrors", []), "nInserted": reply["n"]})
+    if not _goes_out_as_it_is():
+        into.insert_many(documents.each(), ordered=False, session=session)
+        return
+    inserted = 0
+    for stretch in _stretches(documents.data):
+        reply = into.database.command(
+            "insert", into.name, documents=[_BackToBack(stretch)], ordered=False, session=session
+        )
+        inserted += reply["n"]
+        if "writeErrors" in reply:
+            raise BulkWriteError({"writeErrors": reply["writeErrors"], "nInserted": inserted})
+    if inserted != documents.count:
+        raise BulkWriteError({"writeErrors": [], "nInserted": inserted})
+
+
+def _stretches(data: bytes) -> Iterator[bytes]:
+    """Whole documents together, no more of them than PyMongo takes for one."""
+    if len(data) <= MOST_BYTES:
+        yield data
+        return
+    begin = at = 0
+    while at < len(data):
+        end = at + int.from_bytes(data[at : at + 4], "little")
+        if end - begin > MOST_BYTES and at > begin:
+            yield data[begin:at]
+            begin = at
+        at = end
+    yield data[begin:]
 
 
 class _BackToBack(RawBSONDocument):

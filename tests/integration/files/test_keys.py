@@ -2,6 +2,8 @@
 
 import csv
 import io
+import random
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -127,3 +129,24 @@ def test_a_document_over_the_limit_is_refused_with_its_row_and_nothing_half_done
         desk.client.jobs.undo(job, reason="a test", wait_seconds=60)
         desk.client.jobs.wait(job, "undone", timeout_seconds=60)
     assert desk.db.rows.find_one({"dataset": dataset}) == before
+
+
+def test_few_columns_over_big_documents_go_in_smaller_chunks_and_are_taken_back_exactly(desk: Desk) -> None:
+    """Three hundred documents of 100 KB are more than one chunk may keep for an undo."""
+    columns = [{"name": name, "type": "string"} for name in ("k", "text", "s")]
+    dataset = desk.new_dataset(columns)
+    texts = {f"{n:03}": random.Random(n).randbytes(50_000).hex() for n in range(300)}
+    first = desk.run(lines("k,text", texts.items()), dataset=dataset, mode="upsert")
+    assert (first.state, len(first.rows)) == ("succeeded", 300)
+    before = list(desk.db.rows.find({"dataset": dataset}).sort("_id"))
+    second = desk.run(lines("k,s", ((k, "new") for k in texts)), dataset=dataset, mode="upsert")
+    assert second.state == "succeeded", second.sentence
+    assert second.rows == {k: {"k": k, "text": text, "s": "new"} for k, text in texts.items()}
+    assert desk.db.ledger.count_documents({"job_id": second.job.id}) > 1
+    desk.client.jobs.undo(second.job.id, reason="a test", wait_seconds=60)
+    desk.client.jobs.wait(second.job.id, "undone", timeout_seconds=60)
+    assert list(desk.db.rows.find({"dataset": dataset}).sort("_id")) == before
+
+
+def lines(header: str, rows: Iterable[tuple[str, str]]) -> bytes:
+    return "".join(f"{line}\n" for line in [header, *map(",".join, rows)]).encode()

@@ -37,8 +37,16 @@ def test_all_of_them_are_inserted_as_they_are(db: Database) -> None:
 
 
 def test_none_is_nothing(db: Database) -> None:
-    insert(db)
+    with db.client.start_session() as session, begin(session):
+        joined.insert(db.rows, Documents.of([]), session=session)
     assert db.rows.count_documents({}) == 0
+
+
+@pytest.mark.parametrize("size", [1_000_000, 9_000_000, 16 * 1024 * 1024 - 100])
+def test_more_than_one_document_may_hold(db: Database, size: int) -> None:
+    many = [{"_id": n, "text": "x" * size} for n in range(34_000_000 // size)]
+    insert(db, *many)
+    assert db.rows.count_documents({"text": {"$regex": f"^x{{{min(size, 30_000)}}}"}}) == len(many)
 
 
 @pytest.mark.parametrize("taken", [0, 500, 999])
