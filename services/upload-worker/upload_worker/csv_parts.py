@@ -20,11 +20,12 @@ from collect.jobs.template import Template
 from collect.runtime.task import PlannedPart
 from collect.storage.blobs import Blobs
 
-MOST_PARTS = 64
 SMALLEST_PART_BYTES = 4 * 1024 * 1024
 BIGGEST_PART_BYTES = 64 * 1024 * 1024
-GROWTH = 4
-"""The first parts are small, so that they begin soon; each is at most a quarter of what stands before it."""
+TAIL = 4
+"""The first parts are small, so that they begin soon, and the last ones, so that slots end together: none is bigger
+than what stands before it, nor than this share of what is left (guided self-scheduling, Polychronopoulos and Kuck, IEEE
+Transactions on Computers C-36, 1987)."""
 BIGGEST_HASHED_BYTES = 64 * 1024 * 1024
 """A bigger file is not compared with its SHA-256: that would take longer than finding its parts."""
 REWRITTEN_PART_BYTES = 16 * 1024 * 1024
@@ -97,10 +98,10 @@ class _Stretch:
 def _sources(
     blobs: Blobs, job_id: str, blob: str, opened: Opened, after: Part | None
 ) -> Iterator[tuple[Source | None, int]]:
-    most = REWRITTEN_PART_BYTES
+    size: int | None = None
     writing: _Rewriting | None = None
     if opened.text.is_plain:
-        most = min(BIGGEST_PART_BYTES, max(SMALLEST_PART_BYTES, blobs.size(blob) // MOST_PARTS))
+        size = blobs.size(blob)
     else:
         writing = _Rewriting(blobs=blobs, prefix=f"jobs/{job_id}/input-{secrets.token_hex(6)}")
     gathered: list[_Stretch] = []
@@ -110,7 +111,7 @@ def _sources(
             gathered.append(_Stretch.of(block))
             if writing is not None:
                 writing.add(block)
-        if gathered and gathered[-1].end - gathered[0].start >= _wanted(gathered[0].start, most):
+        if gathered and gathered[-1].end - gathered[0].start >= _wanted(gathered[0].start, size):
             yield _source(gathered, blob, opened.header.delimiter, writing)
             gathered = []
         yield None, 0
@@ -118,8 +119,10 @@ def _sources(
         yield _source(gathered, blob, opened.header.delimiter, writing)
 
 
-def _wanted(start: int, most: int) -> int:
-    return min(most, max(SMALLEST_PART_BYTES, start // GROWTH))
+def _wanted(start: int, size: int | None) -> int:
+    """How big the part at ``start`` is to be in text of this size, which is not known of text that is written anew."""
+    most = REWRITTEN_PART_BYTES if size is None else min(BIGGEST_PART_BYTES, (size - start) // TAIL)
+    return max(SMALLEST_PART_BYTES, min(start, most))
 
 
 def _blocks(blobs: Blobs, blob: str, opened: Opened, after: Part | None) -> Iterator[Block | None]:

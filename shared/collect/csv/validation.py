@@ -12,6 +12,7 @@ from pyarrow import csv as arrow_csv
 from collect.csv import cells
 from collect.csv.layout import Layout
 from collect.csv.reading import Lot
+from collect.csv.sources import UTF8_BOM
 from collect.errors import FieldError
 from collect.jobs.outcomes import Reject
 from collect.jobs.template import Column, ColumnType, Template, key_text
@@ -73,6 +74,8 @@ class Validator:
             wrong[lot.row + row.number - 1] = row.actual_columns
             return "skip"
 
+        if data.startswith(UTF8_BOM):  # a row's own: Arrow would take it for the file's, and leave it out
+            data = UTF8_BOM + data
         if not data:
             return pa.table({name: pa.array([], pa.string()) for name in self._names}), wrong
         table = arrow_csv.read_csv(

@@ -45,6 +45,8 @@ class Slice:
         self._control = control
         self._owner = owner
         self._lease_seconds = lease_seconds
+        self._pace = Pace()
+        self._job_id = ""
 
     def run(self, command: Run) -> Ended:
         """Claim the part and work on it until the slice is over. What it must publish has been reported by then."""
@@ -80,6 +82,8 @@ class Slice:
 
     def _hold(self, command: Run, part: Part, job: Job, session: ClientSession) -> Ended:
         self._control.report(Claimed(run=command.run, part=part, session_id=self._db.session_id(session)))
+        if job.id != self._job_id:  # what a chunk of one job takes says nothing of another's
+            self._job_id, self._pace = job.id, Pace()
         tenure = Tenure(
             db=self._db, session=session, part=part, lease_seconds=self._lease_seconds, rest=self._control.rest
         )
@@ -92,8 +96,9 @@ class Slice:
         ):
             tenure.traceparent = traces.current_traceparent()
             ending = Holding(
-                db=self._db, task=self._task, control=self._control, tenure=tenure, job=job, run=command.run
-            ).work()
+                db=self._db, task=self._task, control=self._control, tenure=tenure, job=job, run=command.run,
+                pace=self._pace,
+            ).work()  # fmt: skip
             _describe(span, tenure.part, ending)
         if tenure.outbox and ending is not Ending.ABANDONED:
             self._control.report(Publish(entries=tuple(tenure.outbox)))
@@ -103,14 +108,16 @@ class Slice:
 class Holding:
     """The loop over a part that is ours."""
 
-    def __init__(self, *, db: Database, task: Task, control: Control, tenure: Tenure, job: Job, run: int) -> None:
+    def __init__(
+        self, *, db: Database, task: Task, control: Control, tenure: Tenure, job: Job, run: int, pace: Pace
+    ) -> None:
         self.db = db
         self.task = task
         self.tenure = tenure
         self.job = job
         self._control = control
         self._run = run
-        self._pace = Pace()
+        self._pace = pace
         self._began = time.monotonic()
         self._looked = self._began
         self._slice_seconds = 0.0

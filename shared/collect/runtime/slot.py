@@ -16,10 +16,13 @@ from collect.observability import logs, traces
 from collect.runtime.commands import Crashed, Ready
 from collect.runtime.control import Control
 from collect.runtime.faults import FaultPoints
-from collect.runtime.processes import die_with
+from collect.runtime.processes import die_with, keep_freed_memory
 from collect.runtime.slice import Slice
 from collect.runtime.task import Task
 from collect.storage.database import Database, connect
+
+SWITCH_SECONDS = 0.0005
+"""Whoever commits waits for the interpreter after each answer of the server, while the next chunk is made beside it."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +47,8 @@ def slot_main(connection: Connection[Any, Any], settings: SlotSettings, parent_p
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logs.configure(settings.service)
     traces.configure(settings.service)
+    keep_freed_memory()
+    sys.setswitchinterval(SWITCH_SECONDS)
     control = Control(connection=connection)
     db = connect(settings.mongodb_url, database=settings.mongodb_database, app_name=f"{settings.service}-slot")
     task = FaultPoints.read(settings.fault_points).around(settings.make_task(db, settings.storage_url))
