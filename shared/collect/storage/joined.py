@@ -29,7 +29,7 @@ _RAW = bson.DEFAULT_CODEC_OPTIONS.with_options(document_class=RawBSONDocument)
 class Documents:
     """``count`` BSON documents back to back."""
 
-    data: bytes
+    data: bytes | memoryview
     count: int
 
     @classmethod
@@ -39,7 +39,7 @@ class Documents:
         return cls(data=b"".join(raw), count=len(raw))
 
     def __add__(self, other: Documents) -> Documents:
-        return Documents(data=self.data + other.data, count=self.count + other.count)
+        return Documents(data=b"".join((self.data, other.data)), count=self.count + other.count)
 
     def each(self) -> list[RawBSONDocument]:
         """One by one."""
@@ -69,7 +69,7 @@ def insert(into: Collection[Document], documents: Documents, *, session: ClientS
         raise BulkWriteError({"writeErrors": [], "nInserted": inserted})
 
 
-def _stretches(data: bytes) -> Iterator[bytes]:
+def _stretches(data: bytes | memoryview) -> Iterator[bytes | memoryview]:
     """Whole documents together, no more of them than PyMongo takes for one."""
     if len(data) <= MOST_BYTES:
         yield data
@@ -87,12 +87,12 @@ def _stretches(data: bytes) -> Iterator[bytes]:
 class _BackToBack(RawBSONDocument):
     """To the encoder all of the bytes; to whoever looks at its fields, a log say, the first document."""
 
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data[: int.from_bytes(data[:4], "little")])
+    def __init__(self, data: bytes | memoryview) -> None:
+        super().__init__(bytes(data[: int.from_bytes(data[:4], "little")]))
         self._data = data
 
     @property
-    def raw(self) -> bytes:
+    def raw(self) -> bytes | memoryview:
         return self._data
 
 
