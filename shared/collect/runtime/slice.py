@@ -95,13 +95,14 @@ class Slice:
             ) as span,
         ):
             tenure.traceparent = traces.current_traceparent()
-            ending = Holding(
+            holding = Holding(
                 db=self._db, task=self._task, control=self._control, tenure=tenure, job=job, run=command.run,
                 pace=self._pace,
-            ).work()  # fmt: skip
+            )  # fmt: skip
+            ending = holding.work()
             _describe(span, tenure.part, ending)
-        if tenure.outbox and ending is not Ending.ABANDONED:
-            self._control.report(Publish(entries=tuple(tenure.outbox)))
+        if ending is not Ending.ABANDONED:
+            holding.publish()
         return Ended(run=command.run, ending=ending)
 
 
@@ -181,6 +182,7 @@ class Holding:
             self.breathe(0.0)
             if found and time.monotonic() >= due:
                 planning.some(self.tenure, found)
+                self.publish()
                 found, due = [], time.monotonic() + SOME_PLAN_SECONDS
                 # The next planner may have to read again up to here: for at least as long as that takes, go on.
                 self.step(release=time.monotonic() - reached >= reached - began)
@@ -250,6 +252,12 @@ class Holding:
             result = step if step is not None else result
         work.finished(self.tenure, result)
         return Ending.COMPLETED
+
+    def publish(self) -> None:
+        """Have the parent publish at once what our commits have left in the outbox."""
+        entries, self.tenure.outbox = tuple(self.tenure.outbox), []
+        if entries:
+            self._control.report(Publish(entries=entries))
 
     def step(self, *, release: bool = True) -> None:
         """Between two chunks: hear, look when told to and once a second in any case, and mind the slice's time."""
