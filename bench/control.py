@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from collect.jobs.model import Job, Part, PartStatus, Phase, part_id
 from collect.jobs.states import State
 from collect.runtime.ahead import ahead
-from collect.runtime.pacing import MOST_ROWS
 from collect.runtime.task import ChunkSize
 from collect.storage.database import connect
 from rig import Rig, rig, say
+from upload_worker.task import UploadTask
 from upload_worker.wiring import make_task
 
 STORAGE_URL = "gridfs://"
@@ -45,7 +45,7 @@ def run(mongodb_url: str, database: str, job: Job, parts: Sequence[Part]) -> Non
     task = make_task(db, STORAGE_URL)
     with db.client.start_session() as session:
         for part in parts:
-            with ahead(task.chunks(job, part, ChunkSize(rows=MOST_ROWS)), hear=lambda: None) as chunks:
+            with ahead(task.chunks(job, part, ChunkSize(rows=UploadTask.rows.most)), hear=lambda: None) as chunks:
                 for chunk in chunks:
                     task.apply(job, part, chunk, entry_id=f"{job.id}:{part.n}:0", session=session)
 

@@ -26,7 +26,7 @@ def begins(rig_: Rig, job_id: str) -> None:
     deadline = time.monotonic() + LONGEST_SECONDS
     while rig_.db.ledger.find_one({"job_id": job_id}, {"_id": 1}) is None:
         assert time.monotonic() < deadline, rig_.client.jobs.get(job_id).status
-        time.sleep(STEP_SECONDS)
+        time.sleep(STEP_SECONDS)  # the steps are the resolution of what is measured
 
 
 def once(rig_: Rig, file_id: str) -> float:

@@ -1,5 +1,7 @@
 """Seconds from a kill -9 to the part going on elsewhere: of a slot's process, and of a whole worker beside an idle one.
 
+And of a verb that is asked for right after a kill -9 inside a chunk's transaction, whose locks a dead process holds.
+
     make bench ONLY=losses
 
 The job has one part and is slowed down, so that what is measured is how long the part lies idle, and not its place in a
@@ -48,6 +50,20 @@ def lose(rig_: Rig, path_rows: int, *, whole_worker: bool) -> float:
     return seconds
 
 
+def verb_after(rig_: Rig, path_rows: int) -> float:
+    """The slot dies after it has written and before it commits; seconds of a terminate that comes then."""
+    once = rig_.folder / f"killed-{time.monotonic_ns()}"
+    worker = rig_.worker(slots=1, COLLECT_FAULT_POINTS=f"in_transaction:kill:row=5000:once={once}")
+    job_id = rig_.upload(rig_.file(path_rows))
+    eventually(once.exists, seconds=30, what="the slot has been killed")
+    began = time.monotonic()
+    rig_.client.jobs.terminate(job_id, reason="bench")
+    seconds = time.monotonic() - began
+    rig_.until(job_id, State.TERMINATED)
+    worker.stop()
+    return seconds
+
+
 def kill(worker: Service, *, whole_worker: bool) -> None:
     if whole_worker:
         worker.kill()
@@ -63,3 +79,4 @@ def main(*, rows: int = 20_000) -> None:
                 [lose(rig_, rows, whole_worker=whole_worker) for _ in range(TRIES)],
                 "s",
             )
+        told("kill -9 inside a chunk, then terminate → answered", [verb_after(rig_, rows) for _ in range(TRIES)], "s")

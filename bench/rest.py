@@ -33,7 +33,7 @@ def processor_seconds(worker: Service) -> float:
 def over(worker: Service) -> float:
     """Processor seconds spent within :data:`SECONDS`."""
     before = processor_seconds(worker)
-    time.sleep(SECONDS)
+    time.sleep(SECONDS)  # what is used while nothing happens is what is measured
     return processor_seconds(worker) - before
 
 

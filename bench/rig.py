@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import statistics
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,7 +76,28 @@ class Rig(System):
         return time.monotonic() - began
 
     def written(self, job_id: str) -> int:
-        return self.db.rows.count_documents({"written_by": {"$gte": f"{job_id}:", "$lt": f"{job_id};"}})
+        """Rows that the job has written, by its ledger; the rows themselves are counted by :meth:`stored`."""
+        total = {"$group": {"_id": None, "rows": {"$sum": "$counts.succeeded"}}}
+        return next((found["rows"] for found in self.db.ledger.aggregate([{"$match": {"job_id": job_id}}, total])), 0)
+
+    def stored(self, dataset: str) -> int:
+        """Rows of the dataset, counted in the store."""
+        return datasets.row_count(self.db, org_id=ORG, name=dataset)
+
+    def slots_free(self, job_id: str) -> float | None:
+        """Milliseconds from the last action's effect to no slot working on the job; ``None`` while one does."""
+        action = self.client.jobs.get(job_id).last_action
+        if action is None or action.slots_free_at is None or action.effective_at is None:
+            return None
+        return (action.slots_free_at - action.effective_at).total_seconds() * 1000
+
+    def save_result(self, job_id: str, path: Path) -> None:
+        """The result of an export as a file."""
+        request = urllib.request.Request(
+            f"{self.url}/v1/jobs/{job_id}/result", headers={"Authorization": f"Bearer {self.token}"}
+        )
+        with urllib.request.urlopen(request, timeout=600) as answer, path.open("wb") as file:
+            shutil.copyfileobj(answer, file, 1024 * 1024)
 
     def ran_seconds(self, job_id: str) -> float:
         """From started to ended, as the job itself says."""

@@ -46,13 +46,15 @@ class Sender:
         with requests.Session() as session:
             session.headers["Authorization"] = f"Bearer {self._rig.token}"
             while (number := next(self._numbers)) < SECONDS * RATE:
-                time.sleep(max(0.0, first + number / RATE - time.monotonic()))
+                wait = max(0.0, first + number / RATE - time.monotonic())
+                time.sleep(wait)  # the load: so many requests a second, each at its time
                 began = time.monotonic()
-                self._send(session, number)
+                self.send(session, number)
                 with self._lock:
                     self.answered.append((time.monotonic() - began) * 1000)
 
-    def _send(self, session: requests.Session, number: int) -> None:
+    def send(self, session: requests.Session, number: int) -> None:
+        """One job with its file; fails when it is refused."""
         params = {"dataset": dataset(number % DATASETS), "on_conflict": "queue"}
         job = {"kind": "upload", "params": params, "reason": "bench"}
         text = "respondent_id,age\n" + "".join(f"{number}-{row},{row % 100}\n" for row in range(self._rows))

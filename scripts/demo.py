@@ -1,4 +1,8 @@
-"""Plays the support user's story on the running system, with a real file of 100,000 rows, and checks every step."""
+"""Plays three stories on the running system and checks every step.
+
+A support user's file of 100,000 rows with two columns exchanged; a pipeline's export of 200,000 responses too many; a
+list of 10,000 teams whose managers have slipped down by ten rows.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,10 @@ from collect.client import ClientError, CollectClient
 from collect.storage.database import connect
 from stack import demo_env
 from story.acts import Story
+from story.exports import ExportStory
+from story.leftovers import OwnJobs
 from story.stores import Stores
+from story.teams import TeamStory
 from story.telling import CheckFailed, Teller
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,12 +47,17 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def play(environment: dict[str, str], teller: Teller, *, rows: int, folder: Path) -> None:
+def play(environment: dict[str, str], teller: Teller, *, rows: int, responses: int, teams: int, folder: Path) -> None:
     db = connect(environment["MONGODB_URL"], database=environment["MONGODB_DATABASE"], app_name="collect-demo")
     try:
         with CollectClient.from_environment(environment) as client:
             stores = Stores(db=db, org_id=ORG_ID, dataset=NAME)
-            Story(client=client, stores=stores, teller=teller, folder=folder, rows=rows).play()
+            own = OwnJobs(path=folder / "jobs.json")
+            Story(client=client, stores=stores, teller=teller, folder=folder, own=own, rows=rows).play()
+            ExportStory(
+                client=client, db=db, org_id=ORG_ID, teller=teller, folder=folder, own=own, responses=responses
+            ).play()
+            TeamStory(client=client, db=db, org_id=ORG_ID, teller=teller, folder=folder, own=own, teams=teams).play()
     finally:
         db.close()
 
@@ -68,6 +80,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--env-file", type=Path, default=LOCAL / "demo.env", help="what `make up` has written")
     parser.add_argument("--rows", type=int, default=100_000, help="how many rows the file has")
+    parser.add_argument("--responses", type=int, default=200_000, help="how many responses the form has")
+    parser.add_argument("--teams", type=int, default=10_000, help="how many teams the list has")
     parser.add_argument("--folder", type=Path, default=LOCAL / "demo", help="where the files are written")
     asked = parser.parse_args()
     environment = demo_env.read(asked.env_file)
@@ -77,7 +91,9 @@ def main() -> int:
         return 1
     try:
         with alone(asked.folder):
-            play({"MONGODB_DATABASE": "collect", **environment}, teller, rows=asked.rows, folder=asked.folder)
+            environment = {"MONGODB_DATABASE": "collect", **environment}
+            wanted = {"rows": asked.rows, "responses": asked.responses, "teams": asked.teams}
+            play(environment, teller, **wanted, folder=asked.folder)
     except CheckFailed as failure:
         teller.failed(str(failure))
         return 1

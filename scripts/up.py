@@ -19,7 +19,7 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 from redis import Redis, RedisError
 
-from stack import demo_env, leftovers, mongodb, rabbitmq, redis_server, services
+from stack import compose, demo_env, leftovers, mongodb, rabbitmq, redis_server, services
 from stack.addresses import Addresses, choose_ports, remember_ports, remembered_ports, resolve
 from stack.ports import LOOPBACK, is_free, wait_until
 from stack.server import Server, ServerMissing
@@ -31,6 +31,7 @@ VENV_BIN = ROOT / ".venv" / "bin"
 LOCAL = ROOT / ".local"
 LOGS = LOCAL / "log"
 PORTS = LOCAL / "ports.json"
+CONTAINER_PORTS = LOCAL / "compose.json"
 DEMO_ENV = LOCAL / "demo.env"
 SUPERVISOR = Supervisor(folder=LOCAL / "supervisor", home=LOCAL)
 SERVER_PRIORITY = 10
@@ -104,11 +105,11 @@ def start_servers(servers: list[Server]) -> None:
             wait_for(server.name, server.ready, seconds=server.ready_seconds)
 
 
-def wait_for(name: str, ready: Callable[[], bool], *, seconds: float) -> None:
+def wait_for(name: str, ready: Callable[[], bool], *, seconds: float, said: Callable[[str], str] | None = None) -> None:
     try:
         wait_until(ready, seconds=seconds, what=f"{name} to be ready")
     except StackError as error:
-        raise StackError(f"{error}\n{last_words(name)}") from error
+        raise StackError(f"{error}\n{(said or last_words)(name)}") from error
 
 
 def last_words(program: str) -> str:
@@ -177,14 +178,18 @@ def migrate_and_seed(addresses: Addresses) -> dict[str, str]:
     return {name: keys[name] for name in demo_env.KEY_NAMES}
 
 
+def readiness(addresses: Addresses, url: str) -> dict[str, Callable[[], bool]]:
+    """How one knows of each service that it is ready."""
+    return {
+        **{name: partial(services.has_consumer, addresses.amqp_url, queue) for name, queue in services.QUEUES.items()},
+        "gateway": partial(services.gateway_is_ready, url),
+    }
+
+
 def start_services(names: list[str], addresses: Addresses, url: str) -> None:
     for name in names:
         SUPERVISOR.start(name)
-    ready = {
-        "monitor": partial(services.has_consumer, addresses.amqp_url, services.MONITOR_QUEUE),
-        "upload-worker": partial(services.has_consumer, addresses.amqp_url, services.UPLOAD_QUEUE),
-        "gateway": partial(services.gateway_is_ready, url),
-    }
+    ready = readiness(addresses, url)
     for name in names:
         with step(name):
             wait_for(name, ready[name], seconds=READY_SECONDS)
@@ -195,7 +200,7 @@ def write_demo_env(url: str, keys: dict[str, str], addresses: Addresses) -> None
     demo_env.write(DEMO_ENV, {"COLLECT_URL": url, **keys, **addresses.environment(), "MONGODB_DATABASE": database})
 
 
-def tell(url: str, addresses: Addresses) -> None:
+def tell(url: str, addresses: Addresses, *, logs: str) -> None:
     say(f"""
 Everything is up.
   gateway               {url}
@@ -204,7 +209,7 @@ Everything is up.
   MongoDB               {addresses.mongodb_url}
   Redis                 {addresses.redis_url}
   keys and addresses    {DEMO_ENV.relative_to(ROOT)}      (set -a; . {DEMO_ENV.relative_to(ROOT)})
-  logs                  {LOGS.relative_to(ROOT)}/
+  logs                  {logs}
 `make down` stops it.""")
 
 
@@ -223,18 +228,50 @@ def bring_up(*, only_servers: bool) -> None:
     keys = migrate_and_seed(addresses)
     start_services(names, addresses, url)
     write_demo_env(url, keys, addresses)
-    tell(url, addresses)
+    tell(url, addresses, logs=f"{LOGS.relative_to(ROOT)}/")
+
+
+def bring_up_containers() -> None:
+    port = gateway_port()
+    command = compose.find(os.environ)
+    if SUPERVISOR.is_running():
+        raise StackError("The system is up without containers. `make down` stops it, its data stays.")
+    running = CONTAINER_PORTS.exists() and bool(compose.Compose(command=command, root=ROOT).containers("gateway"))
+    before = remembered_ports(CONTAINER_PORTS)
+    if not is_free(port) and not (running and before.get("gateway") == port):
+        raise StackError(f"Port {port} is taken. Choose another: COLLECT_PORT={port + 1} make up ENGINE=docker")
+    ports = compose.choose_ports(before, gateway=port, running=running)
+    remember_ports(CONTAINER_PORTS, ports)
+    stack = compose.Compose(command=command, root=ROOT, ports=ports)
+    # Who names a version means images that are there.
+    if not os.environ.get("VERSION"):
+        with step("images"):
+            stack.build()
+    with step("containers"):
+        stack.up()
+    url = f"http://{LOOPBACK}:{port}"
+    addresses = compose.addresses(ports)
+    for name, ready in readiness(addresses, url).items():
+        with step(name):
+            wait_for(name, ready, seconds=READY_SECONDS, said=stack.last_words)
+    write_demo_env(url, migrate_and_seed(addresses), addresses)
+    tell(url, addresses, logs=" ".join([*map(str, stack.command), "logs"]))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only-servers", action="store_true", help="start no service, migrate and seed nothing")
-    only_servers: bool = parser.parse_args().only_servers
+    parser.add_argument("--engine", choices=["docker"], help="in containers, by docker-compose.yml")
+    asked = parser.parse_args()
     LOCAL.mkdir(exist_ok=True)
     with (LOCAL / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            bring_up(only_servers=only_servers)
+            # What is up in containers stays there until `make down`: `make demo` finds it as it is.
+            if asked.engine or CONTAINER_PORTS.exists():
+                bring_up_containers()
+            else:
+                bring_up(only_servers=asked.only_servers)
         except ServerMissing as error:
             say(f"{error} is not on this machine. `make bootstrap` installs it.")
             return 1

@@ -4,11 +4,17 @@ import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import pytest
+from hypothesis import settings
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pymongo import MongoClient
 
+from collect.observability import traces
+from rooms import in_vhost
 from servers import Servers, unavailable
 from stack import rabbitmq
 from stack.children import Child
@@ -17,12 +23,21 @@ from stack.server import ServerMissing
 TESTS = Path(__file__).resolve().parent
 LAYERS_WITHOUT_SERVERS = ("unit", "architecture")
 
+settings.register_profile("untimed", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("untimed")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         layer = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
         if layer in LAYERS_WITHOUT_SERVERS and "servers" in getattr(item, "fixturenames", ()):
             raise pytest.UsageError(f"{item.nodeid} asks for a server: it belongs into tests/integration")
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes are named by their argument, not by themselves: a gzip or zip holds the second of its making, and the
+    processes that share a run must collect the same names."""
+    return argname if isinstance(val, bytes) else None
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +88,7 @@ def vhost(management_url: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def amqp_url(servers: Servers, vhost: str) -> str:
     """The broker, in the module's own virtual host."""
-    return urlunsplit(urlsplit(servers.amqp_url)._replace(path="/" + quote(vhost, safe="")))
+    return in_vhost(servers.amqp_url, vhost)
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +124,16 @@ def lent(child: Child | None) -> Iterator[Child]:
         pytest.skip("the server was given by the environment: it is not ours to stop")
     yield child
     child.start()
+
+
+@pytest.fixture
+def exported() -> Iterator[InMemorySpanExporter]:
+    """The spans that end during the test."""
+    traces.configure("test")
+    exporter = InMemorySpanExporter()
+    provider = trace.get_tracer_provider()
+    assert isinstance(provider, TracerProvider)
+    processor = SimpleSpanProcessor(exporter)
+    provider.add_span_processor(processor)
+    yield exporter
+    processor.shutdown()

@@ -29,8 +29,17 @@ class MemoryBlobs:
             self.delete(name)
         return len(found)
 
-    def stored(self) -> Iterator[tuple[str, datetime]]:
-        yield from ((name, datetime.now(UTC)) for name in self.contents)
+    def stretch(self, name: str, start: int, end: int) -> Iterator[bytes]:
+        if end > self.size(name):
+            raise NotFound(f"The blob {name!r} ends before {end}.")
+        if start < end:
+            yield self.read(name, start, end - start)
+
+    def stored(self, prefix: str = "") -> Iterator[tuple[str, datetime]]:
+        yield from ((name, datetime.now(UTC)) for name in sorted(self.contents) if name.startswith(prefix))
+
+    def sweep(self, before: datetime) -> int:
+        return 0
 
     def _get(self, name: str) -> bytes:
         try:

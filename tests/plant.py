@@ -26,6 +26,8 @@ class Plant(System):
     monitor_service: Service
     marks: Path
     """Where the files of the fault points are made, anew for each test."""
+    kept: tuple[str, ...] = KEPT
+    """Collections that outlive a test."""
 
     def open(self) -> None:
         """Start gateway and monitor."""
@@ -54,7 +56,7 @@ class Plant(System):
     def empty(self) -> None:
         """Forget all jobs and all that they have written. No worker may be at work."""
         for name in self.db.db.list_collection_names():
-            if name not in KEPT:
+            if name not in self.kept:
                 self.db[name].delete_many({})
 
     def gateway_without_broker(self, amqp_url: str) -> Service:
@@ -94,6 +96,11 @@ class Plant(System):
     def until_written(self, job_id: str, *, rows: int = 1, seconds: float = REST_SECONDS) -> None:
         """Wait until that many rows of the job are in the dataset."""
         eventually(lambda: self.written(job_id) >= rows, seconds=seconds, what=f"{rows} rows of {job_id} are written")
+
+    def until_planned(self, job_id: str) -> None:
+        """Wait until all parts of the job stand."""
+        planned = {"_id": job_id, "total_rows": {"$ne": None}}
+        eventually(lambda: self.db.jobs.find_one(planned), seconds=REST_SECONDS, what=f"{job_id} is planned")
 
     def written(self, job_id: str) -> int:
         """Rows in the dataset that carry the job's mark, counted."""

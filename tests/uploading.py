@@ -1,6 +1,6 @@
 """An upload without its runtime: parts cut anywhere, chunks committed in any order, entries undone in any order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +11,7 @@ from collect.jobs.model import Actor, Counts, FileRef, Job, Part, PartStatus, Ph
 from collect.jobs.outcomes import Applied, TakenBack
 from collect.jobs.states import State
 from collect.jobs.template import Template
-from collect.runtime.task import Chunk, ChunkSize
+from collect.runtime.task import Chunk, ChunkSize, Task
 from collect.storage import datasets, ledger, rejects
 from collect.storage.blobs import Blobs
 from collect.storage.database import Database, Transaction, begin, transact
@@ -49,11 +49,12 @@ class Upload:
     db: Database
     blobs: Blobs
     job: Job
+    make_task: Callable[..., Task] = UploadTask
     parts: dict[int, Part] = field(default_factory=dict)
     entries: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.task = UploadTask(db=self.db, blobs=self.blobs)
+        self.task = self.make_task(db=self.db, blobs=self.blobs)
 
     def plan(self, *, cut_at: Sequence[int] = ()) -> None:
         """Let the task plan; a file of one part is then cut into more, before the lines (from 1) ``cut_at``."""
@@ -110,6 +111,13 @@ class Upload:
             for chunk in self.chunks(n, size):
                 self.commit(n, chunk)
 
+    def finish(self) -> None:
+        """What is left to do when every part is done, committed as the runtime does."""
+        for step in self.task.finish(self.job):
+            if callable(step):
+                with self.db.client.start_session() as session, begin(session):
+                    step(session)
+
     def undo(self, mark: str, record: dict[str, Any]) -> TakenBack:
         with self.db.client.start_session() as session, begin(session):
             return self.task.undo(self.job, record, entry_id=mark, session=session)
@@ -132,7 +140,7 @@ class Upload:
 
     def _add(self, n: int, source: dict[str, Any], cursor: dict[str, Any], total: int) -> None:
         part = Part(
-            id=part_id(self.job.id, n), job_id=self.job.id, org_id=ORG, kind="upload", n=n, phase=Phase.RUN,
+            id=part_id(self.job.id, n), job_id=self.job.id, org_id=ORG, kind=self.job.kind, n=n, phase=Phase.RUN,
             status=PartStatus.LEASED, source=source, cursor=cursor, total=total,
         )  # fmt: skip
         self.parts[n] = part

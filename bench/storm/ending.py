@@ -14,7 +14,8 @@ from collect.jobs.states import ACTIVE, State
 from storm.field import CALM, Field
 from storm.findings import Findings
 from storm.log import Log
-from storm.plan import DATASETS, ORGANISATIONS
+from storm.plan import DATASETS, OF_FILES, ORGANISATIONS
+from storm.watch import marks_of
 
 REST_SECONDS = 240.0
 TAKE_BACK_SECONDS = 180.0
@@ -49,10 +50,11 @@ class Ending:
         began = time.monotonic()
         while True:
             self._field.supervise()
-            states = {job["_id"]: job for job in self._field.db.jobs.find({}, {"state": 1, "org_id": 1})}
+            fields = {"state": 1, "org_id": 1, "kind": 1}
+            states = {job["_id"]: job for job in self._field.db.jobs.find({}, fields)}
             for job_id, job in states.items():
                 if State(job["state"]) in UNDECIDED:
-                    self._decide(job_id, job["org_id"], State(job["state"]))
+                    self._decide(job_id, job, State(job["state"]))
             moving = {key: job["state"] for key, job in states.items() if State(job["state"]) in ACTIVE | UNDECIDED}
             unsent = self._field.db.outbox.count_documents({})
             if not moving and not unsent:
@@ -60,7 +62,7 @@ class Ending:
             if time.monotonic() - began > REST_SECONDS:
                 self._findings.add("not_at_rest", f"{REST_SECONDS:g} s after the storm: {unsent} unsent, {moving}")
                 return time.monotonic() - began
-            time.sleep(POLL_SECONDS)
+            time.sleep(POLL_SECONDS)  # a system at rest is waited for, with a deadline
 
     def take_back(self) -> int:
         """Undo whatever has left its mark, until the datasets are empty again; returns how many undos it took."""
@@ -69,8 +71,9 @@ class Ending:
             done = list(threads.map(lambda place: self._empty(*place), places))
         return sum(done)
 
-    def _decide(self, job_id: str, org_id: str, state: State) -> None:
-        jobs = self._clients[org_id].jobs
+    def _decide(self, job_id: str, job: dict[str, Any], state: State) -> None:
+        jobs = self._clients[job["org_id"]].jobs
+        more = {"percent": 100.0} if job["kind"] in OF_FILES else None
         reason = "the storm is over"
         choices: list[Callable[[], object]] = [
             lambda: jobs.stop(job_id, reason=reason),
@@ -79,7 +82,7 @@ class Ending:
         if state is State.AWAITING_CONFIRMATION:
             choices += [lambda: jobs.confirm(job_id, reason=reason)] * 2
         elif state is State.PAUSED:
-            choices += [lambda: jobs.resume(job_id, reason=reason, max_rejected={"percent": 100.0})] * 4
+            choices += [lambda: jobs.resume(job_id, reason=reason, max_rejected=more)] * 4
         else:
             choices = [lambda: jobs.undo(job_id, reason=reason)]
         try:
@@ -102,8 +105,9 @@ class Ending:
                 self._findings.add("not_taken_back", f"{rows} rows of {job_id}: {error.code} {error}")
                 return undone
             undone += 1
-            if job.state not in (State.UNDONE, State.TERMINATED) or self._marks(job_id):
-                said = f"{self._marks(job_id)} of {rows} rows of {job_id}: it is {job.state}, {job.conflicts} conflicts"
+            left = marks_of(self._field.db, job_id)
+            if job.state not in (State.UNDONE, State.TERMINATED) or left:
+                said = f"{left} of {rows} rows of {job_id}: it is {job.state}, {job.conflicts} conflicts"
                 self._findings.add("not_taken_back", said)
                 return undone
         return undone
@@ -118,6 +122,3 @@ class Ending:
         ]
         found = next(iter(self._field.db.rows.aggregate(pipeline)), None)
         return None if found is None else (found["_id"], found["rows"])
-
-    def _marks(self, job_id: str) -> int:
-        return self._field.db.rows.count_documents({"written_by": {"$gte": f"{job_id}:", "$lt": f"{job_id};"}})

@@ -20,7 +20,7 @@ from faults.proxy import BOTH, Proxy, Way
 from stack import rabbitmq
 from stack.children import Child
 from stack.telling import StackError
-from storm.field import Field
+from storm.field import KINDS, Field
 from storm.findings import Findings
 from storm.log import Log
 from storm.plan import Fault
@@ -75,9 +75,10 @@ class Faults:
             self._log.write("fault_over", n=fault.n, kind=fault.kind, subject=subject)
 
     def _acts(self) -> dict[str, tuple[Sequence[str], Doing]]:
-        gateways, workers, monitors = (
-            [role for role in self._field.roles if role.startswith(kind)] for kind in ("gateway", "worker", "monitor")
+        gateways, uploaders, exporters, registrars, monitors = (
+            [role for role in self._field.roles if role.startswith(kind)] for kind in KINDS
         )
+        workers = uploaders + exporters + registrars
         amqp = [f"amqp {role}" for role in self._field.amqp]
         mongodb = [f"mongodb {role}" for role in self._field.mongodb]
         return {
@@ -189,9 +190,10 @@ class Faults:
     # servers
 
     def _purge_queue(self, _: str, fault: Fault) -> None:
-        queue = quote(topology.job_queue("upload"), safe="")
-        path = f"/api/queues/{self._field.vhost}/{queue}/contents"
-        rabbitmq.call(self._field.ground.management_url, "DELETE", path)
+        for kind in ("upload", "export", "teams"):
+            queue = quote(topology.job_queue(kind), safe="")
+            path = f"/api/queues/{self._field.vhost}/{queue}/contents"
+            rabbitmq.call(self._field.ground.management_url, "DELETE", path)
 
     def _stop_broker(self, _: str, fault: Fault) -> None:
         try:

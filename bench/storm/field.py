@@ -18,12 +18,14 @@ from collect.client.api import CollectClient
 from collect.client.transport import OnRetry, Patience
 from collect.jobs.template import Template
 from collect.messaging import topology
+from collect.messaging.management import Management
 from collect.storage import datasets, keys
 from collect.storage.database import transact
 from collect.testing.system import LOOPBACK, Service, System, eventually
 from faults.proxy import Proxy
 from stack import rabbitmq
 from stack.ports import free_port
+from storm import responses
 from storm.files import COLUMNS, KEY
 from storm.ground import Ground
 from storm.log import Log
@@ -32,6 +34,8 @@ from storm.plan import DATASETS, GATEWAYS, ORGANISATIONS
 LEASE_SECONDS = 4.0
 GRACE_SECONDS = 2.0
 SLOTS = 2
+EXPORT_SLOTS = 1
+TEAMS_SLOTS = 1
 START_AGAIN_AFTER_SECONDS = 1.0
 READY_SECONDS = 180.0
 """On a machine that is busy with other things starting takes long."""
@@ -40,7 +44,8 @@ CALM = Patience()
 """When nothing is broken any more."""
 ANY_PORT = "0"
 """One that was free when it was looked for may be taken when a process that has to start first comes to bind it."""
-KINDS = ("gateway", "worker", "monitor")
+KINDS = ("gateway", "worker", "exporter", "registrar", "monitor")
+RETENTION_TICK_SECONDS = 2.0
 
 
 class Field(System):
@@ -51,7 +56,7 @@ class Field(System):
         self.name = f"storm_{secrets.token_hex(6)}"
         self.vhost = self.name
         rabbitmq.create_vhost(ground.management_url, self.vhost)
-        topology.apply_policies(ground.management_url, vhost=self.vhost)
+        topology.apply_policies(Management(ground.management_url), vhost=self.vhost)
         amqp_url = urlunsplit(urlsplit(ground.amqp_url)._replace(path="/" + quote(self.vhost, safe="")))
         super().__init__(
             mongodb_url=ground.mongodb_url,
@@ -62,6 +67,7 @@ class Field(System):
             settings={
                 "COLLECT_LEASE_SECONDS": str(LEASE_SECONDS),
                 "COLLECT_GRACE_SECONDS": str(GRACE_SECONDS),
+                "COLLECT_RETENTION_TICK_SECONDS": str(RETENTION_TICK_SECONDS),
                 "LOG_LEVEL": "INFO",
             },
         )
@@ -76,13 +82,14 @@ class Field(System):
         self._died_at: dict[str, float] = {}
 
     def open(self) -> None:
-        """Organisations, datasets and keys; then the services, all ready."""
+        """Organisations, datasets, responses and keys; then the services, all ready."""
         self.prepare(*ORGANISATIONS)
         template = Template.model_validate({"key": KEY, "columns": COLUMNS})
         for org_id in ORGANISATIONS:
             self.db.orgs.update_one({"_id": org_id}, {"$set": {"limits.requests_per_minute": 1_000_000}})
             for name in DATASETS:
                 transact(self.db, partial(datasets.put, org_id=org_id, name=name, template=template))
+            responses.seed(self.db, org_id=org_id)
             self.tokens[org_id] = keys.create(self.db, org_id=org_id, name="storm", role="operator").secret
         for role in self.roles:
             self.running[role] = self._begin(role)
@@ -160,6 +167,10 @@ class Field(System):
                 return self.gateway(workers=1, port=self.gateway_ports[int(n)], wait=False, **settings)
             case "worker":
                 return self.worker(slots=SLOTS, wait=False, **settings)
+            case "exporter":
+                return self.worker(kind="export", slots=EXPORT_SLOTS, wait=False, **settings)
+            case "registrar":
+                return self.worker(kind="teams", slots=TEAMS_SLOTS, wait=False, **settings)
             case _:
                 return self.monitor(MONITOR_PORT=ANY_PORT, **settings)
 

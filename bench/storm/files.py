@@ -9,12 +9,13 @@ from __future__ import annotations
 import csv
 import gzip
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 COLUMNS: tuple[dict[str, Any], ...] = (
     {"name": "code", "type": "string", "required": True},
@@ -35,8 +36,14 @@ KEYS = 120_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shape:
-    """One file. One row in ``bad`` breaks the template, one in ``twice`` repeats the key of an earlier row; 0: none."""
+class Sheet(ABC):
+    """One file. One row in ``bad`` is rejected, one in ``twice`` repeats the key of an earlier row; 0: none.
+
+    ``mended``: rows that were bad, and have been corrected in a job.
+    """
+
+    said_in: ClassVar[str]
+    """The column that says which row of which file a record is: `name/row`, and maybe more behind a blank."""
 
     name: str
     org_id: str
@@ -44,50 +51,38 @@ class Shape:
     first: int
     bad: int
     twice: int
-    noted: bool
     zipped: bool
+    mended: frozenset[int] = frozenset()
+
+    @property
+    @abstractmethod
+    def columns(self) -> tuple[str, ...]:
+        """Not all files have all columns: what changes others leaves the rest as it is."""
+
+    @abstractmethod
+    def key_of(self, number: int) -> str:
+        """The key that has this number among those of the organisation."""
+
+    @abstractmethod
+    def cells(self, row: int) -> dict[str, str]:
+        """The row (from 1) as it stands in the file."""
+
+    @abstractmethod
+    def values(self, row: int) -> dict[str, Any]:
+        """What is stored of the row, if it is."""
 
     @property
     def file_name(self) -> str:
         return f"{self.name}.csv.gz" if self.zipped else f"{self.name}.csv"
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Not all files have all columns: an upsert leaves the others as they are."""
-        return NAMES if self.noted else NAMES[:-1]
-
     def key(self, row: int) -> str:
-        """The key of a row (from 1)."""
+        """The key of a row."""
         if self.twice and row % self.twice == 0:
             row = 1 + row // 2
-        return f"{self.org_id}-{(self.first + row) % KEYS:06d}"
-
-    def cells(self, row: int) -> dict[str, str]:
-        """The row as it stands in the file."""
-        cells = {
-            "code": self.key(row),
-            "said": f"{self.name}/{row}",
-            "age": "" if row % 11 == 0 else str(row % 100),
-            "seen_on": (FIRST_DAY + timedelta(days=row % 90)).date().isoformat(),
-            "latitude": f"{(row % 900) / 10:.1f}",
-            "note": NOTES[row % len(NOTES)],
-        }
-        if self.is_bad(row):
-            column, cell = MISTAKES[row // self.bad % len(MISTAKES)]
-            cells[column] = cell
-        return {name: cells[name] for name in self.columns}
-
-    def values(self, row: int) -> dict[str, Any]:
-        """The row as it is stored, if it is."""
-        cells = self.cells(row)
-        values: dict[str, Any] = {name: cell or None for name, cell in cells.items()}
-        values["age"] = int(cells["age"]) if cells["age"] else None
-        values["seen_on"] = datetime.fromisoformat(cells["seen_on"]).replace(tzinfo=UTC)
-        values["latitude"] = float(cells["latitude"])
-        return values
+        return self.key_of(self.first + row)
 
     def is_bad(self, row: int) -> bool:
-        return bool(self.bad) and row % self.bad == 0
+        return bool(self.bad) and row % self.bad == 0 and row not in self.mended
 
     @cached_property
     def bad_rows(self) -> frozenset[int]:
@@ -95,7 +90,7 @@ class Shape:
 
     @cached_property
     def first_rows(self) -> dict[str, int]:
-        """Key → the first row that an insert may write."""
+        """Key → the first row, which counts where nothing is changed."""
         return {self.key(row): row for row in range(self.rows, 0, -1) if not self.is_bad(row)}
 
     @cached_property
@@ -118,6 +113,44 @@ class Shape:
         yield list(self.columns)
         for row in range(1, self.rows + 1):
             yield list(self.cells(row).values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape(Sheet):
+    """A file of rows of a dataset."""
+
+    said_in = "said"
+
+    noted: bool
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return NAMES if self.noted else NAMES[:-1]
+
+    def key_of(self, number: int) -> str:
+        return f"{self.org_id}-{number % KEYS:06d}"
+
+    def cells(self, row: int) -> dict[str, str]:
+        cells = {
+            "code": self.key(row),
+            "said": f"{self.name}/{row}",
+            "age": "" if row % 11 == 0 else str(row % 100),
+            "seen_on": (FIRST_DAY + timedelta(days=row % 90)).date().isoformat(),
+            "latitude": f"{(row % 900) / 10:.1f}",
+            "note": NOTES[row % len(NOTES)],
+        }
+        if self.is_bad(row):
+            column, cell = MISTAKES[row // self.bad % len(MISTAKES)]
+            cells[column] = cell
+        return {name: cells[name] for name in self.columns}
+
+    def values(self, row: int) -> dict[str, Any]:
+        cells = self.cells(row)
+        values: dict[str, Any] = {name: cell or None for name, cell in cells.items()}
+        values["age"] = int(cells["age"]) if cells["age"] else None
+        values["seen_on"] = datetime.fromisoformat(cells["seen_on"]).replace(tzinfo=UTC)
+        values["latitude"] = float(cells["latitude"])
+        return values
 
 
 SIZES = ((40, 400), (40, 400), (1_000, 6_000), (1_000, 6_000), (10_000, 30_000), (30_000, 60_000))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,10 +17,12 @@ from collect.client.errors import ApiError, ClientError, Unreachable
 from collect.client.models import Job
 from collect.client.transport import new_idempotency_key
 from collect.jobs.states import HOLDING, State, Verb, allowed_verbs
+from storm import mending
 from storm.field import Field
 from storm.findings import Findings
 from storm.log import Log
-from storm.plan import GATEWAYS, ORGANISATIONS, Ask, Create, Plan
+from storm.plan import GATEWAYS, OF_FILES, ORGANISATIONS, Ask, Correct, Create, Enrol, Export, Plan, Sending
+from storm.responses import WISHES
 from storm.watch import Watch
 
 T = TypeVar("T")
@@ -27,12 +30,13 @@ T = TypeVar("T")
 NEWEST = 12
 """Verbs go to one of the youngest jobs, most of which are at work."""
 NEEDS_FREE = frozenset({Verb.UNDO, Verb.RESTART})
-"""Refused while another job holds the dataset."""
+"""Refused while another job holds the dataset, or the organisation's teams."""
 IN_EFFECT: dict[Verb, frozenset[State]] = {
     Verb.PAUSE: frozenset({State.PAUSED}),
     Verb.STOP: frozenset({State.STOPPED}),
     Verb.TERMINATE: frozenset({State.TERMINATING, State.TERMINATED}),
     Verb.UNDO: frozenset({State.UNDOING, State.UNDONE}),
+    Verb.CORRECT: frozenset({State.QUEUED, State.PAUSED}),
 }
 """What a job may be in the answer to a verb. Others may already have gone on."""
 NEVER = frozenset({400, 401, 403, 413, 422, 429, 500})
@@ -90,49 +94,59 @@ class People:
         """Send every file once, before anything breaks."""
         for org_id in ORGANISATIONS:
             with self._field.client(org_id, 0) as client:
-                for shape in self._plan.shapes[org_id]:
-                    self._sent[shape.name] = client.files.upload(self._files[shape.name]).id
+                for sheet in (*self._plan.shapes[org_id], *self._plan.rosters[org_id]):
+                    self._sent[sheet.name] = client.files.upload(self._files[sheet.name]).id
 
     def create(self, act: Create) -> None:
-        """Ask for a job, maybe several times at once under one key."""
-        shape = self._plan.shapes[act.org_id][act.shape]
-        file_id = self._sent[shape.name]
+        """Ask for an upload, maybe several times at once under one key."""
+        self._send("upload", act, dataset=act.dataset)
+
+    def enrol(self, act: Enrol) -> None:
+        """Ask for teams, likewise."""
+        self._send("teams", act)
+
+    def export(self, act: Export) -> None:
+        """Ask for an export, likewise."""
+        self._create("export", act, {**WISHES[act.wish], "format": act.format})
+
+    def _send(self, kind: str, act: Sending, **where: str) -> None:
+        sheet = self._plan.sheets(act.org_id, kind)[act.sheet]
+        file_id = self._sent[sheet.name]
         if act.fresh_file:
-            tries, path = Tries(), self._files[shape.name]
+            tries, path = Tries(), self._files[sheet.name]
             try:
                 file_id = self._at_either(act.org_id, act.gateway, lambda client: client.files.upload(path).id, tries)
             except ClientError as error:
                 self._judge(act.name, "upload", "", act.org_id, error, tries, 0.0)
                 return
+        self._create(kind, act, {**self._params(act, lock_of(kind, where)), "file_id": file_id, **where})
+
+    def _create(self, kind: str, act: Sending | Export, params: dict[str, Any]) -> None:
         key = new_idempotency_key()
-        params = self._params(act, file_id)
 
         def ask(n: int) -> str | None:
-            return self._create(act, act.gateway + n, key, params)
+            return self._create_once(kind, act, act.gateway + n, key, params)
 
         made = {job_id for job_id in self._hands.map(ask, range(act.again)) if job_id}
         if len(made) > 1:
             self._findings.add("doubled", f"{act.name}: one idempotency key has made {sorted(made)}")
 
-    def _params(self, act: Create, file_id: str) -> dict[str, Any]:
-        params: dict[str, Any] = {
-            "file_id": file_id,
-            "dataset": act.dataset,
-            "mode": act.mode,
-            "on_conflict": act.on_conflict,
-        }
+    def _params(self, act: Sending, lock: str | None) -> dict[str, Any]:
+        params: dict[str, Any] = {"mode": act.mode, "on_conflict": act.on_conflict}
         if act.tolerant:
             params["max_rejected"] = {"percent": 100.0}
         if act.on_conflict == "supersede" and act.names_holder:
-            jobs = [job for job in self._watch.jobs(act.org_id) if job.params.get("dataset") == act.dataset]
+            jobs = [job for job in self._watch.jobs(act.org_id) if lock_of(job.kind, job.params) == lock]
             if jobs:
                 params["supersedes"] = jobs[: NEWEST // 2][int(act.pick * len(jobs[: NEWEST // 2]))].id
         return params
 
-    def _create(self, act: Create, gateway: int, key: str, params: dict[str, Any]) -> str | None:
+    def _create_once(
+        self, kind: str, act: Sending | Export, gateway: int, key: str, params: dict[str, Any]
+    ) -> str | None:
         def call(client: CollectClient) -> Job:
             return client.jobs.create(
-                "upload",
+                kind,
                 params,
                 reason=act.name,
                 priority=act.priority,
@@ -143,6 +157,42 @@ class People:
 
         job = self._call(act.name, "create", "", act.org_id, gateway, call)
         return job.id if job else None
+
+    def correct(self, act: Correct) -> None:
+        """Look at the rejects of a job, and send some of them mended; maybe several times at once under one key."""
+        jobs = [job for job in self._watch.jobs(act.org_id) if job.kind in OF_FILES]
+        if act.sensible:
+            held = self._held(jobs)
+            free = [job for job in jobs if job.state is State.PAUSED or lock_of(job.kind, job.params) not in held]
+            jobs = [job for job in free if Verb.CORRECT in job.allowed_verbs]
+        if not jobs:
+            return
+        job = jobs[:NEWEST][int(act.pick * len(jobs[:NEWEST]))]
+        try:
+            rows = self._mended(act, job)
+        except ClientError as error:
+            self._log.write("not_corrected", act=act.name, job_id=job.id, error=str(error)[:200])
+            return
+        self._watch.may_begin_again(job.id)
+        key, path = new_idempotency_key(), self._field.folder / f"mended-{act.n}.csv"
+        given: dict[str, Any] = {"path": mending.save_csv(rows, path)} if act.as_csv else {"rows": rows}
+
+        def ask(n: int) -> Job | None:
+            return self._call(
+                act.name, Verb.CORRECT.value, job.id, act.org_id, act.gateway + n,
+                lambda client: client.jobs.correct(job.id, **given, reason=act.name, idempotency_key=key),
+            )  # fmt: skip
+
+        for answer in self._hands.map(ask, range(act.again)):
+            if answer is not None and answer.state not in IN_EFFECT[Verb.CORRECT]:
+                self._findings.add("not_in_effect", f"{act.name}: {job.id} was answered with {answer.state}")
+
+    def _mended(self, act: Correct, job: Job) -> list[mending.Row]:
+        sheets = {sheet.name: sheet for sheet in self._plan.sheets(act.org_id, job.kind)}
+        with self._field.client(act.org_id, act.gateway) as client:
+            rejects = list(client.jobs.rejects(job.id, most=mending.MOST_REJECTS))
+        rng = random.Random(f"{self._plan.seed} {act.n}")
+        return mending.rows(rejects, sheets, rng=rng, kind=job.kind, share=act.share, spoiled=act.spoiled)
 
     def ask(self, act: Ask) -> None:
         """Ask a verb of a job, maybe several times at once, from both gateways."""
@@ -157,17 +207,23 @@ class People:
     def _choose(self, act: Ask) -> Job | None:
         jobs = self._watch.jobs(act.org_id)
         if act.sensible:
-            held = {job.params["dataset"] for job in jobs if job.state in HOLDING}
-            free = [job for job in jobs if act.verb not in NEEDS_FREE or job.params["dataset"] not in held]
+            held = self._held(jobs)
+            free = [job for job in jobs if act.verb not in NEEDS_FREE or lock_of(job.kind, job.params) not in held]
             jobs = [job for job in free if act.verb in allowed_verbs(job.state, conflicts=job.conflicts)]
         jobs = jobs[:NEWEST]
         return jobs[int(act.pick * len(jobs))] if jobs else None
 
+    def _held(self, jobs: Sequence[Job]) -> set[str | None]:
+        """The locks that some of these jobs hold, or wait for."""
+        return {lock_of(job.kind, job.params) for job in jobs if job.state in HOLDING} - {None}
+
     def _ask(self, act: Ask, job: Job, n: int) -> None:
         name = f"{act.name}.{n}"
         if act.verb is Verb.RESTART:
-            shapes = self._plan.shapes[act.org_id]
-            file_id = None if act.shape is None else self._sent[shapes[act.shape % len(shapes)].name]
+            file_id = None
+            if act.shape is not None and job.kind in OF_FILES:
+                sheets = self._plan.sheets(act.org_id, job.kind)
+                file_id = self._sent[sheets[act.shape % len(sheets)].name]
             key = new_idempotency_key()  # the same at either gateway
             self._call(
                 name, "restart", job.id, act.org_id, act.gateway + n,
@@ -256,6 +312,11 @@ class People:
         self._log.write("asked", **{**asked.__dict__, "ms": round(asked.ms, 1)}, **more)
 
 
+def lock_of(kind: str, params: Mapping[str, Any]) -> str | None:
+    """What jobs of one organisation may have in common, so that one of them waits for the other."""
+    return "teams of all" if kind == "teams" else params.get("dataset")
+
+
 def _verb(client: CollectClient, act: Ask, job: Job, name: str) -> Job:
     jobs = client.jobs
     match act.verb:
@@ -263,7 +324,7 @@ def _verb(client: CollectClient, act: Ask, job: Job, name: str) -> Job:
             until = datetime.now(UTC) + timedelta(seconds=act.until_seconds) if act.until_seconds else None
             return jobs.pause(job.id, reason=name, until=until)
         case Verb.RESUME:
-            more = {"percent": 100.0} if act.until_seconds else None
+            more = {"percent": 100.0} if act.until_seconds and job.kind in OF_FILES else None
             return jobs.resume(job.id, reason=name, max_rejected=more)
         case Verb.STOP:
             return jobs.stop(job.id, reason=name)

@@ -6,19 +6,27 @@ What depends on the state of things (which job a verb hits) is drawn as a number
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import count
 
 from collect.jobs.states import Verb
-from storm.files import Shape, shapes
+from storm.files import Shape, Sheet, shapes
+from storm.responses import FORMATS, WISHES
+from storm.rosters import Roster, rosters
 
 ORGANISATIONS = ("labs", "other")
 DATASETS = ("baseline", "midline", "endline")
 """Each organisation has them, under the same names."""
 GATEWAYS = 2
+OF_FILES = frozenset({"upload", "teams"})
+"""Kinds whose jobs read a file."""
 
 CREATE_EVERY_SECONDS = 1.6
+EXPORT_EVERY_SECONDS = 4.0
+ENROL_EVERY_SECONDS = 3.0
+CORRECT_EVERY_SECONDS = 1.5
 VERB_EVERY_SECONDS = 0.35
 FAULT_EVERY_SECONDS = (1.5, 5.0)
 """Starting again what was killed takes seconds of a processor: more often, and nothing would be left to be broken."""
@@ -83,13 +91,15 @@ class Act:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Create(Act):
-    """Ask for a job. ``again``: the request is sent so many times at once, under one idempotency key."""
+class Sending(Act):
+    """Ask for a job of a file. ``again``: the request is sent so many times at once, under one idempotency key.
+
+    ``sheet``: which of the organisation's files of that kind.
+    """
 
     org_id: str
     gateway: int
-    shape: int
-    dataset: str
+    sheet: int
     mode: str
     on_conflict: str
     pick: float
@@ -99,6 +109,32 @@ class Create(Act):
     rate: float | None
     priority: str
     fresh_file: bool
+    again: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Create(Sending):
+    """Ask for an upload into a dataset."""
+
+    dataset: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enrol(Sending):
+    """Ask for teams."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export(Act):
+    """Ask for an export, maybe several times at once under one idempotency key."""
+
+    org_id: str
+    gateway: int
+    format: str
+    wish: int
+    confirm: bool
+    rate: float | None
+    priority: str
     again: int
 
 
@@ -115,6 +151,23 @@ class Ask(Act):
     again: int
     until_seconds: float | None
     shape: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Correct(Act):
+    """Mend a ``share`` of a job's rejected rows, some of them ``spoiled``; as a CSV, or as JSON.
+
+    ``sensible``: of a job that allows it.
+    """
+
+    org_id: str
+    gateway: int
+    pick: float
+    sensible: bool
+    share: float
+    spoiled: float
+    as_csv: bool
+    again: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,15 +194,32 @@ class Plan:
         return {org_id: shapes(rng, org_id=org_id) for org_id in ORGANISATIONS}
 
     @cached_property
+    def rosters(self) -> dict[str, list[Roster]]:
+        """The files of teams of each organisation."""
+        rng = random.Random(f"{self.seed} rosters")
+        return {org_id: rosters(rng, org_id=org_id) for org_id in ORGANISATIONS}
+
+    def sheets(self, org_id: str, kind: str) -> Sequence[Sheet]:
+        """The organisation's files for jobs of this kind."""
+        return self.rosters[org_id] if kind == "teams" else self.shapes[org_id]
+
+    @cached_property
     def acts(self) -> list[Act]:
         rng = random.Random(self.seed)
         found: list[Act] = []
+        numbers = count()
         for make, times in (
             (self._create, _poisson(rng, CREATE_EVERY_SECONDS, self.seconds)),
             (_ask, _poisson(rng, VERB_EVERY_SECONDS, self.seconds)),
             (partial(_fault, pack=_dealt(rng)), _between(rng, FAULT_EVERY_SECONDS, self.seconds)),
         ):
-            found.extend(make(rng, len(found) + n, at) for n, at in enumerate(times))
+            found.extend(make(rng, next(numbers), at) for at in times)
+        rng = random.Random(f"{self.seed} exports")  # of their own, so that they leave the other acts as they are
+        found.extend(_export(rng, next(numbers), at) for at in _poisson(rng, EXPORT_EVERY_SECONDS, self.seconds))
+        rng = random.Random(f"{self.seed} teams")
+        found.extend(self._enrol(rng, next(numbers), at) for at in _poisson(rng, ENROL_EVERY_SECONDS, self.seconds))
+        rng = random.Random(f"{self.seed} corrections")
+        found.extend(_correct(rng, next(numbers), at) for at in _poisson(rng, CORRECT_EVERY_SECONDS, self.seconds))
         return sorted(found, key=lambda act: act.at)
 
     def _create(self, rng: random.Random, n: int, at: float) -> Create:
@@ -159,7 +229,7 @@ class Plan:
             at=at,
             org_id=org_id,
             gateway=rng.randrange(GATEWAYS),
-            shape=rng.randrange(len(self.shapes[org_id])),
+            sheet=rng.randrange(len(self.shapes[org_id])),
             dataset=rng.choice(DATASETS),
             mode=rng.choice(("insert", "upsert")),
             on_conflict=rng.choices(("reject", "queue", "supersede"), weights=(2, 4, 2))[0],
@@ -172,6 +242,56 @@ class Plan:
             fresh_file=rng.random() < 0.3,
             again=rng.choice((1, 1, 1, 2)),
         )
+
+    def _enrol(self, rng: random.Random, n: int, at: float) -> Enrol:
+        org_id = rng.choice(ORGANISATIONS)
+        return Enrol(
+            n=n,
+            at=at,
+            org_id=org_id,
+            gateway=rng.randrange(GATEWAYS),
+            sheet=rng.randrange(len(self.rosters[org_id])),
+            mode=rng.choice(("create", "upsert", "upsert")),
+            on_conflict=rng.choices(("reject", "queue", "supersede"), weights=(2, 5, 2))[0],
+            pick=rng.random(),
+            names_holder=rng.random() < 0.5,
+            confirm=rng.random() < 0.1,
+            tolerant=rng.random() < 0.8,
+            rate=rng.choice((None, None, 600.0, 2_000.0)),
+            priority=rng.choice(("low", "normal", "high")),
+            fresh_file=rng.random() < 0.3,
+            again=rng.choice((1, 1, 1, 2)),
+        )
+
+
+def _export(rng: random.Random, n: int, at: float) -> Export:
+    return Export(
+        n=n,
+        at=at,
+        org_id=rng.choice(ORGANISATIONS),
+        gateway=rng.randrange(GATEWAYS),
+        format=rng.choice(FORMATS),
+        wish=rng.randrange(len(WISHES)),
+        confirm=rng.random() < 0.1,
+        rate=rng.choice((None, None, 5_000.0, 20_000.0)),
+        priority=rng.choice(("low", "normal", "high")),
+        again=rng.choice((1, 1, 1, 2)),
+    )
+
+
+def _correct(rng: random.Random, n: int, at: float) -> Correct:
+    return Correct(
+        n=n,
+        at=at,
+        org_id=rng.choice(ORGANISATIONS),
+        gateway=rng.randrange(GATEWAYS),
+        pick=rng.random(),
+        sensible=rng.random() < 0.85,
+        share=rng.choice((0.1, 0.5, 1.0)),
+        spoiled=rng.choice((0.0, 0.0, 0.3)),
+        as_csv=rng.random() < 0.4,
+        again=rng.choice((1, 1, 1, 2)),
+    )
 
 
 def _ask(rng: random.Random, n: int, at: float) -> Ask:

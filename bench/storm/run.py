@@ -14,16 +14,19 @@ from pathlib import Path
 
 from collect.admin.check import check
 from collect.storage.blobs import open_blobs
-from storm import logs
+from storm import logs, mending
 from storm.book import Book
 from storm.ending import Ending
+from storm.exports import Exports
 from storm.faults import Faults
 from storm.field import Field
 from storm.findings import Findings, Found
 from storm.ground import Ground
 from storm.log import Log
 from storm.people import Asked, People
-from storm.plan import Act, Ask, Create, Fault, Plan
+from storm.plan import OF_FILES, ORGANISATIONS, Act, Ask, Correct, Create, Enrol, Export, Fault, Plan
+from storm.stored import Sheets
+from storm.teams import Teams
 from storm.watch import Watch
 
 PEOPLE = 24
@@ -34,6 +37,7 @@ CALM_SECONDS = 120.0
 BOUND_SECONDS = 900.0
 """Beyond the acts: after that the storm ends itself, whatever hangs."""
 HUNG = 3
+STORED = ("rows", "teams", "members", "ledger")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +53,11 @@ class Result:
     asked: Sequence[Asked]
     looks: int
     samples: int
-    rows: int
-    chunks: int
+    stored: Counter[str]
     rest_seconds: float
     undos: int
+    compared: int
+    mended: int
     findings: Sequence[Found]
 
 
@@ -86,8 +91,9 @@ class _Storm:
         self._ground = ground
         self._log = log
         self._findings = Findings(log)
-        self._shapes = [shape for of_org in plan.shapes.values() for shape in of_org]
-        files = {shape.name: shape.save(folder) for shape in self._shapes}
+        sheets = [sheet for org_id in ORGANISATIONS for kind in OF_FILES for sheet in plan.sheets(org_id, kind)]
+        files = {sheet.name: sheet.save(folder) for sheet in sheets}
+        self._sheets = Sheets(sheets)
         self._field = Field(ground=ground, folder=folder / "services", log=log)
         self._watch = Watch(field=self._field, log=log, findings=self._findings, seed=plan.seed)
         self._people = People(
@@ -124,16 +130,22 @@ class _Storm:
         for act in self._plan.acts:
             while time.monotonic() - began < act.at:
                 self._field.supervise()
-                time.sleep(STEP_SECONDS)
+                time.sleep(STEP_SECONDS)  # each act has its time in the plan
             self._under_way.append(self._begin(act))
         while time.monotonic() - began < self._plan.seconds:
             self._field.supervise()
-            time.sleep(STEP_SECONDS)
+            time.sleep(STEP_SECONDS)  # the storm lasts as long as the plan says
 
     def _begin(self, act: Act) -> Future[None]:
         match act:
             case Create():
                 return self._persons.submit(self._unless_over, act, lambda: self._people.create(act))
+            case Enrol():
+                return self._persons.submit(self._unless_over, act, lambda: self._people.enrol(act))
+            case Export():
+                return self._persons.submit(self._unless_over, act, lambda: self._people.export(act))
+            case Correct():
+                return self._persons.submit(self._unless_over, act, lambda: self._people.correct(act))
             case Ask():
                 return self._persons.submit(self._unless_over, act, lambda: self._people.ask(act))
             case Fault():
@@ -173,10 +185,14 @@ class _Storm:
             self._watch.close()
             self._watch.settle()
             self._check("at rest")
-            Book(field=field, shapes=self._shapes, findings=findings).check(self._people.asked)
+            Book(field=field, sheets=self._sheets, findings=findings).check(self._people.asked)
+            exports = Exports(field=field, findings=findings)
+            exports.check()
             states = Counter(job["state"] for job in field.db.jobs.find({}, {"state": 1}))
-            rows, chunks = field.db.rows.estimated_document_count(), field.db.ledger.estimated_document_count()
-            undos = ending.take_back()
+            mended = sum(map(len, mending.written(field.db).values()))
+            stored = Counter({name: field.db[name].estimated_document_count() for name in STORED})
+            undos = ending.take_back() + Teams(field=field, sheets=self._sheets, findings=findings).take_back()
+            exports.take_back()
             self._check("taken back")
             logs.check(field.folder, findings)
         return Result(
@@ -189,10 +205,11 @@ class _Storm:
             asked=self._people.asked,
             looks=self._watch.looks,
             samples=self._watch.samples,
-            rows=rows,
-            chunks=chunks,
+            stored=stored,
             rest_seconds=rest_seconds,
             undos=undos,
+            compared=exports.compared,
+            mended=mended,
             findings=findings.all,
         )
 

@@ -34,7 +34,7 @@ UNDO_BEGAN = frozenset({State.TERMINATING, State.TERMINATED, State.UNDOING, Stat
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the stores say of one job: moves so far, chunks committed, and rows that carry its mark."""
+    """What the stores say of one job: moves so far, chunks committed, and documents that carry its mark."""
 
     audit_seq: int
     state: str
@@ -66,6 +66,7 @@ class Watch:
         self._seen: dict[str, Job] = {}
         self._still: list[StandsStill] = []
         self._sealed: dict[str, tuple[str, int]] = {}
+        self._corrected: set[str] = set()
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
@@ -88,6 +89,11 @@ class Watch:
         """The organisation's jobs as last seen, youngest first."""
         with self._lock:
             return sorted((job for job in self._seen.values() if job.org_id == org_id), key=_id, reverse=True)
+
+    def may_begin_again(self, job_id: str) -> None:
+        """Somebody corrects rows of this job, which may have succeeded."""
+        with self._lock:
+            self._corrected.add(job_id)
 
     def stands_still(self, name: str, answer: Job) -> None:
         """``answer`` says that nothing of the job is written any more: take a sample now, and another one later."""
@@ -160,9 +166,10 @@ class Watch:
         if job.progress.done < last.progress.done:
             said = f"{job.id} fell from {last.progress.done} to {job.progress.done} ({last.state} → {job.state})"
             self._findings.add("progress", said)
-        if last.progress.total is not None and job.progress.total != last.progress.total:
+        if last.progress.total is not None and not _total_follows(last, job):
             self._findings.add("progress", f"{job.id}: {last.progress.total} rows, later {job.progress.total}")
-        if last.state in FINAL and job.state not in (last.state, *AFTER_FINAL):
+        begins_again = last.state is State.SUCCEEDED and job.id in self._corrected
+        if last.state in FINAL and job.state not in (last.state, *AFTER_FINAL) and not begins_again:
             self._findings.add("final", f"{job.id} was {last.state} and is {job.state}")
         if last.state in UNDO_BEGAN and job.state not in UNDO_BEGAN:
             self._findings.add("final", f"{job.id} was {last.state} and is {job.state}")
@@ -181,6 +188,20 @@ class Watch:
                 self._findings.add("written_after_verb", said)
 
 
+def _total_follows(last: Job, job: Job) -> bool:
+    """An export's falls by what its filters are found to leave out."""
+    before, now = last.progress.total, job.progress.total
+    if job.kind != "export" or before is None or now is None:
+        return now == before
+    return now <= before
+
+
+def marks_of(db: Database, job_id: str) -> int:
+    """How many rows, teams and people carry a mark of the job."""
+    query = {"written_by": {"$gte": f"{job_id}:", "$lt": f"{job_id};"}}
+    return sum(collection.count_documents(query) for collection in (db.rows, db.teams, db.members))
+
+
 def _sample(db: Database, job_id: str) -> Sample | None:
     """``None`` when the job moves on meanwhile. Marks are counted while it is paused: nobody else changes them then."""
     before = db.jobs.find_one({"_id": job_id}, {"audit_seq": 1, "state": 1})
@@ -188,7 +209,7 @@ def _sample(db: Database, job_id: str) -> Sample | None:
     chunks = db.ledger.count_documents({"job_id": job_id})
     marks = -1
     if before is not None and before["state"] == State.PAUSED.value:
-        marks = db.rows.count_documents({"written_by": {"$gte": f"{job_id}:", "$lt": f"{job_id};"}})
+        marks = marks_of(db, job_id)
     after = db.jobs.find_one({"_id": job_id}, {"audit_seq": 1})
     if before is None or after is None or before["audit_seq"] != after["audit_seq"]:
         return None

@@ -59,4 +59,4 @@ def wait_until(condition: Callable[[], bool], *, seconds: float, what: str) -> N
     while not condition():
         if time.monotonic() > deadline:
             raise StackError(f"Waited {seconds:.0f} s in vain: {what}.")
-        time.sleep(0.1)
+        time.sleep(0.1)  # servers say nothing when they are ready

@@ -7,6 +7,7 @@ from pathlib import Path
 import pika
 from pika.exceptions import AMQPError
 
+from collect.messaging.topology import KINDS
 from stack.ports import LOOPBACK
 from stack.supervision import Program
 
@@ -15,14 +16,12 @@ PRIORITY = 100
 # A worker hands its parts back in under 10 s; what needs longer is stuck.
 STOP_SECONDS = 15
 # A queue with a consumer is one that a ready service listens to.
-UPLOAD_QUEUE = "jobs.upload"
-MONITOR_QUEUE = "monitor.heartbeats"
+QUEUES = {"monitor": "monitor.heartbeats", **{f"{kind}-worker": f"jobs.{kind}" for kind in KINDS}}
 
 
 def programs(*, python: Path, port: int, environment: Mapping[str, str]) -> list[Program]:
     gateway = (
-        *(str(python), "-m", "gunicorn", "gateway.wsgi:application", "-c", "python:gateway.gunicorn_config"),
-        "--no-control-socket",
+        *(str(python), "-m", "gateway"),
         *("--workers", "2", "--threads", "16", "--bind", f"{LOOPBACK}:{port}"),
     )
     settings = {**environment, "PYTHONUNBUFFERED": "1"}
@@ -34,12 +33,15 @@ def programs(*, python: Path, port: int, environment: Mapping[str, str]) -> list
             priority=PRIORITY,
             stop_seconds=STOP_SECONDS,
         ),
-        Program(
-            name="upload-worker",
-            command=(str(python), "-m", "upload_worker"),
-            environment={"COLLECT_SLOTS": str(WORKER_SLOTS), **settings},
-            priority=PRIORITY + 1,
-            stop_seconds=STOP_SECONDS,
+        *(
+            Program(
+                name=f"{kind}-worker",
+                command=(str(python), "-m", f"{kind}_worker"),
+                environment={"COLLECT_SLOTS": str(WORKER_SLOTS), **settings},
+                priority=PRIORITY + 1,
+                stop_seconds=STOP_SECONDS,
+            )
+            for kind in KINDS
         ),
         Program(
             name="gateway", command=gateway, environment=settings, priority=PRIORITY + 2, stop_seconds=STOP_SECONDS

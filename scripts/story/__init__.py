@@ -1,1 +1,1 @@
-"""The story that `make demo` plays: a wrong file is started, held, taken back, replaced; every step is checked."""
+"""The stories that `make demo` plays: a wrong job is started, held, taken back, put right; every step is checked."""

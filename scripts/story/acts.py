@@ -4,53 +4,58 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from collect.admin.baseline import NAME, Survey, save_csv
 from collect.client import CollectClient
+from collect.client.cli import mending
 from collect.client.cli.words import milliseconds
 from collect.client.models import Action, Job
 from collect.jobs.states import State
 from story.leftovers import OwnJobs
 from story.stores import Print, Stores
 from story.telling import CheckFailed, Teller, clock
+from story.watching import LOOK_SECONDS, PATIENCE_SECONDS, Watch
 
 RUN_SECONDS = 8.0
 """How long the wrong file would take: long enough to be looked at and held."""
 EARLIER_ROWS = 5_000
 EARLIER_FIRST = 90_000_001
 BAND = 1_000_000
-LOOK_SECONDS = 0.1
+EXCHANGED = ("district", "block")
 LATE_SECONDS = 2.0
 """A chunk is 250 ms of work at most: whatever was under way at a pause would have landed many times over."""
-PATIENCE_SECONDS = 120.0
 
 
 class Story:
     """The support user's morning."""
 
-    def __init__(self, *, client: CollectClient, stores: Stores, teller: Teller, folder: Path, rows: int) -> None:
+    def __init__(
+        self, *, client: CollectClient, stores: Stores, teller: Teller, folder: Path, own: OwnJobs, rows: int
+    ) -> None:
         self._client = client
         self._stores = stores
         self._tell = teller
+        self._watch = Watch(client=client, teller=teller)
         self._folder = folder
-        self._own = OwnJobs(path=folder / "jobs.json")
+        self._own = own
         self._first = 1
         self._rows = rows
+        self._files: dict[str, str] = {}
 
     def play(self) -> None:
         """All of it. Raises CheckFailed at the first thing that is not so."""
         before = self.prepare()
-        wrong = self.start_wrong("A file with two columns exchanged is started")
+        suggestion = self.preview_wrong()
+        wrong = self.start_wrong("It is started all the same")
         self.run_until(wrong, percent=35)
         self.show_mistake(wrong)
         self.pause(wrong)
         self.resume(wrong)
         self.terminate(wrong, before)
-        right = self.upload_right(before)
+        right = self.restart_as_suggested(wrong, suggestion, before)
         self.correct_in_one_request(right, before)
 
     def prepare(self) -> Print:
@@ -63,11 +68,25 @@ class Story:
         self._make_files()
         if not self._stores.between(f"R{EARLIER_FIRST:08d}", f"R{EARLIER_FIRST + EARLIER_ROWS - 1:08d}"):
             job = self._upload("earlier.csv", "Demo: an earlier round, which must stay as it is", remembered=False)
-            self._rested(job, State.SUCCEEDED)
+            self._watch.rested(job, State.SUCCEEDED)
         before = self._stores.fingerprint()
         self._tell.fact("dataset", NAME)
         self._tell.fact("before", before)
         return before
+
+    def preview_wrong(self) -> dict[str, Any]:
+        """What the preview of the wrong file suggests."""
+        self._tell.act("A file with two columns exchanged, and what its preview says")
+        seen = self._client.jobs.preview("upload", {"file_id": self._sent("wrong.csv"), "dataset": NAME})
+        warned = next((warning for warning in seen.warnings if warning.code == "columns_swapped"), None)
+        if warned is None or warned.suggestion is None:
+            raise CheckFailed("the preview warns of columns_swapped, and suggests how to mend it")
+        self._tell.fact("warning", warned.message)
+        self._tell.fact("suggestion", mending.options(warned.suggestion))
+        one, other = EXCHANGED
+        mended = warned.suggestion == {"column_map": {one: other, other: one}}
+        self._tell.check(mended, f"it names {one} and {other}, and what reads each as the other")
+        return warned.suggestion
 
     def start_wrong(self, title: str) -> Job:
         self._tell.act(title)
@@ -78,7 +97,7 @@ class Story:
         return job
 
     def run_until(self, job: Job, *, percent: float) -> Job:
-        return self._follow(job, lambda seen: seen.progress.percent >= percent or seen.rests)
+        return self._watch.follow(job, lambda seen: seen.progress.percent >= percent or seen.rests)
 
     def show_mistake(self, job: Job) -> None:
         values = self._stores.first_of(job.id)
@@ -117,7 +136,7 @@ class Story:
                 break
             if time.monotonic() > deadline:
                 raise CheckFailed("the slots of the paused job become free")
-            time.sleep(LOOK_SECONDS)
+            time.sleep(LOOK_SECONDS)  # stillness is shown by looking again and again
         self._tell.fact("slots free at", clock(free_at))
         self._tell.fact("rows written by then", f"{written:,}, counted in MongoDB")
         self._tell.fact("rows written since", since)
@@ -140,23 +159,27 @@ class Story:
         )
         self._tell.check(preview.will_delete > 0, "the preview says what would be taken back")
         self._client.jobs.terminate(job.id, reason="Demo: the columns are exchanged")
-        ended = self._rested(job, State.TERMINATED)
+        ended = self._watch.rested(job, State.TERMINATED)
         self._tell.fact("taken back", f"{ended.progress.undone:,} rows")
         self._is_as_before(job, before)
 
-    def upload_right(self, before: Print) -> Job:
-        self._tell.act("The right file")
-        job = self._upload("right.csv", "Demo: the same round, columns put right")
-        self._rested(job, State.SUCCEEDED)
+    def restart_as_suggested(self, wrong: Job, suggestion: dict[str, Any], before: Print) -> Job:
+        self._tell.act("The same file again, its columns read as the preview has suggested")
+        reason = "Demo: the same round, columns put right"
+        job = self._client.jobs.restart(wrong.id, reason=reason, params=suggestion)
+        self._own.remember(job)
+        self._tell.fact("job", f"{job.id}, a restart of {job.parent_id}")
+        self._tell.check(job.parent_id == wrong.id, "it names the job that it replaces")
+        self._watch.rested(job, State.SUCCEEDED)
         self._is_right(job, before)
         return job
 
     def correct_in_one_request(self, right: Job, before: Print) -> None:
         self._tell.act("The same correction in one request")
         values = self._stores.values_fingerprint()
-        self._tell.say("First the morning is put back once more: the right file is undone.")
+        self._tell.say("First the morning is put back once more: the right rows are undone.")
         self._client.jobs.undo(right.id, reason="Demo: once more from the beginning")
-        self._rested(right, State.UNDONE)
+        self._watch.rested(right, State.UNDONE)
         self._is_as_before(right, before)
         wrong = self.start_wrong("The wrong file is started again")
         self.run_until(wrong, percent=25)
@@ -165,11 +188,14 @@ class Story:
         job = self._upload("right.csv", reason, on_conflict="supersede", supersedes=wrong.id)
         self._tell.fact("request", f"upload right.csv, on_conflict=supersede, supersedes={wrong.id}")
         self._tell.fact("answer", job.status)
-        self._rested(job, State.SUCCEEDED)
-        self._rested(wrong, State.TERMINATED)
+        self._watch.rested(job, State.SUCCEEDED)
+        self._watch.rested(wrong, State.TERMINATED)
         self._tell.check(self._stores.written_by(wrong.id) == 0, "of the wrong file not one row is left")
         self._is_right(job, before)
-        self._tell.check(self._stores.values_fingerprint() == values, "the data are the same as after the long way")
+        self._tell.check(
+            self._stores.values_fingerprint() == values,
+            "the data are the same as after the long way, which needed no other file",
+        )
 
     def _is_as_before(self, job: Job, before: Print) -> None:
         after = self._stores.fingerprint()
@@ -186,7 +212,7 @@ class Story:
         self._tell.check(total == before.documents + self._rows, f"{total:,} documents in the dataset altogether")
         values = self._stores.first_of(job.id)
         right = self._right_values(values)
-        same = all(values.get(name) == right[name] for name in ("district", "block"))
+        same = all(values.get(name) == right[name] for name in EXCHANGED)
         self._tell.check(same, f"district is {values.get('district')!r}, block is {values.get('block')!r}")
 
     def _upload(
@@ -198,33 +224,17 @@ class Story:
         max_rows_per_second: float | None = None,
         **params: Any,
     ) -> Job:
-        file = self._client.files.upload(self._folder / name)
-        wanted = {"file_id": file.id, "dataset": NAME, **params}
+        wanted = {"file_id": self._sent(name), "dataset": NAME, **params}
         job = self._client.jobs.create("upload", wanted, reason=reason, max_rows_per_second=max_rows_per_second)
         if remembered:
             self._own.remember(job)
         return job
 
-    def _rested(self, job: Job, state: State) -> Job:
-        seen = self._follow(job, lambda seen: seen.rests)
-        told = f"job {job.id} {state.value}"
-        if seen.state is not state:
-            why = f" ({seen.reason.message})" if seen.reason else ""
-            raise CheckFailed(f"{told}; it is {seen.state.value}{why}")
-        self._tell.check(True, told)
-        return seen
-
-    def _follow(self, job: Job, done: Callable[[Job], bool]) -> Job:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        with self._tell.progress() as bar:
-            while True:
-                seen = self._client.jobs.get(job.id)
-                bar.show(seen)
-                if done(seen):
-                    return seen
-                if time.monotonic() > deadline:
-                    raise CheckFailed(f"job {job.id} moves on; it is {seen.state.value}: {seen.status}")
-                time.sleep(LOOK_SECONDS)
+    def _sent(self, name: str) -> str:
+        """The id of the file, which is sent once."""
+        if name not in self._files:
+            self._files[name] = self._client.files.upload(self._folder / name).id
+        return self._files[name]
 
     def _action(self, job: Job) -> Action:
         if job.last_action is None:
@@ -234,7 +244,7 @@ class Story:
     def _make_files(self) -> None:
         right = Survey(rows=self._rows, first=self._first)
         save_csv(right, self._folder / "right.csv")
-        save_csv(Survey(rows=self._rows, first=self._first, swap=("district", "block")), self._folder / "wrong.csv")
+        save_csv(Survey(rows=self._rows, first=self._first, swap=EXCHANGED), self._folder / "wrong.csv")
         save_csv(Survey(rows=EARLIER_ROWS, seed=2016, first=EARLIER_FIRST), self._folder / "earlier.csv")
 
     def _right_values(self, values: dict[str, Any]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -37,21 +38,11 @@ class Stores:
 
     def fingerprint(self) -> Print:
         """Of all documents, whole."""
-        return self._print(whole=True)
+        return _print(self._db.rows, self._dataset)
 
     def values_fingerprint(self) -> Print:
         """Of what people entered, whichever job wrote it."""
-        return self._print(whole=False)
-
-    def _print(self, *, whole: bool) -> Print:
-        digest = hashlib.sha256()
-        count = 0
-        batches: Any = self._db.rows.find_raw_batches(self._dataset, batch_size=20_000).sort("_id", 1)
-        for batch in batches:
-            for document in bson.decode_all(batch, _RAW):
-                count += 1
-                digest.update(document.raw if whole else document["values"].raw)
-        return Print(documents=count, sha256=digest.hexdigest())
+        return _print(self._db.rows, self._dataset, part="values")
 
     def written_by(self, job_id: str) -> int:
         """Rows that carry the mark of the job now."""
@@ -75,6 +66,51 @@ class Stores:
         """The server's clock."""
         now: datetime = self._db.client.admin.command("hello")["localTime"]
         return now.replace(tzinfo=UTC)
+
+
+class TeamStores:
+    """The teams of one organisation, and their people."""
+
+    def __init__(self, *, db: Database, org_id: str) -> None:
+        self._db = db
+        self._all: dict[str, Any] = {"_id": {"$gte": f"{org_id}|", "$lt": f"{org_id}{AFTER_BAR}"}}
+
+    def fingerprints(self) -> tuple[Print, Print]:
+        """Of all teams and of all people, whole."""
+        return _print(self._db.teams, self._all), _print(self._db.members, self._all)
+
+    def written_by(self, job_id: str) -> dict[str, dict[str, Any]]:
+        """Teams that carry the mark of the job now: name → values."""
+        return self._values({"written_by": _mark(job_id)})
+
+    def named(self, names: Collection[str]) -> dict[str, dict[str, Any]]:
+        """Those of these teams that are there: name → values."""
+        found = self._values({})
+        return {name: found[name] for name in names if name in found}
+
+    def phones(self) -> set[str]:
+        """Of all people."""
+        return {document["values"]["phone"] for document in self._db.members.find(self._all, {"values": 1})}
+
+    def people_of(self, job_id: str) -> int:
+        """People who carry the mark of the job now."""
+        return self._db.members.count_documents({**self._all, "written_by": _mark(job_id)})
+
+    def _values(self, query: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        found = self._db.teams.find({**self._all, **query}, {"values": 1})
+        return {document["values"]["team_name"]: document["values"] for document in found}
+
+
+def _print(collection: Any, query: dict[str, Any], *, part: str | None = None) -> Print:
+    """Of what the query finds, or of one field of each."""
+    digest = hashlib.sha256()
+    count = 0
+    batches: Any = collection.find_raw_batches(query, batch_size=20_000).sort("_id", 1)
+    for batch in batches:
+        for document in bson.decode_all(batch, _RAW):
+            count += 1
+            digest.update((document[part] if part else document).raw)
+    return Print(documents=count, sha256=digest.hexdigest())
 
 
 def _mark(job_id: str) -> dict[str, str]:

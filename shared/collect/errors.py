@@ -10,12 +10,14 @@ CollectError
 │   ├── IllegalTransition   the verb is not allowed in this state
 │   ├── DatasetHeld         another job holds the dataset
 │   └── InProgress          the same request is under way
+├── Gone                    it was here, and will not be again (410)
 ├── PreconditionFailed      look again: it has moved on (412)
 ├── TooLarge                send less (413)
 ├── LimitReached            come back later (429)
 ├── Transient               try again (503)
 │   ├── TooNew              leave it to a newer release
-│   └── StoreFull           make room, then try again
+│   ├── StoreFull           make room, then try again
+│   └── ResultDamaged       put back what is missing from the store, then try again
 └── Poison                  set the message aside
 
 StopSignal (BaseException)  so that no ``except Exception`` in a task can swallow it
@@ -79,13 +81,14 @@ class TaskRefused(InvalidInput):
 
 
 class ChunkTooBig(CollectError):
-    """A chunk touches more than one transaction can hold: smaller ones will do. ``where`` names its first row."""
+    """A chunk of ``rows`` is more than a transaction can hold: smaller ones will do. ``where`` names its first row."""
 
     code = "chunk_too_big"
 
-    def __init__(self, detail: str, *, where: str) -> None:
+    def __init__(self, detail: str, *, where: str, rows: int) -> None:
         super().__init__(detail)
         self.where = where
+        self.rows = rows
 
 
 class Unauthorised(CollectError):
@@ -143,6 +146,12 @@ class InProgress(Conflict):
         self.retry_after_seconds = retry_after_seconds
 
 
+class Gone(CollectError):
+    """It was kept for its time, which is over."""
+
+    code = "gone"
+
+
 class PreconditionFailed(CollectError):
     """``If-Match`` names a version that is not the present one."""
 
@@ -181,6 +190,12 @@ class StoreFull(Transient):
     """The file store has no room left."""
 
     code = "store_full"
+
+
+class ResultDamaged(Transient):
+    """An object of a result is not in the store as it was written."""
+
+    code = "result_damaged"
 
 
 class Poison(CollectError):

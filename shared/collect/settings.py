@@ -3,14 +3,47 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pymongo.errors import PyMongoError
+from pymongo.uri_parser import parse_uri
 
 S = TypeVar("S", bound=BaseSettings)
 
+EXIT_CODE = 78
+"""EX_CONFIG of sysexits.h: what is wrong is a setting, and starting again mends nothing."""
+
 _SECRETS = ("url", "secret", "password", "key")
+
+
+class InvalidSettings(Exception):
+    """What is missing or wrong, by the names of the environment variables."""
+
+
+def readable(read: Callable[[str], object]) -> AfterValidator:
+    """Refuses what ``read`` cannot; of its own words, which may hold a part of a password, nothing is told."""
+
+    def check(url: str) -> str:
+        try:
+            read(url)
+        except (ValueError, PyMongoError):
+            raise PydanticCustomError(
+                "url", "cannot be read; what is special in a name or a password is written as %XX"
+            ) from None
+        return url
+
+    return AfterValidator(check)
+
+
+def _read_mongodb(url: str) -> None:
+    # The servers behind the other scheme are asked of DNS, which may not be there yet.
+    if url.startswith("mongodb://"):
+        parse_uri(url, validate=False)
 
 
 class ServerSettings(BaseSettings):
@@ -18,12 +51,17 @@ class ServerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    mongodb_url: str = Field(validation_alias="MONGODB_URL")
+    mongodb_url: Annotated[str, readable(_read_mongodb)] = Field(
+        pattern=r"^mongodb(\+srv)?://", validation_alias="MONGODB_URL"
+    )
     mongodb_database: str = Field(default="collect", validation_alias="MONGODB_DATABASE")
-    amqp_url: str = Field(validation_alias="AMQP_URL")
-    redis_url: str = Field(validation_alias="REDIS_URL")
-    storage_url: str = Field(default="gridfs://", validation_alias="STORAGE_URL")
-    log_level: str = Field(default="INFO", validation_alias="LOG_LEVEL")
+    amqp_url: Annotated[str, readable(lambda url: urlsplit(url).port)] = Field(
+        pattern=r"^amqps?://", validation_alias="AMQP_URL"
+    )
+    storage_url: str = Field(
+        default="gridfs://", pattern=r"^(gridfs://|file:///|(s3|gs|az)://.)", validation_alias="STORAGE_URL"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", validation_alias="LOG_LEVEL")
 
 
 class RuntimeSettings(ServerSettings):
@@ -45,19 +83,36 @@ class WorkerProcessSettings(RuntimeSettings):
 
 
 def read(settings: type[S], *, service: str) -> S:
-    """Read the settings, or end the process with all that is missing or wrong, said at once.
+    """Read the settings, or end the process with :data:`EXIT_CODE` and all that is missing or wrong, said at once.
 
     ``--print-config`` among the arguments prints them, secrets masked, and ends.
     """
     try:
-        found = settings()
-    except ValidationError as error:
-        _refuse(service, error)
+        found = load(settings, service=service)
+    except InvalidSettings as refusal:
+        sys.stderr.write(f"{refusal}\n")
+        raise SystemExit(EXIT_CODE) from refusal
     if "--print-config" in sys.argv[1:]:
         for name, value in masked(found).items():
             sys.stdout.write(f"{name} = {value!r}\n")
         raise SystemExit(0)
     return found
+
+
+def load(settings: type[S], *, service: str) -> S:
+    """Read the settings.
+
+    Raises:
+        InvalidSettings: some are missing or wrong.
+    """
+    try:
+        return settings()
+    except ValidationError as error:
+        # What was found stays out of it: it may be a secret.
+        lines = [f"  {problem['loc'][0]}: {problem['msg']}" for problem in error.errors()]
+        raise InvalidSettings(
+            f"{service} cannot start; of its settings are missing or wrong:\n" + "\n".join(lines)
+        ) from None
 
 
 def masked(settings: BaseSettings) -> dict[str, Any]:
@@ -66,8 +121,3 @@ def masked(settings: BaseSettings) -> dict[str, Any]:
         name: "…" if any(word in name for word in _SECRETS) and value else value
         for name, value in settings.model_dump().items()
     }
-
-
-def _refuse(service: str, error: ValidationError) -> NoReturn:
-    lines = [f"  {problem['loc'][0]}: {problem['msg']}" for problem in error.errors()]
-    raise SystemExit(f"{service} cannot start; its settings are not complete:\n" + "\n".join(lines))

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CODE_FOLDERS = ("shared", "services", "scripts", "tests", "bench")
-PACKAGES = ("shared", "services/gateway", "services/upload-worker", "services/monitor")
+PACKAGES = ("shared", *sorted(f"services/{path.parent.name}" for path in ROOT.glob("services/*/pyproject.toml")))
 MAX_LINES = 400
 FORBIDDEN_MODULE_NAMES = {"utils", "helpers", "manager", "base", "common", "misc"}
 ADDRESS_OF_AN_INDEX = re.compile(r"https?://|--(extra-)?index-url|--find-links")
@@ -53,7 +53,7 @@ def test_every_dependency_of_a_package_is_pinned(package: str) -> None:
     assert wanted <= pinned
 
 
-@pytest.mark.parametrize("lock", ["runtime", "dev", "mongodb"])
+@pytest.mark.parametrize("lock", ["runtime", "build", "dev", "mongodb", "helm"])
 def test_every_pin_has_a_hash_and_no_lock_names_an_index(lock: str) -> None:
     text = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
     pins = re.findall(r"^[a-z0-9-]+==.*$", text, re.MULTILINE)

@@ -4,20 +4,18 @@ import re
 from pathlib import Path
 
 from collect.settings import WorkerProcessSettings
+from gateway.settings import GatewaySettings
 from monitor.settings import MonitorSettings
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
+SETTINGS = (WorkerProcessSettings, MonitorSettings, GatewaySettings)
 
 
-def test_every_setting_of_worker_and_monitor_is_documented_and_no_other() -> None:
+def test_every_setting_is_documented_and_no_other() -> None:
     table = TEXT[TEXT.index("| setting |") : TEXT.index("Several monitors")]
     names = re.findall(r"^\|([^|]+)\|", table, re.MULTILINE)
     documented = {name for cell in names for name in re.findall(r"`([A-Z_]+)`", cell)}
-    read = {
-        field.validation_alias
-        for settings in (WorkerProcessSettings, MonitorSettings)
-        for field in settings.model_fields.values()
-    }
+    read = {field.validation_alias for settings in SETTINGS for field in settings.model_fields.values()}
     assert documented == read
 
 
@@ -25,7 +23,7 @@ def test_numbers_that_are_named_as_defaults_are_the_defaults() -> None:
     said = dict(re.findall(r"^\| `([A-Z_]+)` \| (\d+) \|", TEXT, re.MULTILINE))
     read = {
         str(field.validation_alias): str(int(field.default))
-        for settings in (WorkerProcessSettings, MonitorSettings)
+        for settings in SETTINGS
         for field in settings.model_fields.values()
         if type(field.default) in (int, float) and field.validation_alias != "MONITOR_PORT"
     }

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from collect.messaging import topology
 from collect.storage.database import Database
 from collect.testing.system import Service, System
 
@@ -66,7 +67,9 @@ class Town:
         self.keys = dict(line.split("=", 1) for line in seeded.out.splitlines())
         self.gateway = self.system.gateway()
         self.monitor = self.system.monitor()
-        self.worker = self.system.worker()
+        self.worker = self.system.worker(kind=topology.KINDS[0])
+        for kind in topology.KINDS[1:]:
+            self.system.worker(kind=kind)
 
     def close(self) -> None:
         self.system.close()
@@ -96,6 +99,13 @@ class Town:
     def csv(self, path: Path, *, rows: int, first: int, **options: str) -> Path:
         more = [word for name, value in options.items() for word in (f"--{name}", value)]
         made = self.admin("seed", "baseline-csv", "--rows", rows, "--first", first, "-o", path, *more)
+        assert made.code == 0, made.err
+        return path
+
+    def roster(self, path: Path, *, rows: int, first: int, **options: str) -> Path:
+        """A list of teams, as `collect-admin` makes it."""
+        more = [word for name, value in options.items() for word in (f"--{name}", value)]
+        made = self.admin("seed", "teams-csv", "--rows", rows, "--first", first, "-o", path, *more)
         assert made.code == 0, made.err
         return path
 

@@ -1,17 +1,14 @@
 """A whole system of its own for each fault test, with short leases; the invariants are checked when it ends."""
 
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import pytest
-from pymongo import MongoClient
 
 from plant import Plant
+from rooms import fresh, rooms
 from servers import Servers
-from stack import rabbitmq
 
 LEASE_SECONDS = 3.0
 GRACE_SECONDS = 1.0
@@ -30,29 +27,25 @@ def opened(
     **settings: str,
 ) -> Iterator[Plant]:
     """A plant with gateway and monitor, in a database and a virtual host of its own."""
-    name = name or f"faults_{secrets.token_hex(6)}"
-    rabbitmq.create_vhost(management_url, name)
-    plant = kind(
-        mongodb_url=mongodb_url,
-        database=name,
-        amqp_url=urlunsplit(urlsplit(servers.amqp_url)._replace(path="/" + quote(name, safe=""))),
-        redis_url=redis_url,
-        folder=folder,
+    with rooms(
+        name or fresh("faults"), servers=servers, mongodb_url=mongodb_url, redis_url=redis_url,
         management_url=management_url,
-        settings={
-            "COLLECT_LEASE_SECONDS": str(LEASE_SECONDS),
-            "COLLECT_GRACE_SECONDS": str(GRACE_SECONDS),
-            **settings,
-        },
-    )
-    try:
-        plant.open()
-        yield plant
-    finally:
-        plant.close()
-        with MongoClient[dict[str, object]](mongodb_url) as client:
-            client.drop_database(name)
-        rabbitmq.delete_vhost(management_url, name)
+    ) as stores:  # fmt: skip
+        plant = kind(
+            **stores,
+            folder=folder,
+            management_url=management_url,
+            settings={
+                "COLLECT_LEASE_SECONDS": str(LEASE_SECONDS),
+                "COLLECT_GRACE_SECONDS": str(GRACE_SECONDS),
+                **settings,
+            },
+        )
+        try:
+            plant.open()
+            yield plant
+        finally:
+            plant.close()
 
 
 @pytest.fixture

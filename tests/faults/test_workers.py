@@ -20,6 +20,15 @@ def alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
+def committed(plant: Plant, job: str) -> list[range]:
+    """The rows of each chunk in the ledger."""
+    begins = [
+        (entry["cursor"]["row"], entry["counts"]["succeeded"] + entry["counts"]["rejected"])
+        for entry in plant.db.ledger.find({"job_id": job})
+    ]
+    return [range(first, first + rows) for first, rows in begins]
+
+
 def test_f1_a_child_killed_in_the_middle_of_a_chunk_loses_that_chunk_and_nothing_else(plant: Plant) -> None:
     worker = plant.worker(COLLECT_FAULT_POINTS=f"in_transaction:kill:row={MIDDLE}:once={plant.folder / 'f1'}")
     job = plant.upload(plant.file(rows=ROWS, rejects=100), max_rejected={"percent": 50})
@@ -43,6 +52,7 @@ def test_f4_a_worker_killed_after_the_commit_and_before_the_ack_doubles_nothing(
     worker = plant.worker(slots=1, COLLECT_FAULT_POINTS=f"after_commit:stop:row={MIDDLE}:once={plant.folder / 'f4'}")
     job = plant.upload(plant.file(rows=ROWS))
     eventually(lambda: (plant.folder / "f4").exists(), seconds=60, what="the chunk is committed")
+    assert any(MIDDLE in rows for rows in committed(plant, job))
     worker.kill()
     plant.worker()
     plant.succeeded(job, rows=ROWS)

@@ -8,13 +8,17 @@ import pytest
 from pymongo.client_session import ClientSession
 
 import byhand
-from collect.admin.check import Code, Finding, NotAtRest, check, wait_until_rest
+import exported
+from collect.admin.check import Code, Finding, NotAtRest, check, check_jobs, wait_until_rest
+from collect.errors import NotFound
 from collect.jobs.model import Job, entry_id
 from collect.jobs.outcomes import Applied
 from collect.jobs.states import State, Verb
 from collect.storage import upkeep, work
+from collect.storage.blobs import GridFsBlobs
 from collect.storage.database import Database, connect
 from collect.storage.ownership import Tenure
+from integration import test_check_teams
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +168,7 @@ PART, ENTRY, LINE = "{id}:1", "{id}:1:0", "labs:dataset:baseline"
 PLANTED: list[tuple[Code, str, Plant]] = [
     (Code.UNREADABLE, "a state that nobody knows", _set("jobs", {"_id": "{id}"}, {"$set": {"state": "pausing"}})),
     (Code.NO_JOB, "a ledger entry of nobody", _insert("ledger", {"_id": "x:1:0", "job_id": "x"})),
+    (Code.NO_JOB, "a correction of nobody", _insert("corrections", {"_id": "x:1:1", "job_id": "x"})),
     (Code.NO_JOB, "a job that was deleted", _drop("jobs", {"_id": "{id}"})),
     (Code.OTHER_ORGANISATION, "a part", _set("parts", {"_id": PART}, {"$set": {"org_id": "other"}})),
     (Code.OTHER_ORGANISATION, "a ledger entry", _set("ledger", {"_id": ENTRY}, {"$set": {"org_id": "other"}})),
@@ -243,11 +248,14 @@ class _Blobs:
     def stored(self) -> Iterator[tuple[str, datetime]]:
         yield from self._stored
 
+    def size(self, name: str) -> int:
+        raise NotFound(name)
+
 
 def test_an_object_without_an_owner_and_a_file_without_its_bytes_are_found(db: Database, job: Job) -> None:
     db.files.insert_one({"_id": "f", "org_id": "labs", "blob": "there"})
     db.files.insert_one({"_id": "g", "org_id": "labs", "blob": "gone"})
-    db.ledger.update_one({"_id": entry_id(job.id, 1, 0)}, {"$set": {"objects": ["part-1"]}})
+    db.ledger.update_one({"_id": entry_id(job.id, 1, 0)}, {"$set": {"objects": [{"name": "part-1"}]}})
     db.parts.update_one({"_id": f"{job.id}:1"}, {"$set": {"source": {"blob": "rewritten"}}})
     old = _Blobs("there", "part-1", "rewritten", "nobody's", age=timedelta(days=2))
     codes = [(finding.code, finding.subject) for finding in check(db, blobs=old)]
@@ -256,8 +264,47 @@ def test_an_object_without_an_owner_and_a_file_without_its_bytes_are_found(db: D
     assert check(db, blobs=young) == []
 
 
+@pytest.fixture
+def export(db: Database) -> Job:
+    """An export that has succeeded, all of it in the store, and nothing to find."""
+    blobs = GridFsBlobs(db=db)
+    job = exported.succeeded(db, blobs)
+    exported.stopped(db, blobs)
+    assert check(db, blobs=blobs, object_seconds=-60.0) == []
+    return job
+
+
+@pytest.mark.parametrize(
+    ("code", "change"),
+    [
+        (Code.RESULT_DIFFERS, {"$set": {"result": None}}),
+        (Code.RESULT_DIFFERS, {"$inc": {"result.bytes": 1}}),
+        (Code.RESULT_DIFFERS, {"$inc": {"result.rows": 1}}),
+        (Code.RESULT_DIFFERS, {"$inc": {"result.objects.0.bytes": 1}}),
+        (Code.OBJECT_MISSING, {"$set": {"result.objects.0.name": "elsewhere"}}),
+    ],
+)
+def test_a_result_that_does_not_add_up_is_found(db: Database, export: Job, code: Code, change: dict[str, Any]) -> None:
+    db.jobs.update_one({"_id": export.id}, change)
+    findings = check(db, blobs=GridFsBlobs(db=db))
+    assert (code, export.id) in {(finding.code, finding.subject) for finding in findings}
+
+
+def test_an_object_of_a_result_that_is_gone_or_cut_is_found_unless_its_time_was_over(db: Database, export: Job) -> None:
+    blobs = GridFsBlobs(db=db)
+    for n, stored in enumerate((export.result or {})["objects"], start=1):
+        blobs.delete(stored["name"])
+        if n == 1:
+            blobs.write(stored["name"], [b"cut"])
+        missing = [finding for finding in check(db, blobs=blobs) if finding.code is Code.OBJECT_MISSING]
+        assert [finding.subject for finding in missing] == [export.id] * n
+    db.jobs.update_one({"_id": export.id}, {"$set": {"result.expires_at": datetime.now(UTC)}})
+    assert check(db, blobs=blobs) == []
+
+
 def test_every_code_is_planted_somewhere() -> None:
-    planted = {code for code, _, _ in PLANTED} | {Code.OBJECT_MISSING, Code.OBJECT_ORPHANED}
+    planted = {code for code, _, _ in (*PLANTED, *test_check_teams.PLANTED)}
+    planted |= {Code.OBJECT_MISSING, Code.OBJECT_ORPHANED, Code.RESULT_DIFFERS}
     assert planted == set(Code)
 
 
@@ -277,3 +324,10 @@ def test_waiting_for_rest_ends_with_it_or_says_who_does_not(db: Database) -> Non
     byhand.ask(db, job, Verb.PAUSE)
     wait_until_rest(db, seconds=0.0)
     wait_until_rest(db, job_ids=[job.id], seconds=0.0)
+
+
+def test_of_one_organisation_only_its_own_jobs_are_checked(db: Database, job: Job) -> None:
+    db.jobs.update_one({"_id": job.id}, {"$set": {"parts_left": 7}})
+    codes = [(finding.code, finding.subject) for finding in check_jobs(db, org_id="labs", patience_seconds=0.0)]
+    assert codes == [(Code.PARTS_LEFT_DIFFER, job.id)]
+    assert check_jobs(db, org_id="other", patience_seconds=0.0) == []

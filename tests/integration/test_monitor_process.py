@@ -181,12 +181,3 @@ def test_an_error_in_the_programme_ends_the_process(db: Database, environment: d
         assert running.process.wait(timeout=10) == 1
         db.jobs.delete_one({"_id": "not-a-job"})
         assert "thread_crashed" in running.events()
-
-
-def test_settings_that_are_missing_are_all_named_at_once(tmp_path: Path) -> None:
-    bare = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
-    ended = subprocess.run(
-        [sys.executable, "-m", "monitor"], env=bare, capture_output=True, text=True, timeout=30, check=False
-    )
-    assert ended.returncode != 0
-    assert all(name in ended.stderr for name in ("MONGODB_URL", "AMQP_URL", "REDIS_URL"))

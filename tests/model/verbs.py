@@ -53,15 +53,18 @@ def undo(db: Database, window: int) -> Database | None:
 def correct(db: Database, window: int) -> Database | None:
     """Mended rejects become one more part of the same job."""
     free = db.job.state == "paused" or (db.job.state in ("succeeded", "failed") and not db.line)
-    if not free or db.parts[0].phase is Phase.PLAN or not any(part.seq for part in db.parts):
+    zero = db.parts[0]
+    plans = zero.phase is Phase.PLAN and zero.status is not Status.DONE
+    if not free or plans or not any(part.seq for part in db.parts):
         return None
     more = Part(Status.IDLE, Phase.RUN, effects=(0,) * max(len(part.effects) for part in db.parts))
-    zero = db.parts[0]
     zero = zero._replace(status=Status.DONE) if zero.phase is Phase.FINISH else zero
     job = db.job._replace(parts_left=db.job.parts_left + 1)
     db = db._replace(parts=(zero, *db.parts[1:], more), job=job)
     if job.state == "paused":
         return db
+    if job.state == "failed":
+        db = forgiven(db)
     return feed(db._replace(job=job._replace(state="queued", result=False), line=(0,)), window)
 
 

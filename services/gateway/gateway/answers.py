@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
 from collect.jobs.model import Actor, MaxRejected, PartStatus, Phase, Reason
 from collect.jobs.states import State, Verb
-from collect.jobs.template import Column
 from collect.storage.keys import Role
 from collect.storage.organisations import Limits
+from gateway.data_shapes import DatasetShown, FormShown, RowShown, TeamShown
 from gateway.models import PriorityName
+from gateway.preview_shapes import FileShown, PreviewShown
 
 JSON = "application/json"
 BYTES = "application/octet-stream"
@@ -42,17 +43,6 @@ class Readiness(BaseModel):
     mongodb: bool
     rabbitmq: bool
     redis: bool
-
-
-class FileShown(BaseModel):
-    """A file's metadata."""
-
-    id: str
-    name: str
-    bytes: int
-    sha256: str
-    created_at: datetime
-    expires_at: datetime
 
 
 class JobFile(BaseModel):
@@ -138,7 +128,7 @@ class AuditShown(BaseModel):
 
 
 class PartShown(BaseModel):
-    """A range of a job that one worker runs alone."""
+    """A range of a job that one worker runs alone. ``corrects``: its rows are rejects that were mended."""
 
     n: int
     phase: Phase
@@ -148,17 +138,50 @@ class PartShown(BaseModel):
     cursor: dict[str, Any]
     done: int
     total: int
+    corrects: bool
     lease_until: datetime | None
 
 
+class FieldErrorShown(BaseModel):
+    """One thing that is wrong with a row."""
+
+    field: str
+    code: str
+    message: str
+
+
 class RejectShown(BaseModel):
-    """A row that was not written, and why."""
+    """A row that was not written, and why: its first error, and all of them.
+
+    ``revision``: of its text; 1 is the file's own, each correction makes the next. ``correcting``: one is under way.
+    """
 
     row: int
     field: str
     code: str
     message: str
     line: str
+    errors: list[FieldErrorShown]
+    revision: int
+    correcting: bool
+
+
+class CorrectionShown(BaseModel):
+    """A revision of a row that was rejected, what was wrong with it, the text in its place, and what became of that.
+
+    ``audit_seq``: the audit entry of the request.
+    """
+
+    row: int
+    revision: int
+    field: str
+    code: str
+    message: str
+    line: str
+    corrected_line: str
+    became: Literal["written", "rejected"]
+    at: datetime
+    audit_seq: int
 
 
 class RejectsPage(PageOf[RejectShown]):
@@ -176,6 +199,34 @@ class ConflictShown(BaseModel):
     why: str
 
 
+class ResultPart(BaseModel):
+    """What one part has written; ``sha256`` is null when nobody asked for it before it was removed."""
+
+    n: int
+    rows: int
+    bytes: int
+    sha256: str | None
+
+
+class ManifestShown(BaseModel):
+    """What an export has written. Not ``complete``: it was stopped. ``expired``: the bytes are not there any more.
+
+    ``sha256`` is null when there is no joined result; ``misfits`` counts values that are not of their field's type.
+    """
+
+    job_id: str
+    format: str
+    rows: int
+    bytes: int
+    sha256: str | None
+    complete: bool
+    expired: bool
+    parts: list[ResultPart]
+    misfits: dict[str, int]
+    made_at: datetime
+    expires_at: datetime
+
+
 class UndoPreviewShown(BaseModel):
     """What taking back would do."""
 
@@ -183,95 +234,6 @@ class UndoPreviewShown(BaseModel):
     will_restore: int
     conflicts: int
     seconds: float
-
-
-class FieldErrorShown(BaseModel):
-    """What is wrong, and where."""
-
-    field: str
-    code: str
-    message: str
-
-
-class WarningShown(BaseModel):
-    """What looks wrong; ``suggestion`` is to be merged into ``params``."""
-
-    code: str
-    message: str
-    columns: list[str] = []
-    evidence: Any = None
-    suggestion: dict[str, Any] | None = None
-
-
-class HolderShown(BaseModel):
-    """The job that holds the dataset."""
-
-    holder: str
-
-
-class ColumnSeen(BaseModel):
-    """A column of a file."""
-
-    header: str
-    mapped_to: str | None
-    type_seen: str | None
-    samples: list[Any]
-
-
-class SampledReject(FieldErrorShown):
-    """A row that would be rejected."""
-
-    row: int
-    line: str
-
-
-class SampledRejects(BaseModel):
-    """Rejects in a sample of the whole file; ``estimate`` of them in all of it."""
-
-    sampled_rows: int
-    rejected_rows: int
-    estimate: int
-    items: list[SampledReject]
-
-
-class PreviewShown(BaseModel):
-    """What a job would do."""
-
-    ok: bool
-    total_rows: int | None
-    seconds: float | None
-    warnings: list[WarningShown]
-    errors: list[FieldErrorShown]
-    conflict: HolderShown | None
-    delimiter: str | None
-    encoding: str | None
-    has_header: bool | None
-    columns: list[ColumnSeen]
-    first_rows: list[dict[str, Any]]
-    rejects: SampledRejects
-    file: FileShown
-
-
-class DatasetShown(BaseModel):
-    """A template, who holds the dataset, and how many rows it has."""
-
-    name: str
-    key: list[str]
-    columns: list[Column]
-    locked_by: str | None
-    row_count: int
-
-
-class RowShown(BaseModel):
-    """A row, and the ledger entry that first touched it."""
-
-    id: str = Field(alias="_id")
-    org_id: str
-    dataset: str
-    values: dict[str, Any]
-    row: int
-    written_by: str
-    revision: int
 
 
 class KeyShown(BaseModel):
@@ -354,11 +316,18 @@ ANSWERS: dict[tuple[str, str], dict[int, dict[str, Shape]]] = {
     ("get", "/v1/jobs/{job_id}/audit"): {200: {JSON: PageOf[AuditShown]}},
     ("get", "/v1/jobs/{job_id}/parts"): {200: {JSON: PageOf[PartShown]}},
     ("get", "/v1/jobs/{job_id}/rejects"): {200: {JSON: RejectsPage, CSV: None}},
+    ("post", "/v1/jobs/{job_id}/corrections"): {202: {JSON: JobShown}},
+    ("get", "/v1/jobs/{job_id}/corrections"): {200: {JSON: PageOf[CorrectionShown]}},
     ("get", "/v1/jobs/{job_id}/unprocessed"): {200: {CSV: None}},
     ("get", "/v1/jobs/{job_id}/conflicts"): {200: {JSON: PageOf[ConflictShown]}},
+    ("get", "/v1/jobs/{job_id}/result"): {200: {BYTES: None}, 206: {BYTES: None}},
+    ("get", "/v1/jobs/{job_id}/manifest"): {200: {JSON: ManifestShown}},
     ("get", "/v1/datasets/{name}"): {200: {JSON: DatasetShown}},
     ("put", "/v1/datasets/{name}"): {200: {JSON: DatasetShown}, 201: {JSON: DatasetShown}},
     ("get", "/v1/datasets/{name}/rows"): {200: {JSON: PageOf[RowShown]}},
+    ("get", "/v1/teams"): {200: {JSON: PageOf[TeamShown]}},
+    ("get", "/v1/teams/{name}"): {200: {JSON: TeamShown}},
+    ("get", "/v1/forms"): {200: {JSON: PageOf[FormShown]}},
     ("get", "/v1/keys"): {200: {JSON: PageOf[KeyShown]}},
     ("post", "/v1/keys"): {201: {JSON: NewKeyShown}},
     ("delete", "/v1/keys/{key_id}"): {200: {JSON: KeyShown}},

@@ -17,9 +17,25 @@ from collect.errors import CollectError
 from collect.observability import logs, metrics, traces
 from gateway import auth, problems, queries
 from gateway.bodies import StrictRequest
-from gateway.routes import datasets, details, docs, files, fleet, health, jobs, keys, organisation, verbs
+from gateway.routes import (
+    corrections,
+    datasets,
+    details,
+    docs,
+    files,
+    fleet,
+    forms,
+    health,
+    jobs,
+    keys,
+    organisation,
+    results,
+    teams,
+    verbs,
+)
 from gateway.services import EXTENSION, Services, services
 
+_JOBS = "/v1/jobs/"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -35,6 +51,7 @@ def create_app(made: Services) -> OpenAPI:
     )
     app.request_class = StrictRequest
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask types its provider by the base class
+    app.url_map.converters["text"] = teams.AnyText
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.extensions[EXTENSION] = made
@@ -45,7 +62,21 @@ def create_app(made: Services) -> OpenAPI:
     app.after_request(_depart)
     app.teardown_request(_leave)
     _handle_errors(app)
-    for room in (files, jobs, verbs, details, datasets, keys, organisation, fleet, health):
+    for room in (
+        files,
+        jobs,
+        verbs,
+        corrections,
+        details,
+        results,
+        datasets,
+        teams,
+        forms,
+        keys,
+        organisation,
+        fleet,
+        health,
+    ):
         app.register_api(room.blueprint)
     app.register_blueprint(docs.blueprint)
     return app
@@ -86,6 +117,9 @@ def _depart(answer: Response) -> Response:
     span = g.get("span")
     if span is not None:
         span.set_attribute("http.response.status_code", answer.status_code)
+        job_id = _job_of(answer)
+        if job_id:
+            span.set_attribute("collect.job.id", job_id)
         if answer.status_code >= 500:
             span.set_status(StatusCode.ERROR)
     current_app.logger.info(
@@ -93,6 +127,13 @@ def _depart(answer: Response) -> Response:
         extra={"method": request.method, "route": route, "status": answer.status_code, "seconds": round(seconds, 4)},
     )
     return answer
+
+
+def _job_of(answer: Response) -> str:
+    """The job that the request was about, or that it has made: as its slices have it, so that one search finds all."""
+    asked: str = (request.view_args or {}).get("job_id", "")
+    made = answer.headers.get("Location", "")
+    return asked or (made.removeprefix(_JOBS) if made.startswith(_JOBS) else "")
 
 
 def _leave(_error: BaseException | None) -> None:

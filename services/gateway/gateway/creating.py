@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import Response, g, jsonify, request
@@ -13,15 +13,15 @@ from flask import Response, g, jsonify, request
 from collect.errors import DatasetHeld, InvalidInput
 from collect.jobs.model import Counts, Job
 from collect.observability import traces
-from collect.storage import creation, datasets, files, idempotency, jobs, locks
+from collect.storage import creation, files, idempotency, locks
 from collect.storage.creation import NewJob
 from collect.storage.database import Transaction, transact
 from collect.storage.files import InputFile
 from collect.storage.idempotency import Answer, Claim
-from gateway import kinds, views
+from gateway import views
 from gateway.auth import caller
-from gateway.bodies import checked
-from gateway.kinds import UploadParams
+from gateway.kinds import table
+from gateway.kinds.wanted import Asker, Confirm, Wanted
 from gateway.models import NewJobBody, until
 from gateway.receiving import Sent
 from gateway.services import services
@@ -33,60 +33,62 @@ Keep = Callable[[Transaction, Answer], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """A job that has been asked for and is right in itself."""
+class Chosen:
+    """A job that has been asked for and is right in itself, with the rest of the request."""
 
-    params: UploadParams
-    file: InputFile
+    wanted: Wanted
     new: NewJob
+    confirm: Confirm
 
 
-def wanted(body: NewJobBody, *, sent: InputFile | None = None, parent_id: str | None = None) -> Wanted:
+def choose(body: NewJobBody, *, sent: InputFile | None = None, parent_id: str | None = None) -> Chosen:
     """Check everything that can be checked without beginning. ``sent``: the file came along with the request.
 
     Raises:
         InvalidInput: the kind or its params are not right.
-        NotFound: the file, the dataset or the job to be superseded is not there.
+        NotFound: what they name is not there.
     """
-    found = kinds.kind(body.kind)
-    given = body.params if sent is None else {**body.params, "file_id": sent.id}
-    params = checked(found.params, given, within="params")
-    org_id, db = caller().org_id, services().db
-    file = sent or files.get(db, org_id=org_id, file_id=params.file_id)
-    datasets.get(db, org_id=org_id, name=params.dataset)
-    if params.supersedes is not None:
-        jobs.get(db, org_id=org_id, job_id=params.supersedes)
+    found = table.kind(body.kind, with_file=sent is not None)
+    wanted = found.check(_asker(), body.params, sent)
     new = NewJob(
-        org_id=org_id,
+        org_id=caller().org_id,
         kind=found.name,
-        params=params.model_dump(exclude_unset=True) | {"mode": params.mode},
+        params=wanted.params,
         actor=caller().actor,
         reason=body.reason,
         requested_at=g.requested_at,
         request_id=g.request_id,
         priority=body.priority,
-        lock=found.lock(org_id, params),
-        on_conflict=params.on_conflict,
-        supersedes=params.supersedes,
-        confirm=body.confirm == "always",
+        lock=wanted.lock,
+        on_conflict=wanted.on_conflict,
+        supersedes=wanted.supersedes,
         start_at=until(body.start_at),
         time_limit_seconds=body.time_limit_seconds,
         max_rows_per_second=body.max_rows_per_second,
-        max_rejected=params.reject_limit(),
-        file=file.ref,
+        max_rejected=wanted.max_rejected,
+        file=wanted.file,
         parent_id=parent_id,
         traceparent=traces.current_traceparent(),
     )
-    return Wanted(params=params, file=file, new=new)
+    return Chosen(wanted=wanted, new=new, confirm=body.confirm)
 
 
-def preview(chosen: Wanted) -> dict[str, Any]:
+def _asker() -> Asker:
+    who, here = caller(), services()
+    return Asker(db=here.db, blobs=here.blobs, organisation=who.organisation, key_id=who.actor.id, at=here.clock.now())
+
+
+def preview(chosen: Chosen) -> dict[str, Any]:
     """What the job would do; refused as the job itself would be."""
-    if chosen.params.on_conflict == "supersede":
+    if chosen.new.on_conflict == "supersede":
         _try_out(chosen.new)
-    found = kinds.kind(chosen.new.kind)
-    seen = found.preview(services().db, services().blobs, caller().org_id, chosen.params, chosen.file)
-    return {**seen, "file": views.file(chosen.file)}
+    return chosen.wanted.preview(chosen.confirm)
+
+
+def _gated(chosen: Chosen) -> NewJob:
+    """The job, waiting for a confirmation when somebody wants to be asked or its kind finds that somebody should."""
+    why = chosen.wanted.gate(chosen.confirm)
+    return replace(chosen.new, confirm=chosen.confirm == "always" or why is not None, why=why)
 
 
 class _WouldDo(Exception):
@@ -106,9 +108,9 @@ def _try_out(new: NewJob) -> None:
         return
 
 
-def create(chosen: Wanted, keep: Keep, *, sent: Sent | None = None) -> Job:
+def create(chosen: Chosen, keep: Keep, *, sent: Sent | None = None) -> Job:
     """Make the job, and with it the file that came along; publish what it left. ``keep`` gets the answer: 202."""
-    new = chosen.new
+    new = _gated(chosen)
 
     def work(tx: Transaction) -> Job:
         job = creation.create(tx, new)

@@ -2,51 +2,51 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 
 from collect.csv.files import Opened, open_file
 from collect.csv.layout import REJECT_COLUMNS, Params, parse
+from collect.csv.mending import record
 from collect.csv.reading import Source
 from collect.errors import Conflict, TaskRefused
 from collect.jobs.model import Job, Part, PartStatus, Phase
 from collect.jobs.template import Template
-from collect.storage import datasets, parts
+from collect.storage import parts
 from collect.storage import rejects as reject_store
 from collect.storage.blobs import Blobs
 from collect.storage.database import Database
+from gateway.kinds import table
 
 LINES_A_PIECE = 1_000
 NOT_STORED = "more_not_stored"
-"""The code in the last line of a file of rejects that are not all there. Sent again, the line is rejected: no key."""
+"""The code in the last line of a file of rejects that are not all there. Corrections pass the line over."""
 
 
 def rejects(db: Database, blobs: Blobs, job: Job) -> Iterator[bytes]:
     """The rejected rows' own columns, then what is wrong with them; delimited as the file itself.
 
     Raises:
-        Conflict: the file cannot be read. Whatever can go wrong goes wrong before the first piece.
+        Conflict: the job has no file, or it cannot be read. Whatever can go wrong goes wrong before the first piece.
     """
-    template = datasets.get(db, org_id=job.org_id, name=str(job.params["dataset"]))
-    opened = _opened(blobs, job, template)
-    return _rejects(db, job, opened, _names(opened, template))
+    template = template_of(db, job)
+    opened = open_input(blobs, job, template)
+    return _rejects(db, job, opened, header_names(opened, template))
 
 
 def unprocessed(db: Database, blobs: Blobs, job: Job) -> Iterator[bytes]:
-    """The header and the rows that no chunk has reached, byte for byte as they were sent, in the file's order.
+    """The header and the rows that no chunk has reached, in the file's order: UTF-8, as the job would have read them.
 
     Raises:
-        Conflict: the file cannot be read. Whatever can go wrong goes wrong before the first piece.
+        Conflict: the job has no file, or it cannot be read. Whatever can go wrong goes wrong before the first piece.
     """
-    template = datasets.get(db, org_id=job.org_id, name=str(job.params["dataset"]))
-    return _unprocessed(blobs, _opened(blobs, job, template), parts.of_job(db, job_id=job.id))
+    template = template_of(db, job)
+    return _unprocessed(blobs, open_input(blobs, job, template), parts.of_job(db, job_id=job.id))
 
 
 def _rejects(db: Database, job: Job, opened: Opened, names: Sequence[str]) -> Iterator[bytes]:
     delimiter = opened.header.delimiter
     held = [_line([*names, *REJECT_COLUMNS], delimiter=delimiter)]
-    counted, stored = parts.counted(db, job_ids=[job.id])[job.id].rejected, 0
+    stored = 0
     for reject in reject_store.stream(db, org_id=job.org_id, job_id=job.id):
         cells = parse(reject["line"].encode(), delimiter)
         cells = (cells + [""] * len(names))[: len(names)]
@@ -56,6 +56,7 @@ def _rejects(db: Database, job: Job, opened: Opened, names: Sequence[str]) -> It
         if len(held) >= LINES_A_PIECE:
             yield "".join(held).encode()
             held = []
+    counted = parts.counted(db, job_ids=[job.id])[job.id].rejected  # after them: a correction may be under way
     if stored < counted:
         said = ["", NOT_STORED, "", f"{counted - stored:,} more rows were rejected. They are counted, and not stored."]
         held.append(_line([""] * len(names) + said, delimiter=delimiter))
@@ -65,7 +66,7 @@ def _rejects(db: Database, job: Job, opened: Opened, names: Sequence[str]) -> It
 def _unprocessed(blobs: Blobs, opened: Opened, of_job: Sequence[Part]) -> Iterator[bytes]:
     if opened.header.is_header:
         yield _line(opened.header.cells, delimiter=opened.header.delimiter).encode()
-    planned = [part for part in of_job if part.source]
+    planned = [part for part in of_job if part.source and part.correction is None]
     for part in planned:
         yield from _rest(blobs, part)
     if of_job[0].phase is Phase.PLAN and of_job[0].status is not PartStatus.DONE:
@@ -83,14 +84,31 @@ def _rest(blobs: Blobs, part: Part) -> Iterator[bytes]:
         yield b"\n"
 
 
-def _names(opened: Opened, template: Template) -> Sequence[str]:
+def template_of(db: Database, job: Job) -> Template:
+    """What the rows of the job's file are like.
+
+    Raises:
+        Conflict: a job of its kind reads none.
+    """
+    found = table.kind(job.kind).template
+    if found is None:
+        raise Conflict(f"A job of kind {job.kind} reads no file, so it has no rows of one to give.", code="no_file")
+    return found(db, job)
+
+
+def header_names(opened: Opened, template: Template) -> Sequence[str]:
     """How the columns are called, so that what is sent again is understood: without a header, as in the template."""
     if opened.header.is_header or len(opened.header.cells) != len(template.names):
         return opened.header.names
     return template.names
 
 
-def _opened(blobs: Blobs, job: Job, template: Template) -> Opened:
+def open_input(blobs: Blobs, job: Job, template: Template) -> Opened:
+    """The job's file.
+
+    Raises:
+        Conflict: it cannot be read.
+    """
     assert job.file is not None
     try:
         return open_file(blobs, job.file.blob, template=template, params=Params.of(job.params))
@@ -99,6 +117,4 @@ def _opened(blobs: Blobs, job: Job, template: Template) -> Opened:
 
 
 def _line(cells: Sequence[str], *, delimiter: str) -> str:
-    text = io.StringIO()
-    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerow(cells)
-    return text.getvalue()
+    return record(cells, delimiter) + "\n"

@@ -10,15 +10,17 @@ from typing import Any, cast
 from flask_openapi3 import OpenAPI
 from pydantic import BaseModel
 
-from gateway.answers import ANSWERS, BYTES, JSON, VERBS
+from gateway.answers import ANSWERS, BYTES, CSV, JSON, VERBS
 from gateway.auth import PUBLIC, ROLE
-from gateway.models import NewJobBody, RestartBody
+from gateway.kinds.table import KINDS
+from gateway.models import CorrectionsBody, NewJobBody, RestartBody
 
 METHODS = ("get", "post", "put", "patch", "delete")
 _KEPT = "descriptions"
 _PROBLEM_JSON = "application/problem+json"
 _MULTIPART = "multipart/form-data"
 _TEXT: dict[str, Any] = {"type": "string"}
+_IN_RANGES = ("/content", "/result")
 _FILE: dict[str, Any] = {"type": "string", "format": "binary"}
 
 _PROBLEM: dict[str, Any] = {
@@ -66,10 +68,14 @@ def _whole(app: OpenAPI) -> dict[str, Any]:
     schemas = parts.setdefault("schemas", {})
     schemas.pop("ValidationErrorModel", None)
     schemas["Problem"] = _PROBLEM
-    models: set[type[BaseModel]] = {NewJobBody, RestartBody}
+    models: set[type[BaseModel]] = {NewJobBody, RestartBody, CorrectionsBody, *(kind.params for kind in KINDS.values())}
     models |= {shape for found in ANSWERS.values() for kinds in found.values() for shape in kinds.values() if shape}
     for model in sorted(models, key=_name):
         schemas.update(_schemas(model))
+    schemas[_name(NewJobBody)]["properties"]["params"] = {
+        "anyOf": [_reference(kind.params) for kind in KINDS.values()],
+        "description": "Those of the kind.",
+    }
     parts["responses"] = {
         "Problem": {
             "description": "Problem details (RFC 9457).",
@@ -77,7 +83,7 @@ def _whole(app: OpenAPI) -> dict[str, Any]:
         }
     }
     views = {
-        (method.lower(), re.sub(r"<(\w+)>", r"{\1}", rule.rule)): app.view_functions[rule.endpoint]
+        (method.lower(), re.sub(r"<(?:text:)?(\w+)>", r"{\1}", rule.rule)): app.view_functions[rule.endpoint]
         for rule in app.url_map.iter_rules()
         for method in rule.methods or ()
     }
@@ -116,22 +122,25 @@ def _refusals(operation: dict[str, Any], method: str, path: str) -> list[int]:
         found |= {408, 413}
     if JSON in operation.get("requestBody", {}).get("content", {}):
         found.add(415)
-    if method in ("post", "put") or path.endswith(("/unprocessed", "/rejects")):
+    if method in ("post", "put") or path.endswith(("/unprocessed", "/rejects", "/result", "/manifest")):
         found.add(409)
-    if _is_verb(path):
+    if path.endswith("/result"):
+        found.add(410)
+    if _is_verb(method, path):
         found.add(412)
-    if path.endswith("/content"):
+    if path.endswith(_IN_RANGES):
         found.add(416)
     return sorted(found)
 
 
 def _headers(method: str, path: str) -> list[str]:
     found = ["X-Organisation"]
-    if (path in {"/v1/files", "/v1/jobs", "/v1/keys"} and method == "post") or path.endswith("/restart"):
+    creates = path in {"/v1/files", "/v1/jobs", "/v1/keys"} or path.endswith(("/restart", "/corrections"))
+    if method == "post" and creates:
         found.append("Idempotency-Key")
-    if _is_verb(path):
+    if _is_verb(method, path):
         found.append("If-Match")
-    if path.endswith("/content"):
+    if path.endswith(_IN_RANGES):
         found.append("Range")
     return found
 
@@ -154,6 +163,9 @@ def _body(method: str, path: str) -> dict[str, Any] | None:
             properties = {"reason": _TEXT, "params": params, "file": _FILE, "file_id": _TEXT}
             form = {"type": "object", "required": ["reason"], "properties": properties}
             return _content({JSON: _reference(RestartBody), _MULTIPART: form})
+        case "/v1/jobs/{job_id}/corrections":
+            form = {"type": "object", "required": ["file"], "properties": {"reason": _TEXT, "file": _FILE}}
+            return _content({JSON: _reference(CorrectionsBody), CSV: _TEXT, _MULTIPART: form})
     return None
 
 
@@ -178,5 +190,5 @@ def _header(name: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": False, "description": _HEADERS[name], "schema": _TEXT}
 
 
-def _is_verb(path: str) -> bool:
-    return path.rsplit("/", 1)[-1] in VERBS
+def _is_verb(method: str, path: str) -> bool:
+    return method == "post" and path.rsplit("/", 1)[-1] in (*VERBS, "corrections")

@@ -19,14 +19,16 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = _METRICS
 from prometheus_client import multiprocess  # noqa: E402
 
 from collect.observability import traces  # noqa: E402
-from collect.runtime.processes import die_with  # noqa: E402
-from gateway.serving import SILENT_SECONDS, JsonLogger  # noqa: E402
+from collect.runtime.processes import die_with, share_freed_memory  # noqa: E402
+from gateway.serving import SETTINGS, JsonLogger  # noqa: E402
 
-bind = os.environ.get("COLLECT_BIND", "127.0.0.1:8080")
+wsgi_app = "gateway.wsgi:application"
+bind = SETTINGS.bind
 worker_class = "gateway.serving.PacedWorker"
-workers = int(os.environ.get("COLLECT_GATEWAY_WORKERS", "2"))
-threads = int(os.environ.get("COLLECT_GATEWAY_THREADS", "32"))
+workers = SETTINGS.workers
+threads = SETTINGS.threads
 preload_app = False
+control_socket_disable = True
 timeout = 60
 graceful_timeout = 10
 keepalive = 15
@@ -41,6 +43,7 @@ logger_class = JsonLogger
 def post_fork(_server: Any, worker: Any) -> None:
     """A worker whose master was killed would keep the port, and with it the master that comes after."""
     die_with(worker.ppid)
+    share_freed_memory()
 
 
 def post_worker_init(worker: Any) -> None:
@@ -58,7 +61,7 @@ def post_worker_init(worker: Any) -> None:
 
 def pre_request(_worker: Any, request: Any) -> None:
     """From here on a read or a write on the connection that takes too long fails."""
-    request.unreader.sock.settimeout(SILENT_SECONDS)
+    request.unreader.sock.settimeout(SETTINGS.silent_seconds)
     request.unreader.body_begins()
 
 

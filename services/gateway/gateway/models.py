@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr, StringConstraints, model_validator
 
 from collect.jobs.states import State
 from gateway.pages import PageQuery
@@ -44,6 +44,12 @@ class KeyPath(BaseModel):
 
 class DatasetPath(BaseModel):
     """`/v1/datasets/{name}`."""
+
+    name: str
+
+
+class TeamPath(BaseModel):
+    """`/v1/teams/{name}`."""
 
     name: str
 
@@ -170,6 +176,38 @@ class RestartBody(VerbBody):
     params: dict[str, Any] | None = None
 
 
+class MendedRow(Strict):
+    """A rejected row by its number in the file, and the columns that change; the others stay as they are."""
+
+    row: StrictInt = Field(ge=1, le=2**53 - 1)
+    values: dict[str, StrictStr] = Field(min_length=1, max_length=2_000)
+
+
+class CorrectionsBody(Strict):
+    """`POST /v1/jobs/{id}/corrections`."""
+
+    reason: str = Field(default="", max_length=1_000)
+    rows: list[MendedRow] = Field(min_length=1, max_length=10_000)
+
+
+class CorrectionsForm(Strict):
+    """The fields beside the part `file`."""
+
+    reason: str = Field(default="", max_length=1_000)
+
+
+class CorrectQuery(VerbQuery):
+    """``reason``: why, for a body that is the CSV itself."""
+
+    reason: str = Field(default="", max_length=1_000)
+
+
+class CorrectionsQuery(PageQuery):
+    """``row``: the revisions of one row."""
+
+    row: int | None = Field(default=None, ge=1, le=2**53 - 1)
+
+
 class CsvQuery(PageQuery):
     """``format=csv``: all of it, as a file."""
 
@@ -182,10 +220,22 @@ class UnprocessedQuery(Strict):
     format: Literal["csv"] = "csv"
 
 
+class ResultQuery(Strict):
+    """``part``: what one part has written, instead of the whole."""
+
+    part: int | None = Field(default=None, ge=0, le=2**31 - 1)
+
+
 class RowsQuery(PageQuery):
     """``key``: one row; with a composite key, one for each of its columns."""
 
     key: list[str] | None = None
+
+
+class TeamsQuery(PageQuery):
+    """``name``: what the teams' names begin with."""
+
+    name: str = ""
 
 
 class FileQuery(Strict):

@@ -54,6 +54,26 @@ def place(query: PageQuery, kind: type[P]) -> P | None:
     return value
 
 
+def two(following: tuple[int, int]) -> str:
+    """Where a list goes on that is ordered by two numbers, for :func:`page`."""
+    return ".".join(map(str, following))
+
+
+def place_of_two(query: PageQuery) -> tuple[int, int] | None:
+    """Where the page of such a list begins.
+
+    Raises:
+        InvalidInput: malformed: the cursor is none of ours.
+    """
+    text = place(query, str)
+    if text is None:
+        return None
+    first, _, second = text.partition(".")
+    if not all(number.isascii() and number.isdigit() and int(number) < _LARGEST for number in (first, second)):
+        raise _forged()
+    return int(first), int(second)
+
+
 def _written(value: str | int) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode("ascii")
 

@@ -24,6 +24,7 @@ STATUS: tuple[tuple[type[CollectError], int], ...] = (
     (errors.Forbidden, 403),
     (errors.NotFound, 404),
     (errors.Conflict, 409),
+    (errors.Gone, 410),
     (errors.PreconditionFailed, 412),
     (errors.TooLarge, 413),
     (errors.LimitReached, 429),

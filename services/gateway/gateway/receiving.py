@@ -42,34 +42,39 @@ def is_multipart() -> bool:
 
 
 @contextmanager
-def raw(name: str | None) -> Iterator[Sent]:
-    """The body as a file. Its bytes go away again unless the block keeps them."""
-    most = _most_bytes()
+def raw(name: str | None, *, most_bytes: int | None = None) -> Iterator[Sent]:
+    """The body as a file. Its bytes go away again unless the block keeps them.
+
+    ``most_bytes``: of this file, where that is less than the organisation may send.
+    """
+    most = _most_bytes(most_bytes)
     if request.content_length is not None and request.content_length > most:
         raise _too_large(most)
     named = checked_name(name)
     with _kept_or_discarded(Sent()) as sent:
-        sent.file = _stored(named, _pieces(request.stream, request.content_length))
+        sent.file = _stored(named, _pieces(request.stream, request.content_length), most)
         yield sent
 
 
 @contextmanager
-def multipart(*names: str, file_name: str | None = None) -> Iterator[Sent]:
+def multipart(*names: str, file_name: str | None = None, most_bytes: int | None = None) -> Iterator[Sent]:
     """The fields called ``names`` and the part ``file``, in any order. Its bytes go away again unless they are kept.
+
+    ``most_bytes``: see :func:`raw`.
 
     Raises:
         InvalidInput: malformed, or with parts that nobody asked for.
         TooLarge: before it is read, if its length is said; else as soon as it is.
     """
-    most = _most_bytes() + services().settings.max_body_bytes
-    if request.content_length is not None and request.content_length > most:
-        raise _too_large(_most_bytes())
+    most = _most_bytes(most_bytes)
+    if request.content_length is not None and request.content_length > most + services().settings.max_body_bytes:
+        raise _too_large(most)
     with _kept_or_discarded(Sent()) as sent:
         events = _events(request.stream)
         for event in events:
             match event:
                 case File(name=name, filename=shown) if name == FILE and sent.file is None:
-                    sent.file = _stored(checked_name(file_name or shown), _data(events))
+                    sent.file = _stored(checked_name(file_name or shown), _data(events), most)
                 case Field(name=name) if name in names and name not in sent.fields:
                     sent.fields[name] = _text(name, _data(events))
                 case File(name=name) | Field(name=name):
@@ -102,19 +107,20 @@ def checked_name(name: str | None) -> str:
     return last
 
 
-def _stored(name: str, data: Iterator[bytes]) -> InputFile:
+def _stored(name: str, data: Iterator[bytes], most_bytes: int) -> InputFile:
     return files.store(
         services().blobs,
         org_id=caller().org_id,
         name=name,
         data=data,
-        max_bytes=_most_bytes(),
+        max_bytes=most_bytes,
         keep_days=services().settings.file_days,
     )
 
 
-def _most_bytes() -> int:
-    return caller().organisation.limits.max_upload_bytes
+def _most_bytes(wanted: int | None) -> int:
+    most = caller().organisation.limits.max_upload_bytes
+    return most if wanted is None else min(most, wanted)
 
 
 def _pieces(stream: IO[bytes], length: int | None) -> Iterator[bytes]:

@@ -17,13 +17,12 @@ from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 from ulid import ULID
 
+from collect import settings
 from collect.observability import logs
+from gateway.settings import ServingSettings
 
-SILENT_SECONDS = float(os.environ.get("COLLECT_SILENT_SECONDS", "30"))
-"""A client that neither sends nor takes a byte for so long holds a thread no longer; a request's head has as long."""
-
-LEAST_BYTES_PER_SECOND = float(os.environ.get("COLLECT_LEAST_BYTES_PER_SECOND", "1000"))
-"""A body may be waited for :data:`SILENT_SECONDS`, and for as long again as what has come takes at this rate."""
+SETTINGS = settings.read(ServingSettings, service="gateway")
+"""gunicorn makes the classes below itself, so they find here what the environment says."""
 
 
 class PacedUnreader(SocketUnreader):  # type: ignore[misc]  # gunicorn has no types
@@ -56,7 +55,7 @@ class PacedUnreader(SocketUnreader):  # type: ignore[misc]  # gunicorn has no ty
             left = self._seconds() - self._waited
             if left <= 0:
                 raise TimeoutError("the rest comes too slowly")
-            self.sock.settimeout(min(left, SILENT_SECONDS, left if given is None else given))
+            self.sock.settimeout(min(left, SETTINGS.silent_seconds, left if given is None else given))
             data: bytes = super().chunk(size_hint)
         except TimeoutError as error:
             if self._in_body:
@@ -70,7 +69,7 @@ class PacedUnreader(SocketUnreader):  # type: ignore[misc]  # gunicorn has no ty
 
     def _seconds(self) -> float:
         """How long may have been waited by now."""
-        return SILENT_SECONDS + (self._came / LEAST_BYTES_PER_SECOND if self._in_body else 0.0)
+        return SETTINGS.silent_seconds + (self._came / SETTINGS.least_bytes_per_second if self._in_body else 0.0)
 
 
 class PacedConnection(TConn):  # type: ignore[misc]  # gunicorn has no types

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from collect.jobs.model import Action, Counts, Job, Part
 from collect.jobs.progress import progress
 from collect.jobs.sentences import status_sentence
-from collect.jobs.states import State
-from collect.storage import locks, parts, workers
+from collect.jobs.states import FINAL, State
+from collect.storage import locks, parts, results, workers
 from collect.storage.database import Database
 from collect.storage.files import InputFile
 from collect.storage.keys import Key
+from collect.storage.rejects import revision_of
 from gateway.times import written
 
-_LINKS = ("audit", "parts", "rejects", "unprocessed", "conflicts")
+_LINKS = ("audit", "parts", "rejects", "corrections", "unprocessed", "conflicts")
+_LINKS_OF = {"export": ("result", "manifest")}
 
 
 def job(db: Database, found: Job, *, now: datetime) -> dict[str, Any]:
@@ -47,7 +49,7 @@ def rendered(
 ) -> dict[str, Any]:
     """A job's body, from values alone."""
     seen = progress(found, counts, now, rows_per_second=rate)
-    link = f"/v1/jobs/{found.id}"
+    link, links = f"/v1/jobs/{found.id}", (*_LINKS, *_LINKS_OF.get(found.kind, ()))
     body = {
         "id": found.id,
         "org_id": found.org_id,
@@ -84,7 +86,7 @@ def rendered(
         "last_action": action(found.last_action) if found.last_action else None,
         "conflicts": found.conflicts,
         "undo_until": found.undo_until,
-        "links": {"self": link, **{name: f"{link}/{name}" for name in _LINKS}},
+        "links": {"self": link, **{name: f"{link}/{name}" for name in links}},
     }
     rendered_body: dict[str, Any] = written(body)
     return rendered_body
@@ -93,7 +95,7 @@ def rendered(
 def action(last: Action) -> dict[str, Any]:
     """The last verb. Slots are free when nothing that it has cut holds one any more."""
     return {
-        "verb": last.verb.value,
+        "verb": str(last.verb),
         "actor": last.actor.model_dump(),
         "reason": last.reason,
         "requested_at": last.requested_at,
@@ -104,7 +106,10 @@ def action(last: Action) -> dict[str, Any]:
 
 
 def part(found: Part) -> dict[str, Any]:
-    """A part."""
+    """A part. One of mended rows counts them, which add nothing to the job's."""
+    done, total = found.counts.done, found.total
+    if found.correction is not None:
+        done, total = found.cursor["row"] - found.source["first_row"], found.correction.rows
     body: dict[str, Any] = written(
         {
             "n": found.n,
@@ -113,12 +118,20 @@ def part(found: Part) -> dict[str, Any]:
             "worker": found.owner,
             "epoch": found.epoch,
             "cursor": found.cursor,
-            "done": found.counts.done,
-            "total": found.total,
+            "done": done,
+            "total": total,
+            "corrects": found.correction is not None,
             "lease_until": found.lease_until,
         }
     )
     return body
+
+
+def reject(found: Mapping[str, Any], job: Job) -> dict[str, Any]:
+    """A row that was not written. A correction that was stopped with its job mends it no more."""
+    names = ("row", "field", "code", "message", "line", "errors")
+    under_way = found.get("correction") is not None and job.state not in FINAL
+    return {**{name: found[name] for name in names}, "revision": revision_of(found), "correcting": under_way}
 
 
 def file(found: InputFile) -> dict[str, Any]:
@@ -131,6 +144,27 @@ def file(found: InputFile) -> dict[str, Any]:
             "sha256": found.sha256,
             "created_at": found.created_at,
             "expires_at": found.expires_at,
+        }
+    )
+    return body
+
+
+def manifest(found: Job, *, now: datetime) -> dict[str, Any]:
+    """What an export has written; of its objects nobody needs to know."""
+    made = found.result or {}
+    body: dict[str, Any] = written(
+        {
+            "job_id": found.id,
+            "format": made["format"],
+            "rows": made["rows"],
+            "bytes": made["bytes"],
+            "sha256": made["sha256"],
+            "complete": made["complete"],
+            "expired": results.is_expired(made, now),
+            "parts": made["parts"],
+            "misfits": made.get("misfits", {}),
+            "made_at": made["made_at"],
+            "expires_at": made["expires_at"],
         }
     )
     return body

@@ -1,4 +1,4 @@
-"""Wiring of the gateway: `gunicorn -c python:gateway.gunicorn_config gateway.wsgi:application`."""
+"""Wiring of the gateway: `python -m gateway` (gunicorn loads it in each of its processes)."""
 
 from __future__ import annotations
 

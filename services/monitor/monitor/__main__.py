@@ -7,9 +7,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
-
-from pymongo.errors import PyMongoError
 
 from collect import settings
 from collect.clock import SystemClock
@@ -18,15 +17,18 @@ from collect.messaging.consumer import Consumer, Subscription
 from collect.messaging.outbox import OutboxSender
 from collect.messaging.publisher import Publisher
 from collect.observability import logs, traces
+from collect.observability.endpoint import Endpoint, Probe
+from collect.runtime.probes import readiness
 from collect.storage import outbox
-from collect.storage.database import Database, connect
-from monitor.endpoint import Endpoint, Probe
+from collect.storage.blobs import open_blobs
+from collect.storage.database import HUNG_SECONDS, connect
 from monitor.feeder import Feeder
 from monitor.heartbeats import Heartbeats
 from monitor.metrics import Gauges
 from monitor.queues import Queues
 from monitor.reaper import Reaper
 from monitor.relay import Relay
+from monitor.retention import Leftovers, Retention
 from monitor.settings import MonitorSettings
 from monitor.sweep import Sweeper
 from monitor.ticking import Ticker
@@ -35,8 +37,9 @@ from monitor.windows import Windows
 
 SERVICE = "monitor"
 STOP_SECONDS = 4.0
-HUNG_SECONDS = 60.0
-"""Longer than any act may take: its transactions give up after ten seconds each."""
+TOPOLOGY_SECONDS = 10.0
+REMOVING_SECONDS = 3600.0
+"""Removing is done in one act, however much there is."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +70,7 @@ class Monitor:
             host=found.host,
             port=found.port,
             health={ticker.name: _acts(ticker) for ticker in self._tickers},
-            readiness={"mongodb": _answers(self._db), "rabbitmq": _is_connected(self._consumer)},
+            readiness=readiness(self._db, self._consumer),
         )
 
     def run(self) -> int:
@@ -114,9 +117,31 @@ class Monitor:
                 db=db, seen_seconds=found.worker_seen_seconds, overdue_seconds=found.relay_after_seconds
             ).tick,
         }
-        return [
-            Ticker(name=name, act=act, interval_seconds=found.tick_seconds, stop=self._stop)
+        often = [
+            Ticker(name=name, act=act, interval_seconds=found.tick_seconds, hung_seconds=HUNG_SECONDS, stop=self._stop)
             for name, act in acts.items()
+        ]
+        # Who deletes a queue or a binding is not heard; other services may not declare them anew.
+        whole = Ticker(
+            name="topology",
+            act=self._relay_publisher.declare,
+            interval_seconds=TOPOLOGY_SECONDS,
+            hung_seconds=HUNG_SECONDS,
+            stop=self._stop,
+        )
+        return [*often, whole, *self._make_removers()]
+
+    def _make_removers(self) -> list[Ticker]:
+        found, db, clock = self._settings, self._db, SystemClock()
+        blobs = open_blobs(found.storage_url, db)
+        leftovers = Leftovers(db=db, blobs=blobs, clock=clock, after_seconds=found.leftover_after_seconds)
+        acts: list[tuple[str, Callable[[], object], float]] = [
+            ("retention", Retention(db=db, blobs=blobs, clock=clock).tick, found.retention_tick_seconds),
+            ("leftovers", leftovers.tick, found.leftovers_tick_seconds),
+        ]
+        return [
+            Ticker(name=name, act=act, interval_seconds=seconds, hung_seconds=REMOVING_SECONDS, stop=self._stop)
+            for name, act, seconds in acts
         ]
 
     def _close(self) -> None:
@@ -148,24 +173,9 @@ class Monitor:
 def _acts(ticker: Ticker) -> Probe:
     def probe() -> str | None:
         silent = ticker.silent_seconds()
-        return None if silent < HUNG_SECONDS else f"no act has ended for {silent:.0f} s"
+        return None if silent < ticker.hung_seconds else f"no act has ended for {silent:.0f} s"
 
     return probe
-
-
-def _answers(db: Database) -> Probe:
-    def probe() -> str | None:
-        try:
-            db.client.admin.command("ping")
-        except PyMongoError as error:
-            return type(error).__name__
-        return None
-
-    return probe
-
-
-def _is_connected(consumer: Consumer) -> Probe:
-    return lambda: None if consumer.connected else "not connected"
 
 
 def main() -> int:

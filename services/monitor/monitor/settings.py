@@ -18,3 +18,6 @@ class MonitorSettings(RuntimeSettings):
     sweep_busy_after_seconds: float = Field(default=600.0, gt=0, validation_alias="COLLECT_SWEEP_BUSY_AFTER_SECONDS")
     max_expired_leases: int = Field(default=100, ge=1, validation_alias="COLLECT_MAX_EXPIRED_LEASES")
     worker_seen_seconds: float = Field(default=10.0, gt=0, validation_alias="COLLECT_WORKER_SEEN_SECONDS")
+    retention_tick_seconds: float = Field(default=60.0, gt=0, validation_alias="COLLECT_RETENTION_TICK_SECONDS")
+    leftovers_tick_seconds: float = Field(default=600.0, gt=0, validation_alias="COLLECT_LEFTOVERS_TICK_SECONDS")
+    leftover_after_seconds: float = Field(default=86_400.0, gt=0, validation_alias="COLLECT_LEFTOVER_AFTER_SECONDS")

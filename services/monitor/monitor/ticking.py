@@ -11,7 +11,7 @@ from typing import TypeVar
 from pymongo.errors import PyMongoError
 
 from collect.errors import CollectError, Transient
-from collect.storage.database import retryable
+from collect.storage.database import is_to_come, retryable
 
 T = TypeVar("T")
 
@@ -24,12 +24,22 @@ _log = logging.getLogger(__name__)
 class Ticker:
     """A thread that acts at once and then at each interval, until it is stopped.
 
-    A server that does not answer is waited for. Anything else is an error in the programme: it ends the thread, and by
-    way of ``threading.excepthook`` the process, which its supervisor starts afresh.
+    An act that takes longer than ``hung_seconds`` hangs. A server that does not answer is waited for. Anything else is
+    an error in the programme: it ends the thread, and by way of ``threading.excepthook`` the process, which its
+    supervisor starts afresh.
     """
 
-    def __init__(self, *, name: str, act: Callable[[], object], interval_seconds: float, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        act: Callable[[], object],
+        interval_seconds: float,
+        stop: threading.Event,
+        hung_seconds: float = 60.0,
+    ) -> None:
         self.name = name
+        self.hung_seconds = interval_seconds + hung_seconds
         self.ended_at = time.monotonic()
         self._act = act
         self._interval_seconds = interval_seconds
@@ -55,7 +65,7 @@ class Ticker:
             except Transient as error:
                 _log.warning("act_postponed", extra={"act": self.name, "error": error.detail})
             except PyMongoError as error:
-                if not retryable(error):
+                if not retryable(error) and not is_to_come(error):
                     raise
                 _log.warning("act_postponed", extra={"act": self.name, "error": type(error).__name__})
             self.ended_at = time.monotonic()

@@ -1,8 +1,8 @@
 """The rights that each service's MongoDB account needs: declared here, and nowhere else.
 
 Each service has an account of its own with one role, which allows what the service does and nothing more. The cluster
-right `killAnySession` belongs to all three: whoever takes a part over ends what its last owner has left open, and that
-owner had another account. Without it the server answers that all is well, and does nothing.
+right `killAnySession` belongs to all of them: whoever takes a part over ends what its last owner has left open, and
+that owner had another account. Without it the server answers that all is well, and does nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from pymongo.errors import OperationFailure
+from pymongo.uri_parser import parse_uri
 
 from collect.storage.database import Database
 
@@ -18,15 +19,30 @@ _ADD = ("find", "insert")
 _CHANGE = ("find", "insert", "update")
 _ALL = ("find", "insert", "update", "remove")
 _UPDATE = ("find", "update")
+_BLOBS = {"blobs.files": ("find", "insert", "remove"), "blobs.chunks": ("find", "insert", "remove")}
+_WORKER = {
+    "jobs": _UPDATE,
+    "parts": _CHANGE,
+    "ledger": _CHANGE,
+    "audit": _CHANGE,
+    "outbox": _ALL,
+    "locks": _CHANGE,
+    "orgs": _READ,
+    **_BLOBS,
+}
+"""What every worker's runtime does, whatever its kind."""
+_OF_FILES = {"rejects": _ALL, "corrections": _ADD}
+"""And where the jobs of the kind read a file."""
 
-_ROLE_NOT_FOUND = 31
+_ROLE_NOT_FOUND, _USER_NOT_FOUND = 31, 11
 
 RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
     "collect-gateway": {
         "jobs": _CHANGE,
         "parts": _CHANGE,
         "ledger": _READ,
-        "rejects": _READ,
+        "rejects": _UPDATE,
+        "corrections": _READ,
         "audit": _CHANGE,
         "outbox": _ALL,
         "locks": _CHANGE,
@@ -35,38 +51,45 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "api_keys": _CHANGE,
         "datasets": _CHANGE,
         "rows": _READ,
+        "teams": _READ,
+        "members": _READ,
+        "forms": _READ,
+        "responses": _READ,
         "files": _ALL,
-        "blobs.files": ("find", "insert", "remove"),
-        "blobs.chunks": ("find", "insert", "remove"),
+        **_BLOBS,
         "workers": _READ,
         "heartbeats": _READ,
     },
-    "collect-worker": {
-        "jobs": _UPDATE,
-        "parts": _CHANGE,
-        "ledger": _CHANGE,
-        "rejects": _ALL,
-        "audit": _CHANGE,
-        "outbox": _ALL,
-        "locks": _CHANGE,
-        "orgs": _READ,
-        "datasets": _READ,
-        "rows": _ALL,
-        "blobs.files": ("find", "insert", "remove"),
-        "blobs.chunks": ("find", "insert", "remove"),
-    },
+    "collect-worker": {**_WORKER, **_OF_FILES, "datasets": _READ, "rows": _ALL},
+    "collect-teams-worker": {**_WORKER, **_OF_FILES, "forms": _READ, "teams": _ALL, "members": _ALL},
+    "collect-export-worker": {**_WORKER, "locks": _READ, "forms": _READ, "responses": _READ},
     "collect-monitor": {
         "jobs": _UPDATE,
         "parts": _UPDATE,
+        "ledger": _READ,
+        "rejects": _READ,
         "audit": _CHANGE,
         "outbox": _ALL,
         "locks": _CHANGE,
         "orgs": _READ,
+        "files": ("find", "remove"),
         "workers": _ALL,
         "heartbeats": _ADD,
+        "blobs.files": ("find", "remove"),
+        "blobs.chunks": ("find", "remove"),
     },
 }
 """Role → collection → actions, as MongoDB names them."""
+
+
+ROLE_OF = {
+    "gateway": "collect-gateway",
+    "upload-worker": "collect-worker",
+    "export-worker": "collect-export-worker",
+    "teams-worker": "collect-teams-worker",
+    "monitor": "collect-monitor",
+}
+"""Service → the role of its account."""
 
 
 def roles(database: str) -> list[dict[str, Any]]:
@@ -97,3 +120,25 @@ def apply(db: Database) -> None:
             if error.code != _ROLE_NOT_FOUND:
                 raise
             db.client.admin.command("createRole", name, **role)
+
+
+def make_user(db: Database, *, service: str, url: str) -> str:
+    """The account that the service's ``url`` names, with that password and the service's role. Returns its name.
+
+    Idempotent; the account that asks needs `userAdmin` on `admin`, and the roles must be there.
+
+    Raises:
+        ValueError: the URL names no account.
+    """
+    login = parse_uri(url)
+    name, password = login["username"], login["password"]
+    if not name or not password:
+        raise ValueError(f"The MONGODB_URL of {service} names no account and password.")
+    given = {"pwd": password, "roles": [ROLE_OF[service]]}
+    try:
+        db.client.admin.command("updateUser", name, **given)
+    except OperationFailure as error:
+        if error.code != _USER_NOT_FOUND:
+            raise
+        db.client.admin.command("createUser", name, **given)
+    return str(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from typing import NoReturn
@@ -11,14 +10,19 @@ import click
 from pika.exceptions import AMQPError
 from pymongo.errors import PyMongoError
 
-from collect.admin import accounts
 from collect.admin import check as invariants
+from collect.admin.account_commands import accounts, roles
 from collect.admin.connection import Admin, json_option, pass_admin
 from collect.admin.dead_letters import dead_letters
 from collect.admin.key_commands import keys
+from collect.admin.replica_set import replica_set
 from collect.admin.seeding import seed
+from collect.admin.selftest import selftest
+from collect.admin.waiting import until_there, wait_option
 from collect.errors import CollectError
 from collect.messaging import topology
+from collect.messaging.consumer import declare
+from collect.messaging.management import Management
 from collect.storage import indexes
 
 EPILOG = """\b
@@ -41,21 +45,27 @@ def collect_admin() -> None:
 
 
 @collect_admin.command()
+@wait_option
 @json_option
 @pass_admin
-def migrate(admin: Admin) -> None:
-    """Create the collections and indexes that are missing, and set the broker's policies.
+def migrate(admin: Admin, wait_seconds: float) -> None:
+    """Create the collections and indexes that are missing, the broker's exchanges and queues, and set its policies.
 
-    Run before each deploy; harmless when repeated. The policies need RABBITMQ_MANAGEMENT_URL; without it they are left
-    to whoever looks after the broker.
+    Run before each deploy; harmless when repeated. Without AMQP_URL the broker, and without RABBITMQ_MANAGEMENT_URL its
+    policies, are left to whoever looks after it.
     """
-    indexes.migrate(admin.db)
+    until_there(lambda: indexes.migrate(admin.db), seconds=wait_seconds)
     done = ["Collections and indexes are as they should be."]
-    management_url = admin.broker.management_url if os.environ.get("AMQP_URL") else None
+    has_broker = bool(os.environ.get("AMQP_URL"))
+    management_url = admin.broker.management_url if has_broker else None
+    if has_broker:
+        until_there(lambda: declare(admin.broker.amqp_url), seconds=wait_seconds)
+        done.append("So are the broker's exchanges and queues.")
     if management_url:
-        topology.apply_policies(management_url, vhost=admin.broker.vhost)
+        management = Management(management_url)
+        until_there(lambda: topology.apply_policies(management, vhost=admin.broker.vhost), seconds=wait_seconds)
         done.append("So are the broker's policies.")
-    admin.answer({"migrated": True, "policies": bool(management_url)}, done)
+    admin.answer({"migrated": True, "topology": has_broker, "policies": bool(management_url)}, done)
 
 
 @collect_admin.command()
@@ -75,23 +85,7 @@ def check(admin: Admin, wait_seconds: float | None) -> int:
     return 1 if findings else 0
 
 
-@collect_admin.command()
-@click.option("--apply", is_flag=True, help="Create them on the server, or change what is there.")
-@json_option
-@pass_admin
-def roles(admin: Admin, apply: bool) -> None:
-    """Show the MongoDB roles of the services' accounts: what each service does, and nothing more.
-
-    Printed as `createRole` takes them. --apply needs an account that may manage roles; run it before the services are
-    given accounts with these roles, and again before each deploy.
-    """
-    if apply:
-        accounts.apply(admin.db)
-    declared = accounts.roles(admin.database)
-    admin.answer(declared, [json.dumps(role, indent=2) for role in declared])
-
-
-for _command in (keys, seed, dead_letters):
+for _command in (accounts, roles, keys, seed, dead_letters, replica_set, selftest):
     collect_admin.add_command(_command)
 
 

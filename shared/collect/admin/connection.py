@@ -59,6 +59,11 @@ class Admin:
         """The name of the database, whether or not it can be reached."""
         return self._stores.mongodb_database
 
+    @property
+    def mongodb_url(self) -> str:
+        """Where the database is, with the operator's account."""
+        return self._stores.mongodb_url
+
     @cached_property
     def db(self) -> Database:
         return connect(self._stores.mongodb_url, database=self._stores.mongodb_database, app_name="collect-admin")
@@ -83,8 +88,8 @@ class Admin:
 
 def _read(wanted: type[S]) -> S:
     try:
-        return settings.read(wanted, service="collect-admin")
-    except SystemExit as refusal:
+        return settings.load(wanted, service="collect-admin")
+    except settings.InvalidSettings as refusal:
         raise click.UsageError(str(refusal)) from refusal
 
 

@@ -1,4 +1,7 @@
-"""What the demo needs to be there: two organisations, their dataset, three keys. Making it twice changes nothing."""
+"""What the demo needs to be there: two organisations, each with its dataset and form, and three keys.
+
+Making it twice changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from collect.admin import baseline
+from collect.admin import baseline, survey
 from collect.errors import Unauthorised
-from collect.storage import datasets, keys, organisations
+from collect.storage import datasets, forms, keys, organisations
 from collect.storage.database import Database, transact
 
 CONFIRM_THRESHOLD_ROWS = 100_000
@@ -41,12 +44,13 @@ def seed(db: Database, *, known: Mapping[str, str]) -> dict[str, str]:
     for org_id, name in ORGANISATIONS.items():
         limits = {"confirm_threshold_rows": CONFIRM_THRESHOLD_ROWS}
         organisations.ensure(db, org_id=org_id, name=name, limits=limits)
-        _ensure_dataset(db, org_id)
+        ensure_dataset(db, org_id)
+        forms.ensure(db, survey.form(org_id))
     return {key.variable: _key(db, key, known.get(key.variable)) for key in KEYS}
 
 
-def _ensure_dataset(db: Database, org_id: str) -> None:
-    """A template that somebody has changed stays as it is."""
+def ensure_dataset(db: Database, org_id: str) -> None:
+    """Make the dataset ``baseline``; a template that somebody has changed stays as it is."""
     if baseline.NAME not in datasets.names(db, org_id=org_id):
         template = baseline.template()
         transact(db, lambda tx: datasets.put(tx, org_id=org_id, name=baseline.NAME, template=template))

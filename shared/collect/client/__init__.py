@@ -11,6 +11,7 @@ from collect.client.errors import (
     ApiError,
     BadAnswer,
     ClientError,
+    Damaged,
     InvalidRequest,
     Missing,
     MovedOn,
@@ -22,7 +23,7 @@ from collect.client.errors import (
     Unreachable,
     WaitedInVain,
 )
-from collect.client.models import File, Job, Preview, Progress, Reject, UndoPreview
+from collect.client.models import File, Job, Manifest, Preview, Progress, Reject, Team, UndoPreview
 from collect.client.transport import Patience
 
 __all__ = [
@@ -30,9 +31,11 @@ __all__ = [
     "BadAnswer",
     "ClientError",
     "CollectClient",
+    "Damaged",
     "File",
     "InvalidRequest",
     "Job",
+    "Manifest",
     "Missing",
     "MovedOn",
     "NotAuthenticated",
@@ -44,6 +47,7 @@ __all__ = [
     "Refused",
     "Reject",
     "ServerFailed",
+    "Team",
     "TooMany",
     "UndoPreview",
     "Unreachable",

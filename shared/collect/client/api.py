@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 from collect.client.errors import ClientError
 from collect.client.files import FilesApi
 from collect.client.jobs import JobsApi
-from collect.client.models import Dataset, Row
+from collect.client.models import Dataset, Row, Team
 from collect.client.pages import every
 from collect.client.transport import OnRetry, Patience, Transport
 
@@ -44,6 +45,22 @@ class DatasetsApi:
         return every(self._transport, f"/v1/datasets/{name}/rows", Row, {"key": key}, most=most)
 
 
+class TeamsApi:
+    """``client.teams``."""
+
+    def __init__(self, *, transport: Transport) -> None:
+        self._transport = transport
+
+    def get(self, name: str) -> Team:
+        """The team of that name."""
+        body, _ = self._transport.json("GET", f"/v1/teams/{quote(name, safe='')}")
+        return Team.model_validate(body)
+
+    def list(self, *, name: str | None = None, most: int | None = None) -> Iterator[Team]:
+        """Teams by name: all, those whose name begins with ``name``, or the first ``most`` of them."""
+        return every(self._transport, "/v1/teams", Team, {"name": name}, most=most)
+
+
 class CollectClient:
     """Everything that one key may ask of one gateway. Blocks; may be used by several threads. Use it with ``with``."""
 
@@ -54,6 +71,7 @@ class CollectClient:
         self.files = FilesApi(transport=self._transport)
         self.jobs = JobsApi(transport=self._transport)
         self.datasets = DatasetsApi(transport=self._transport)
+        self.teams = TeamsApi(transport=self._transport)
 
     @classmethod
     def from_environment(

@@ -5,13 +5,14 @@ ClientError
 │   ├── InvalidRequest       mend the request (400, 413, 422); ``errors`` names the fields
 │   ├── NotAuthenticated     show a valid key (401)
 │   ├── NotPermitted         ask somebody with another role (403)
-│   ├── Missing              there is nothing here for you (404)
+│   ├── Missing              there is nothing here for you (404), or no longer (410)
 │   ├── Refused              look at the state of things, then decide (409); ``state``, ``allowed_verbs``, ``holder``
 │   │   └── MovedOn          it has changed since you looked (412)
 │   ├── TooMany              come back later (429); it was tried again for as long as allowed
 │   └── ServerFailed         the gateway or a server behind it cannot now (5xx)
 ├── Unreachable              no answer, or one that broke off; it was tried again for as long as allowed
 ├── BadAnswer                an answer that is not of this API: is the address right?
+├── Damaged                  what was fetched is not what the gateway says it is
 └── WaitedInVain             the job was not yet where it was waited for
 """
 
@@ -90,7 +91,7 @@ class NotPermitted(ApiError):
 
 
 class Missing(ApiError):
-    """404: it does not exist, or it is another organisation's."""
+    """404, 410: it does not exist, is another organisation's, or is kept no longer."""
 
 
 class Refused(ApiError):
@@ -135,6 +136,12 @@ class BadAnswer(ClientError):
     code = "bad_answer"
 
 
+class Damaged(ClientError):
+    """What was fetched is not what the gateway says it is."""
+
+    code = "damaged"
+
+
 class WaitedInVain(ClientError):
     """The time for waiting is over; the job goes on regardless."""
 
@@ -146,6 +153,7 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
     403: NotPermitted,
     404: Missing,
     409: Refused,
+    410: Missing,
     412: MovedOn,
     429: TooMany,
 }

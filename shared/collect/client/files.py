@@ -69,6 +69,16 @@ def save(transport: Transport, path: str, params: dict[str, str], target: Path) 
     return written
 
 
+def read(path: Path) -> bytes:
+    """A small file, whole.
+
+    Raises:
+        ClientError: it cannot be read.
+    """
+    with _open(path) as stream:
+        return stream.read()
+
+
 class _Counted:
     """A stream that tells how much of it has been read, and how long it is, so that it goes out with its length."""
 

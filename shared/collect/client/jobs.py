@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from collect.client.downloads import download
 from collect.client.errors import WaitedInVain
-from collect.client.files import save
-from collect.client.models import AuditEntry, Conflict, Job, Part, Preview, Reject, StoredRejects, UndoPreview
+from collect.client.files import OnBytes, read, save
+from collect.client.models import (
+    AuditEntry,
+    Conflict,
+    CorrectedRow,
+    Job,
+    Manifest,
+    Part,
+    Preview,
+    Reject,
+    StoredRejects,
+    UndoPreview,
+)
 from collect.client.pages import Page, every, page
 from collect.client.transport import Transport
 
@@ -51,10 +63,11 @@ class JobsApi:
         )
         return _job(self._transport.create("/v1/jobs", body=body, idempotency_key=idempotency_key))
 
-    def preview(self, kind: str, params: Params) -> Preview:
+    def preview(self, kind: str, params: Params, *, confirm: str | None = None) -> Preview:
         """What such a job would do. Whatever would be refused is refused alike."""
         query = {"validate_only": "true"}
-        body, _ = self._transport.json("POST", "/v1/jobs", params=query, body={"kind": kind, "params": dict(params)})
+        wanted = _given(kind=kind, params=dict(params), confirm=confirm)
+        body, _ = self._transport.json("POST", "/v1/jobs", params=query, body=wanted)
         return Preview.model_validate(body)
 
     def get(self, job_id: str) -> Job:
@@ -154,6 +167,33 @@ class JobsApi:
         body = _given(reason=reason, file_id=file_id, params=dict(params) if params else None)
         return _job(self._transport.create(f"/v1/jobs/{job_id}/restart", body=body, idempotency_key=idempotency_key))
 
+    def correct(
+        self,
+        job_id: str,
+        *,
+        rows: Sequence[Params] | None = None,
+        path: Path | None = None,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Have rows that were rejected run once more, mended, in the same job.
+
+        ``rows``: ``{"row": 17, "values": {"manager_phone": "…"}}`` with the columns that change. ``path``: the CSV of
+        :meth:`save_rejects`, mended. One of the two.
+        """
+        if (rows is None) == (path is None):
+            raise ValueError("what is corrected stands in rows, or in the file at path")
+        where = f"/v1/jobs/{job_id}/corrections"
+        if path is not None:
+            fields = _given(reason=reason)
+            return _job(
+                self._transport.form(
+                    where, fields=fields, name=path.name, content=read(path), idempotency_key=idempotency_key
+                )
+            )
+        body = _given(reason=reason, rows=[dict(row) for row in rows or ()])
+        return _job(self._transport.create(where, body=body, idempotency_key=idempotency_key))
+
     def audit(self, job_id: str) -> Iterator[AuditEntry]:
         """Every move, in order."""
         return every(self._transport, f"/v1/jobs/{job_id}/audit", AuditEntry)
@@ -171,9 +211,29 @@ class JobsApi:
         body, _ = self._transport.json("GET", f"/v1/jobs/{job_id}/rejects", params={"limit": 1})
         return StoredRejects.model_validate(body)
 
+    def corrections(self, job_id: str, *, row: int | None = None) -> Iterator[CorrectedRow]:
+        """Every revision that was rejected and has been mended since, by row; or those of one row."""
+        return every(self._transport, f"/v1/jobs/{job_id}/corrections", CorrectedRow, {"row": row})
+
     def conflicts(self, job_id: str) -> Iterator[Conflict]:
         """What undo left alone."""
         return every(self._transport, f"/v1/jobs/{job_id}/conflicts", Conflict)
+
+    def manifest(self, job_id: str) -> Manifest:
+        """What is in an export's result; it stays when the result is kept no longer."""
+        body, _ = self._transport.json("GET", f"/v1/jobs/{job_id}/manifest")
+        return Manifest.model_validate(body)
+
+    def download(self, job_id: str, path: Path, *, part: int | None = None, on_bytes: OnBytes | None = None) -> int:
+        """Fetch an export's result, or one part of it, and check it; returns its bytes.
+
+        ``path`` appears when all of it is there. What broke off stays beside it as ``.part``, and is taken up again.
+
+        Raises:
+            Damaged: it is not what the gateway says it is.
+        """
+        params = None if part is None else {"part": part}
+        return download(self._transport, f"/v1/jobs/{job_id}/result", path, params=params, on_bytes=on_bytes)
 
     def save_rejects(self, job_id: str, path: Path) -> int:
         """The rejects as a CSV that can be mended and sent again; returns its bytes."""

@@ -152,6 +152,21 @@ class Reject(Answer):
     line: str = ""
 
 
+class CorrectedRow(Answer):
+    """One revision of a row that was rejected and mended: what was wrong, the text that took its place, its outcome."""
+
+    row: int
+    revision: int
+    field: str = ""
+    code: str = ""
+    message: str = ""
+    line: str = ""
+    corrected_line: str = ""
+    became: str = ""
+    at: Time | None = None
+    audit_seq: int | None = None
+
+
 class StoredRejects(Answer):
     """Rows that were rejected, and how many of them can be looked at: of very many, the first that were found."""
 
@@ -177,17 +192,21 @@ class UndoPreview(Answer):
 
 
 class Notice(Answer):
-    """A warning or an error of a preview."""
+    """A warning or an error of a preview. ``suggestion``, merged into ``params``, mends what is warned of."""
 
     code: str = ""
     message: str = ""
     field: str | None = None
+    columns: list[str] = Field(default_factory=list)
+    evidence: Any = None
     suggestion: dict[str, Any] | None = None
 
 
 class Column(Answer):
-    """A column of a file, as it was seen."""
+    """A column of a file, as it was seen; or of an export, with ``name`` and ``type``."""
 
+    name: str | None = None
+    type: str | None = None
     header: str = ""
     mapped_to: str | None = None
     type_seen: str | None = None
@@ -212,23 +231,67 @@ class SampledRejects(Answer):
     items: list[SampledReject] = Field(default_factory=list)
 
 
+class TeamsTouched(Answer):
+    """What a file would do to the teams there are: those in the rows that were looked at."""
+
+    created: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    managers_changed: int = 0
+    duplicate_names: int = 0
+    new_members: int = 0
+    phones_in_several_teams: int = 0
+    examined_rows: int = 0
+
+
 class Preview(Answer):
-    """What a job would do, before there is one. ``ok``: it would be accepted."""
+    """What a job would do, before there is one. ``ok``: it would be accepted. ``exact``: the rows were counted.
+
+    ``effects`` says in words what a row does to what is there already.
+    """
 
     ok: bool = True
     total_rows: int | None = None
+    exact: bool = True
+    bytes: int | None = None
     seconds: float | None = None
+    confirm_required: bool = False
     warnings: list[Notice] = Field(default_factory=list)
     errors: list[Notice] = Field(default_factory=list)
     conflict: dict[str, Any] | None = None
     columns: list[Column] = Field(default_factory=list)
     first_rows: list[Any] = Field(default_factory=list)
     rejects: SampledRejects = SampledRejects()
+    teams: TeamsTouched | None = None
+    effects: list[str] = Field(default_factory=list)
 
     @property
     def holder(self) -> str | None:
         """The job that holds the dataset now."""
         return (self.conflict or {}).get("holder")
+
+
+class ResultPart(Answer):
+    """What one part of an export has written."""
+
+    n: int
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Manifest(Answer):
+    """What is in an export's result. ``complete``: everything that was asked for; a stopped export has less."""
+
+    format: str
+    rows: int
+    bytes: int
+    sha256: str | None = None
+    complete: bool
+    expired: bool = False
+    parts: list[ResultPart] = Field(default_factory=list)
+    misfits: dict[str, int] = Field(default_factory=dict)
 
 
 class Dataset(Answer):
@@ -247,5 +310,23 @@ class Row(Answer):
     id: str = Field(alias="_id")
     values: dict[str, Any]
     row: int | None = None
+    written_by: str | None = None
+    revision: int | None = None
+
+
+class Person(Answer):
+    """Somebody of a team, known by the phone."""
+
+    phone: str
+
+
+class Team(Answer):
+    """A team, with the mark of the job that first touched it as it is."""
+
+    name: str
+    description: str | None = None
+    managers: list[Person] = Field(default_factory=list)
+    members: list[Person] = Field(default_factory=list)
+    form_ids: list[str] = Field(default_factory=list)
     written_by: str | None = None
     revision: int | None = None

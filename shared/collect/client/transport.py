@@ -26,6 +26,15 @@ _PASSING = frozenset({429, 502, 503, 504})
 IN_PROGRESS = "request_in_progress"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Streamed:
+    """An answer that is on its way."""
+
+    status: int
+    headers: Mapping[str, str]
+    pieces: Iterator[bytes]
+
+
 OnRetry = Callable[[ClientError], None]
 """Told why a call is about to be tried again."""
 
@@ -132,12 +141,29 @@ class Transport:
         response = self._call("POST", path, params=params, data=source, headers=headers, rewind=rewind)
         return self._decoded(response), response.headers
 
+    def form(
+        self, path: str, *, fields: Mapping[str, str], name: str, content: bytes, idempotency_key: str | None = None
+    ) -> tuple[Any, Mapping[str, str]]:
+        """POST a small file and words that go with it, under one idempotency key."""
+        headers = {"Idempotency-Key": idempotency_key or new_idempotency_key()}
+        parts = {"file": (name, content, "text/csv")}
+        response = self._call("POST", path, data=fields, files=parts, headers=headers)
+        return self._decoded(response), response.headers
+
     @contextmanager
     def stream(self, path: str, *, params: Mapping[str, Any] | None = None) -> Iterator[Iterator[bytes]]:
         """The bytes of an answer, piece by piece. One that breaks off raises :class:`Unreachable`."""
-        response = self._call("GET", path, params=params, stream=True, headers={"Accept": "*/*"})
+        with self.answer(path, params=params) as found:
+            yield found.pieces
+
+    @contextmanager
+    def answer(
+        self, path: str, *, params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Iterator[Streamed]:
+        """An answer whose bytes come piece by piece. One that breaks off raises :class:`Unreachable`."""
+        response = self._call("GET", path, params=params, stream=True, headers={"Accept": "*/*", **(headers or {})})
         try:
-            yield self._pieces(response)
+            yield Streamed(status=response.status_code, headers=response.headers, pieces=self._pieces(response))
         finally:
             response.close()
 

@@ -33,7 +33,6 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
 _NUMBER = re.compile(r"[+-]?([0-9]{1,400}(\.[0-9]{0,400})?|\.[0-9]{1,400})([eE][+-]?[0-9]{1,4})?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATETIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}.*")
-_SPREADSHEET = re.compile(r"[0-9.]+[eE]\+?[0-9]+")
 _PLAIN_INTEGER = r"\A-?[0-9]{1,18}\z"
 _PLAIN_NUMBER = r"\A-?[0-9]{1,15}(\.[0-9]{1,15})?\z"
 _INT64 = range(-(2**63), 2**63)
@@ -102,16 +101,19 @@ def _strings(column: Column, texts: pa.Array) -> pa.Array:
 
 
 def _integers(column: Column, texts: pa.Array) -> pa.Array:
-    return _mostly(texts, plain=_PLAIN_INTEGER, kind=pa.int64(), parse=_integer)
+    return _mostly(texts, _matching(texts, _PLAIN_INTEGER), kind=pa.int64(), parse=_integer)
 
 
 def _numbers(column: Column, texts: pa.Array) -> pa.Array:
-    return _mostly(texts, plain=_PLAIN_NUMBER, kind=pa.float64(), parse=_number)
+    return _mostly(texts, _matching(texts, _PLAIN_NUMBER), kind=pa.float64(), parse=_number)
 
 
-def _mostly(texts: pa.Array, *, plain: str, kind: pa.DataType, parse: Callable[[str], Any]) -> pa.Array:
-    """Texts that match ``plain`` are cast by Arrow; the others, few as a rule, are Python's."""
-    is_plain = pc.match_substring_regex(texts, pattern=plain)
+def _matching(texts: pa.Array, pattern: str) -> pa.Array:
+    return pc.match_substring_regex(texts, pattern=pattern)
+
+
+def _mostly(texts: pa.Array, is_plain: pa.Array, *, kind: pa.DataType, parse: Callable[[str], Any]) -> pa.Array:
+    """Texts that are plain are cast by Arrow; the others, few as a rule, are Python's."""
     if pc.all(is_plain).as_py() is not False:
         return texts.cast(kind)
     nothing = pa.scalar(None, pa.string())
@@ -135,10 +137,10 @@ def _phones(column: Column, texts: pa.Array) -> pa.Array:
     def parse(text: str) -> str | None:
         return phones.e164(text, column.country)
 
-    as_it_is = phones.pattern(column.country)
-    if as_it_is is None:
+    plain = phones.as_they_are(texts, column.country)
+    if plain is None:
         return _distinct(texts, parse, pa.string())
-    return _mostly(texts, plain=as_it_is, kind=pa.string(), parse=parse)
+    return _mostly(texts, plain, kind=pa.string(), parse=parse)
 
 
 _TYPED: dict[ColumnType, Callable[[Column, pa.Array], pa.Array]] = {
@@ -237,7 +239,7 @@ def _what_is_wrong(column: Column, text: str) -> FieldError:
         known = ", ".join(values[:10]) + (", …" if len(values) > 10 else "")
         return FieldError(column.name, "not_in_values", f"{column.name} {cell} is none of: {known}.")
     code, is_no = _NOT_A[column.type]
-    if column.type is ColumnType.PHONE and _SPREADSHEET.fullmatch(text):
+    if column.type is ColumnType.PHONE and phones.IN_SCIENTIFIC_NOTATION.fullmatch(text):
         return FieldError(
             column.name, "phone_in_scientific_notation",
             f"{column.name} {cell} was shortened by a spreadsheet (scientific notation); its digits are lost.",

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from collect.csv import layout, sources
+from collect.csv import layout, shifts, sources
 from collect.csv.blocks import lone_return, unclosed
 from collect.csv.grammar import Grammar, LoneCarriageReturn
 from collect.csv.layout import MAX_HEADER_BYTES, MOST_CELLS, Header, Params
 from collect.csv.reading import Lot
+from collect.csv.shifts import Lacking, Shifted
 from collect.csv.sources import UTF8_BOM, Readable, Text
 from collect.csv.validation import Validator
 from collect.errors import TaskRefused
@@ -30,6 +31,11 @@ class Opened:
     grammar: Grammar
     pieces: Iterator[bytes]
     offset: int
+    shifted: Shifted | None = None
+
+    def lacking(self, first_row: int, last_row: int) -> Lacking:
+        """Of rows that have been read: those that have no cell of a column, since it was moved."""
+        return {} if self.shifted is None else self.shifted.lacking(first_row, last_row)
 
     def from_(self, offset: int) -> Iterator[bytes]:
         """The pieces from ``offset`` of the text on; what is left out comes as empty ones."""
@@ -54,13 +60,21 @@ def open_file(blobs: Readable, name: str, *, template: Template, params: Params,
     except LoneCarriageReturn as error:
         raise _all_in_one_line() if b"\n" not in head else lone_return("the header") from error
     begin = length if header.is_header else 0
-    return Opened(
-        text=text,
-        header=header,
-        grammar=Grammar(header.delimiter),
-        pieces=_after(head[begin:], text.pieces),
-        offset=mark + begin,
-    )
+    grammar, offset = Grammar(header.delimiter), mark + begin
+    pieces = _after(head[begin:], text.pieces)
+    moved = _moved(header, template, params)
+    if not moved:
+        return Opened(text=text, header=header, grammar=grammar, pieces=pieces, offset=offset)
+    shifted = Shifted(pieces, grammar, offset=offset, moves=moved)
+    text = replace(text, is_plain=False)
+    return Opened(text=text, header=header, grammar=grammar, pieces=iter(shifted), offset=offset, shifted=shifted)
+
+
+def _moved(header: Header, template: Template, params: Params) -> dict[str, tuple[int, int]]:
+    if not params.column_shift:
+        return {}
+    arranged, _ = layout.arrange(header, template, params, only_key=True)
+    return shifts.moves(arranged, params.column_shift)
 
 
 def _all_in_one_line() -> TaskRefused:

@@ -32,6 +32,7 @@ class Params:
     has_header: bool | None = None
     encoding: str | None = None
     column_map: Mapping[str, str | None] = field(default_factory=dict)
+    column_shift: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> Params:
@@ -41,15 +42,25 @@ class Params:
             has_header=params.get("has_header"),
             encoding=params.get("encoding"),
             column_map=params.get("column_map") or {},
+            column_shift=params.get("column_shift") or {},
         )
+
+
+def is_upsert(params: Mapping[str, Any]) -> bool:
+    """Whether a job with these ``params`` changes the rows that are there already."""
+    return bool(params.get("mode") == "upsert")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """The columns of a file, in its order: the template's names, ``None`` for those that are left out."""
+    """The columns of a file, in its order: the template's names, ``None`` for those that are left out.
+
+    ``lacking``: column → the first and the last row that have no cell of it, since it was moved.
+    """
 
     delimiter: str
     columns: tuple[str | None, ...]
+    lacking: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def present(self) -> tuple[str, ...]:
@@ -139,6 +150,7 @@ def arrange(header: Header, template: Template, params: Params, *, only_key: boo
             errors.append(error)
         columns.append(column)
     errors.extend(_unused(names, params))
+    errors.extend(_not_moved(name, columns) for name in params.column_shift if name not in columns)
     wanted = template.key if only_key else [name for name in template.names if template.is_required(name)]
     errors.extend(_missing(name, header) for name in wanted if name not in columns)
     return Layout(delimiter=header.delimiter, columns=tuple(columns)), errors
@@ -225,6 +237,12 @@ def _unused(names: Sequence[str], params: Params) -> list[FieldError]:
         for name in params.column_map
         if name not in names
     ]
+
+
+def _not_moved(name: str, columns: Sequence[str | None]) -> FieldError:
+    there = _listed([column for column in columns if column is not None])
+    said = f"column_shift names {_shown(name)}, which is no column of the file. It has {there}."
+    return FieldError(name, "unknown_column", said)
 
 
 def _missing(name: str, header: Header) -> FieldError:

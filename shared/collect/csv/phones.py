@@ -2,24 +2,82 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 import phonenumbers
+import pyarrow as pa
+import pyarrow.compute as pc
 from phonenumbers import PhoneMetadata, PhoneNumberFormat
 from phonenumbers.phonemetadata import PhoneNumberDesc
 
 MOST_CHARACTERS = 40
+IN_SCIENTIFIC_NOTATION = re.compile(r"[0-9.]+[eE]\+?[0-9]+")
+"""What a spreadsheet makes of a number that is long."""
+_PASTED = {
+    **dict.fromkeys((0xA0, 0x2007, 0x202F), " "),
+    **dict.fromkeys((*range(0x2010, 0x2016), 0x2212), "-"),
+    **dict.fromkeys((0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), None),
+}
+"""Blanks, hyphens and marks of direction that come along when a number is copied from a page or a list of contacts."""
+_CALLING_CODE = re.compile(r"(?:\+|00)?([1-9][0-9]{0,2})")
 _KINDS = (
     "fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "voip", "personal_number", "pager", "uan",
     "voicemail",
 )  # fmt: skip
 
 
-@lru_cache(maxsize=100_000)
 def e164(text: str, country: str | None) -> str | None:
     """The number in E.164, if it is valid; without ``country`` it must begin with a plus sign."""
-    if len(text) > MOST_CHARACTERS or not text.isascii() or any(letter.isalpha() for letter in text):
+    if len(text) > MOST_CHARACTERS:
         return None
+    if not text.isascii():
+        text = text.translate(_PASTED)
+    if not text.isascii() or any(letter.isalpha() for letter in text):
+        return None
+    return _parsed(text, country)
+
+
+def all_e164(texts: Iterable[str], country: str | None) -> dict[str, str | None]:
+    """Text → the same as :func:`e164` of it. Those that are digits only are looked at all together."""
+    distinct = list(dict.fromkeys(texts))
+    code = f"+{phonenumbers.country_code_for_region(country)}" if country else ""
+    whole = [code + text if text.isascii() and text.isdigit() else text for text in distinct]
+    plain = as_they_are(pa.array(whole, pa.string()), country)
+    if plain is None:
+        return {text: e164(text, country) for text in distinct}
+    return {
+        text: number if is_plain else e164(text, country)
+        for text, number, is_plain in zip(distinct, whole, plain.to_pylist(), strict=True)
+    }
+
+
+def as_they_are(texts: pa.Array, country: str | None) -> pa.Array | None:
+    """Which of these texts are valid E.164 of ``country``, so that :func:`e164` gives them back.
+
+    ``None`` where the calling code belongs to several countries: which of them a number is in decides about it.
+    """
+    patterns = _patterns(country)
+    if patterns is None:
+        return None
+    found = pc.and_(*(pc.match_substring_regex(texts, pattern=each) for each in patterns.all_of))
+    if patterns.none_of is not None:
+        found = pc.and_not(found, pc.match_substring_regex(texts, pattern=patterns.none_of))
+    return found
+
+
+def country_of(code: str) -> str | None:
+    """The country (as ``IN``) that a calling code (``91``, ``+91``, ``0091``) or the country's own code stands for.
+
+    Of several countries with one calling code it is the main one, by whose rules numbers of all of them are read.
+    """
+    return _country_of(code) if len(code) <= MOST_CHARACTERS else None
+
+
+@lru_cache(maxsize=100_000)
+def _parsed(text: str, country: str | None) -> str | None:
     try:
         number = phonenumbers.parse(text, country)
     except phonenumbers.NumberParseException:
@@ -29,22 +87,40 @@ def e164(text: str, country: str | None) -> str | None:
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
 
 
-@cache
-def pattern(country: str | None) -> str | None:
-    """A pattern (RE2) of texts that are valid E.164 of ``country``, so that :func:`e164` would give them back.
+@lru_cache(maxsize=1_000)
+def _country_of(code: str) -> str | None:
+    if code.upper() in phonenumbers.SUPPORTED_REGIONS:
+        return code.upper()
+    digits = _CALLING_CODE.fullmatch(code)
+    countries = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(digits[1]), ()) if digits else ()
+    return next((country for country in countries if country in phonenumbers.SUPPORTED_REGIONS), None)
 
-    ``None`` where the calling code belongs to several countries: which of them a number is in decides about it.
-    """
+
+class _Patterns(NamedTuple):
+    """Patterns (RE2) of a country's numbers in E.164: those of its kinds and of all, and of what may be a prefix."""
+
+    all_of: tuple[str, str]
+    none_of: str | None
+
+
+@cache
+def _patterns(country: str | None) -> _Patterns | None:
     metadata = None if country is None else PhoneMetadata.metadata_for_region(country)
-    if metadata is None or metadata.country_code is None:
+    if metadata is None or metadata.country_code is None or metadata.general_desc is None:
         return None
     if len(phonenumbers.COUNTRY_CODE_TO_REGION_CODE[metadata.country_code]) > 1:
         return None
-    if metadata.national_prefix_for_parsing and metadata.national_prefix_transform_rule:
+    prefix = metadata.national_prefix_for_parsing
+    if prefix and metadata.national_prefix_transform_rule:
         return None
-    wanted = [getattr(metadata, kind) for kind in _KINDS]
-    forms = [form for form in map(_form, wanted) if form is not None]
-    return rf"\A\+{metadata.country_code}(?:{'|'.join(forms)})\z" if forms else None
+    forms = [form for kind in _KINDS if (form := _form(getattr(metadata, kind))) is not None]
+    general = _form(metadata.general_desc)
+    if not forms or general is None:
+        return None
+    code = rf"\A\+{metadata.country_code}"
+    return _Patterns(
+        (rf"{code}(?:{'|'.join(forms)})\z", rf"{code}{general}\z"), f"{code}(?:{prefix})" if prefix else None
+    )
 
 
 def _form(desc: PhoneNumberDesc | None) -> str | None:

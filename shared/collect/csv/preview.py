@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collect.csv import layout
+from collect.csv import layout, sampling
 from collect.csv.blocks import BLOCK_BYTES, Block, blocks
+from collect.csv.facets import FileColumn
 from collect.csv.files import Opened, open_file
 from collect.csv.grammar import Grammar
 from collect.csv.layout import Layout, Params
 from collect.csv.reading import Lot
 from collect.csv.sources import Readable
-from collect.csv.validation import Validator
+from collect.csv.validation import Valid, Validator
 from collect.errors import FieldError, TaskRefused
 from collect.jobs.model import FileRef
 from collect.jobs.outcomes import Reject
 from collect.jobs.template import Template
 
 SAMPLE_ROWS = 20_000
+MOST_SAMPLED_BYTES = 32 * 1024 * 1024
+"""Of the file, and a block more: what is made of it takes some ten times that."""
+Look = Callable[[Lot, Valid], Mapping[int, Sequence[FieldError]]]
+"""Looks at rows that are valid by the template, in the file's order, and says what else is wrong with which."""
 FEWEST_ROWS_OF_A_BLOCK = 50
 FIRST_ROWS = 10
 SAMPLES = 3
@@ -60,8 +65,11 @@ class SampledRejects:
 
 
 @dataclass(frozen=True, kw_only=True)
-class UploadPreview:
-    """What would be read. With ``errors`` the job would fail. ``total_rows`` is exact, or ``None`` if not reached."""
+class CsvPreview:
+    """What would be read. With ``errors`` the job would fail. ``total_rows`` is exact, or ``None`` if not reached.
+
+    ``sampled``: cells from all over the file, by column of the template, when there are no errors.
+    """
 
     delimiter: str | None = None
     encoding: str | None = None
@@ -71,23 +79,33 @@ class UploadPreview:
     total_rows: int | None = None
     rejects: SampledRejects = field(default_factory=SampledRejects)
     errors: tuple[FieldError, ...] = ()
+    sampled: tuple[FileColumn, ...] = ()
 
 
 def preview(
-    blobs: Readable, blob_name: str, *, template: Template, params: Mapping[str, Any], sent: FileRef | None = None
-) -> UploadPreview:
+    blobs: Readable,
+    blob_name: str,
+    *,
+    template: Template,
+    params: Mapping[str, Any],
+    sent: FileRef | None = None,
+    first_rows: int | None = None,
+    look: Look | None = None,
+) -> CsvPreview:
     """Read the whole file once, in flat memory, and validate a sample of it. Blocks for as long as that takes.
 
-    ``params`` are those of the job. ``sent``: compare its bytes with what was sent. What is wrong with the file is
-    among the preview's ``errors``; nothing is raised.
+    ``params`` are those of the job. ``sent``: compare its bytes with what was sent. ``first_rows``: the sample is the
+    first so many rows, and not rows from all over the file. ``look`` is shown the sample. What is wrong with the file
+    is among the preview's ``errors``; nothing is raised.
     """
     how = Params.of(params)
     try:
         opened = open_file(blobs, blob_name, template=template, params=how, sent=sent)
-        arranged, errors = layout.arrange(opened.header, template, how, only_key=params.get("mode") == "upsert")
+        arranged, errors = layout.arrange(opened.header, template, how, only_key=layout.is_upsert(params))
     except TaskRefused as refused:
-        return UploadPreview(errors=(_told(refused),))
-    sample = _Sample(opened.grammar, each=_rows_of_a_block(blobs.size(blob_name), is_gzip=opened.text.is_gzip))
+        return CsvPreview(errors=(_told(refused),))
+    each = _rows_of_a_block(blobs.size(blob_name), is_gzip=opened.text.is_gzip)
+    sample = _Sample(opened.grammar, each=first_rows or each, most=first_rows)
     total: int | None = None
     try:
         for block in blocks(opened.pieces, opened.grammar, offset=opened.offset):
@@ -98,30 +116,42 @@ def preview(
         errors = [*errors, _told(refused)]
     if total == 0:
         errors = [*errors, FieldError("file", "no_rows", "The file has a header and no rows.")]
-    return UploadPreview(
+    return CsvPreview(
         delimiter=opened.header.delimiter,
         encoding=opened.text.encoding,
         has_header=opened.header.is_header,
         columns=_columns(opened, arranged, sample),
         first_rows=_first_rows(opened, sample),
         total_rows=total,
-        rejects=SampledRejects() if errors else _rejects(sample, template, arranged),
+        rejects=SampledRejects() if errors else _rejects(sample, template, _lacking(opened, arranged, total), look),
         errors=tuple(errors),
+        sampled=() if errors else sampling.columns(opened, arranged, template, sample.records),
     )
+
+
+def _lacking(opened: Opened, arranged: Layout, total: int | None) -> Layout:
+    return replace(arranged, lacking=opened.lacking(1, total or 0))
 
 
 class _Sample:
     """The first rows of each block: runs of records, with the number of the first record of each."""
 
-    def __init__(self, grammar: Grammar, *, each: int) -> None:
+    def __init__(self, grammar: Grammar, *, each: int, most: int | None) -> None:
         self.runs: list[tuple[int, list[bytes]]] = []
         self.rows = 0
         self._grammar = grammar
         self._each = each
+        self._left = most
+        self._bytes_left = MOST_SAMPLED_BYTES
 
     def take(self, block: Block) -> None:
         self.rows += block.rows
-        records = self._grammar.split(block.data, lines=self._each, final=True).lines
+        if self._left == 0 or self._bytes_left <= 0:
+            return
+        records = self._grammar.split(block.data, lines=self._each, final=True).lines[: self._left]
+        self._bytes_left -= sum(map(len, records))
+        if self._left is not None:
+            self._left -= len(records)
         if records:
             self.runs.append((block.first_row, records))
 
@@ -139,13 +169,17 @@ def _told(refused: TaskRefused) -> FieldError:
     return FieldError(refused.where or "file", refused.code, refused.detail)
 
 
-def _rejects(sample: _Sample, template: Template, arranged: Layout) -> SampledRejects:
+def _rejects(sample: _Sample, template: Template, arranged: Layout, look: Look | None) -> SampledRejects:
     grammar = Grammar(arranged.delimiter)
     validator = Validator(template=template, layout=arranged)
     items: list[Reject] = []
     sampled = rejected = 0
     for first_row, records in sample.runs:
-        _, rejects = validator.validate(Lot.of(records, row=first_row, grammar=grammar))
+        lot = Lot.of(records, row=first_row, grammar=grammar)
+        valid, of_template = validator.validate(lot)
+        others = look(lot, valid) if look else {}
+        of_look = (Reject(row=row, line=lot.line(row), errors=tuple(wrong)) for row, wrong in others.items())
+        rejects = sorted((*of_template, *of_look), key=lambda reject: reject.row)
         sampled += len(records)
         rejected += len(rejects)
         items.extend(rejects[: max(1, MOST_REJECTS // len(sample.runs))])
@@ -164,7 +198,7 @@ def _first_rows(opened: Opened, sample: _Sample) -> tuple[dict[str, str], ...]:
 
 
 def _columns(opened: Opened, arranged: Layout, sample: _Sample) -> tuple[SeenColumn, ...]:
-    parsed = [layout.parse(record, opened.grammar.delimiter) for record in _spread(sample.records, 1_000)]
+    parsed = [layout.parse(record, opened.grammar.delimiter) for record in sampling.spread(sample.records, 1_000)]
     seen = []
     for place, (name, column) in enumerate(zip(opened.header.names, arranged.columns, strict=True)):
         texts = [cells[place] for cells in parsed if place < len(cells) and cells[place]]
@@ -182,7 +216,3 @@ def type_seen(texts: Sequence[str]) -> str:
         if pc.all(pc.match_substring_regex(column, pattern=pattern)).as_py():
             return name
     return "string"
-
-
-def _spread(records: list[bytes], most: int) -> list[bytes]:
-    return records[:: max(1, len(records) // most)][:most]

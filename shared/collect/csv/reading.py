@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,14 +15,18 @@ from collect.csv.grammar import Grammar
 from collect.csv.sources import Readable
 from collect.errors import TaskRefused
 
-VERSION = 1
+VERSION = 2
+"""The newest that this release reads. It writes 1 where rows follow each other, which every release reads."""
+_PLAIN, _NUMBERED = 1, 2
+_NUMBER_BYTES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lot:
     """``rows`` records that follow each other. ``offset`` and ``row`` are those of the first, ``end`` is behind them.
 
-    ``data`` is their text, without empty lines.
+    ``data`` is their text, without empty lines. ``listed``: the numbers that the records have in the job's file, where
+    they do not follow each other there.
     """
 
     data: bytes
@@ -28,6 +34,7 @@ class Lot:
     row: int
     offset: int = 0
     end: int = 0
+    listed: tuple[int, ...] = ()
     grammar: Grammar = field(compare=False)
 
     @classmethod
@@ -40,14 +47,28 @@ class Lot:
         """The records one by one. Asked for only where one of them is wanted: cutting takes time."""
         return self.grammar.split(self.data, final=True).lines
 
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The number of each record in the job's file, ascending."""
+        return self.listed or range(self.row, self.row + self.rows)
+
+    @property
+    def mended(self) -> Mapping[int, str]:
+        """The text by row, where these are rows that were rejected before and have been mended since."""
+        return {row: self.line(row) for row in self.listed}
+
     def line(self, row: int) -> str:
-        """The original text of a row."""
-        return self.records[row - self.row].decode("utf-8", "replace")
+        """The text of a row."""
+        return self.records[bisect_left(self.numbers, row)].decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A part's stretch of the text. ``members``: the blob is made of gzip members, ``[offset, at, length]`` each."""
+    """A part's stretch of the text. ``members``: the blob is made of gzip members, ``[offset, at, length]`` each.
+
+    ``numbers``: those that its records have in the job's file, where they do not follow each other from ``first_row``
+    on. Cursors count the records all the same.
+    """
 
     blob: str
     start: int
@@ -55,6 +76,7 @@ class Source:
     first_row: int
     delimiter: str
     members: tuple[tuple[int, int, int], ...] = ()
+    numbers: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, source: dict[str, Any]) -> Source:
@@ -66,19 +88,25 @@ class Source:
             first_row=source["first_row"],
             delimiter=source["delimiter"],
             members=tuple(tuple(member) for member in source.get("members", ())),
+            numbers=_unpacked(source.get("numbers", b"")),
         )
 
     def document(self) -> dict[str, Any]:
         """For the part's document."""
         return {
-            "v": VERSION,
+            "v": _NUMBERED if self.numbers else _PLAIN,
             "blob": self.blob,
             "start": self.start,
             "end": self.end,
             "first_row": self.first_row,
             "delimiter": self.delimiter,
             "members": [list(member) for member in self.members],
+            **({"numbers": _packed(self.numbers)} if self.numbers else {}),
         }
+
+    def listed(self, row: int, rows: int) -> tuple[int, ...]:
+        """The numbers of ``rows`` records from the one that a cursor calls ``row``, where they are listed."""
+        return self.numbers[row - self.first_row :][:rows]
 
     def pieces(self, blobs: Readable, offset: int) -> Iterator[bytes]:
         """The text from ``offset``, which lies in the part, to the part's end."""
@@ -89,7 +117,7 @@ class Source:
 
 def cursor(offset: int, row: int) -> dict[str, Any]:
     """Where a chunk begins: its offset in the text, and the number of its first row."""
-    return {"v": VERSION, "offset": offset, "row": row}
+    return {"v": _PLAIN, "offset": offset, "row": row}
 
 
 def lots(
@@ -98,7 +126,7 @@ def lots(
     at: dict[str, Any],
     *,
     most_rows: Callable[[], int],
-    most_bytes: Callable[[], int],
+    most_bytes: int,
 ) -> Iterator[Lot]:
     """The records from the cursor ``at`` to the part's end. How many at a time is asked anew for each lot."""
     grammar = Grammar(source.delimiter)
@@ -108,10 +136,13 @@ def lots(
     final = False
     lines = most_rows()
     while True:
-        if final or newlines >= lines or len(held) >= most_bytes():
+        if final or newlines >= lines or len(held) >= most_bytes:
             rows, data, end = _first(held, grammar, lines=lines, final=final)
             if rows:
-                yield Lot(data=data, rows=rows, row=row, offset=offset, end=offset + end, grammar=grammar)
+                yield Lot(
+                    data=data, rows=rows, row=row, offset=offset, end=offset + end, listed=source.listed(row, rows),
+                    grammar=grammar,
+                )  # fmt: skip
             if end:
                 offset, row, held = offset + end, row + rows, held[end:]
                 newlines = newlines - rows if len(data) == end else held.count(b"\n")
@@ -126,7 +157,7 @@ def lots(
         final = piece is None
         held += piece or b""
         newlines += (piece or b"").count(b"\n")
-        if len(held) > 2 * MAX_RECORD_BYTES + most_bytes():
+        if len(held) > 2 * MAX_RECORD_BYTES + most_bytes:
             raise TaskRefused("The stored file is not as it was when it was planned.", code="file_changed")
 
 
@@ -142,3 +173,12 @@ def _first(held: bytes, grammar: Grammar, *, lines: int, final: bool) -> tuple[i
         return counted[0], data, len(data)
     taken = grammar.split(held, lines=lines, final=final)
     return len(taken.lines), b"\n".join(taken.lines), taken.end
+
+
+def _packed(numbers: Sequence[int]) -> bytes:
+    return zlib.compress(b"".join(number.to_bytes(_NUMBER_BYTES, "little") for number in numbers), 1)
+
+
+def _unpacked(packed: bytes) -> tuple[int, ...]:
+    raw = memoryview(zlib.decompress(packed) if packed else b"")
+    return tuple(int.from_bytes(raw[at : at + _NUMBER_BYTES], "little") for at in range(0, len(raw), _NUMBER_BYTES))

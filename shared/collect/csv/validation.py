@@ -43,10 +43,11 @@ class Validator:
         """Validate the records of ``lot``. Rejects have their errors in the template's order."""
         table, wrong = self._parse(lot)
         texts = {name: _one(table.column(name)) for name in self._layout.present}
-        read = [row for row in range(lot.row, lot.row + lot.rows) if row not in wrong] if wrong else None
-        rows = pa.array(range(lot.row, lot.row + lot.rows) if read is None else read, pa.int64())
+        read = [row for row in lot.numbers if row not in wrong] if wrong else lot.numbers
+        rows = pa.array(read, pa.int64())
         checked, errors = self._check(texts, data=lot.data)
-        found = {lot.row + index if read is None else read[index]: each for index, each in errors.items()}
+        self._mind_lacking(rows, errors)
+        found = {read[index]: each for index, each in errors.items()}
         found.update({row: [self._wrong_number(count)] for row, count in wrong.items()})
         rejects = tuple(
             Reject(row=row, line=lot.line(row), errors=self._ordered(each)) for row, each in sorted(found.items())
@@ -71,7 +72,7 @@ class Validator:
         wrong: dict[int, int] = {}
 
         def skip(row: arrow_csv.InvalidRow) -> str:
-            wrong[lot.row + row.number - 1] = row.actual_columns
+            wrong[lot.numbers[row.number - 1]] = row.actual_columns
             return "skip"
 
         if data.startswith(UTF8_BOM):  # a row's own: Arrow would take it for the file's, and leave it out
@@ -101,17 +102,25 @@ class Validator:
         errors: dict[int, list[FieldError]] = {}
         may_be_long, may_have_nul = len(data) > cells.MAX_FIELD_BYTES, b"\0" in data
         for column in self._columns:
+            is_key = column.name in self._template.key
             cell_texts = texts[column.name]
             if may_be_long or may_have_nul:
                 safe = cells.check_texts(column, cell_texts, may_be_long=may_be_long, may_have_nul=may_have_nul)
                 cell_texts = safe.values
                 _collect(errors, safe.errors)
-            checked = cells.check(column, cell_texts, required=self._template.is_required(column.name))
+            checked = cells.check(column, cell_texts, required=is_key or column.required)
             columns[column.name] = checked.values
             _collect(errors, checked.errors)
-            if column.name in self._template.key:
+            if is_key:
                 _collect(errors, _too_long(column, checked.values))
         return columns, errors
+
+    def _mind_lacking(self, rows: pa.Array, errors: dict[int, list[FieldError]]) -> None:
+        for name, (first, last) in self._layout.lacking.items():
+            error = FieldError(name, "no_cell", f"column_shift leaves this row without a cell of {name}.")
+            within = pc.and_(pc.greater_equal(rows, first), pc.less_equal(rows, last))
+            for index in pc.indices_nonzero(within).to_pylist():
+                errors.setdefault(index, []).insert(0, error)
 
     def _ordered(self, errors: list[FieldError]) -> tuple[FieldError, ...]:
         """One error for each column, the first that was found."""

@@ -65,7 +65,8 @@ class Reason(_Value):
 class Action(_Value):
     """The last verb that was taken, and when it was in effect."""
 
-    verb: Verb
+    verb: Verb | str = Field(union_mode="left_to_right")
+    """A newer release may know verbs that this one does not: it still reads the job."""
     actor: Actor
     reason: str
     requested_at: datetime
@@ -106,10 +107,14 @@ class MaxRejected(_Value):
 
 
 class Counts(_Value):
-    """Rows by outcome, and documents that undo would delete (``created``) and restore (``changed``)."""
+    """Rows by outcome, and documents that undo would delete (``created``) and restore (``changed``).
+
+    ``left_out``: rows that were planned and are none of the job's, since its filters leave them out.
+    """
 
     succeeded: int = 0
     rejected: int = 0
+    left_out: int = 0
     created: int = 0
     changed: int = 0
     undone: int = 0
@@ -118,9 +123,18 @@ class Counts(_Value):
     def done(self) -> int:
         return self.succeeded + self.rejected
 
+    @property
+    def looked_at(self) -> int:
+        """Planned rows that need not be looked at again."""
+        return self.done + self.left_out
+
 
 class Job(_Value):
-    """One request, and what has become of it."""
+    """One request, and what has become of it.
+
+    ``corrections``: how often rows of it have been mended. ``correctable``: a row is rejected, stored and not being
+    corrected; known where that matters, in the states in which ``correct`` is a verb.
+    """
 
     id: str = Field(alias="_id")
     org_id: str
@@ -154,6 +168,8 @@ class Job(_Value):
     max_rejected: MaxRejected | None = None
     rejected_before: int = 0
     undo_until: datetime | None = None
+    corrections: int = 0
+    correctable: bool = False
     last_action: Action | None = None
     result: dict[str, Any] | None = None
     callback: dict[str, Any] | None = None
@@ -163,11 +179,22 @@ class Job(_Value):
     def allowed_verbs(self, now: datetime) -> list[Verb]:
         """The verbs that would change something at ``now``."""
         undo_open = self.undo_until is None or now < self.undo_until
-        return allowed_verbs(self.state, conflicts=self.conflicts, undo_open=undo_open)
+        return allowed_verbs(self.state, conflicts=self.conflicts, undo_open=undo_open, correctable=self.correctable)
+
+
+class Correction(_Value):
+    """What makes a part one of mended rows: how many there are, and the audit number of the request."""
+
+    rows: int
+    audit_seq: int
 
 
 class Part(_Value):
-    """A range of a job that one worker can run alone: the unit of leasing."""
+    """A range of a job that one worker can run alone: the unit of leasing.
+
+    ``correction``: its rows are rejects of the job, which have been mended. They were counted when they were rejected,
+    so that ``total`` is 0, and each that is written counts one more that has succeeded and one less that is rejected.
+    """
 
     id: str = Field(alias="_id")
     job_id: str
@@ -188,6 +215,7 @@ class Part(_Value):
     published_at: datetime | None = None
     source: dict[str, Any] = Field(default_factory=dict)
     total: int = 0
+    correction: Correction | None = None
     counts: Counts = Counts()
     conflicts: int = 0
 

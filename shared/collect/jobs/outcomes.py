@@ -18,11 +18,23 @@ class Reject:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StoredObject:
+    """A blob that a chunk has written, before its transaction: what it is called, how much it holds, its checksum."""
+
+    name: str
+    bytes: int
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Applied:
     """What a chunk did. ``rejects`` are all to be stored, those of the chunk included; ``undo`` is the task's record.
 
-    ``succeeded + rejected`` is the number of the chunk's rows; a row of an earlier chunk that this one displaced
-    counts −1 and +1. ``created`` and ``changed`` are the documents that undo will delete and restore.
+    ``succeeded + rejected + left_out`` is the number of the chunk's rows; a row of an earlier chunk that this one
+    displaced counts −1 and +1. ``left_out`` is negative in a part's last chunk when there was more than planned.
+    ``created`` and ``changed`` are the documents that undo will delete and restore; ``objects`` are the blobs that
+    become part of the job's result when the chunk is committed.
     """
 
     succeeded: int
@@ -31,7 +43,8 @@ class Applied:
     changed: int
     rejects: tuple[Reject, ...]
     undo: dict[str, Any]
-    objects: tuple[str, ...] = ()
+    left_out: int = 0
+    objects: tuple[StoredObject, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +63,3 @@ class TakenBack:
     deleted: int
     restored: int
     conflicts: tuple[Conflict, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Marked:
-    """What an undo of one ledger entry would do now."""
-
-    will_delete: int
-    will_restore: int
-    conflicts: int

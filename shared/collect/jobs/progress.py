@@ -12,7 +12,10 @@ from collect.jobs.states import State
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Rows by outcome. ``total`` is ``None`` while planning; ``seconds_left`` is known only while rows are written."""
+    """Rows by outcome. ``total`` is ``None`` while planning; ``seconds_left`` is known only while rows are written.
+
+    Of a job with filters, ``total`` falls by the rows that turn out to be left out.
+    """
 
     total: int | None
     done: int
@@ -28,8 +31,7 @@ class Progress:
 def summed(parts: Iterable[Part]) -> Counts:
     """The counts of all parts together."""
     parts = list(parts)
-    names = ("succeeded", "rejected", "created", "changed", "undone")
-    return Counts(**{name: sum(getattr(part.counts, name) for part in parts) for name in names})
+    return Counts(**{name: sum(getattr(part.counts, name) for part in parts) for name in Counts.model_fields})
 
 
 def progress(job: Job, counts: Counts, now: datetime, *, rows_per_second: float | None = None) -> Progress:
@@ -37,7 +39,7 @@ def progress(job: Job, counts: Counts, now: datetime, *, rows_per_second: float 
 
     ``rows_per_second``: the live rate, where one is known; else the average since the job started (0 at rest).
     """
-    total = job.total_rows
+    total = None if job.total_rows is None else job.total_rows - counts.left_out
     rate = _rate(job, counts, now) if rows_per_second is None else rows_per_second
     seconds_left = None
     if job.state is State.RUNNING and total is not None and rate > 0:

@@ -11,7 +11,7 @@ from collect.jobs.states import State
 
 def status_sentence(job: Job, progress: Progress, *, waiting_for: str | None = None) -> str:
     """What is going on, in words and numbers."""
-    written = _written(progress)
+    written = _written(job, progress)
     match job.state:
         case State.AWAITING_CONFIRMATION:
             return "Waiting for somebody to confirm that it is wanted; nothing runs until then."
@@ -19,9 +19,9 @@ def status_sentence(job: Job, progress: Progress, *, waiting_for: str | None = N
             return _queued(job, progress, waiting_for)
         case State.RUNNING if progress.total is None:
             so_far = f"{written} so far; still " if progress.done else ""
-            return f"Running: {so_far}reading the file to find its parts."
+            return f"Running: {so_far}finding its parts."
         case State.RUNNING:
-            return f"Running: {written}{_left(progress)}."
+            return f"Running: {written}{_left(job, progress)}."
         case State.PAUSED:
             why = f" {job.reason.message}" if job.reason else ""
             return f"Paused: {written}; nothing is written until it is resumed.{why}"
@@ -45,20 +45,28 @@ def status_sentence(job: Job, progress: Progress, *, waiting_for: str | None = N
 
 def _queued(job: Job, progress: Progress, waiting_for: str | None) -> str:
     if waiting_for:
-        return f"Queued: waiting for job {waiting_for}, which holds the dataset."
+        return f"Queued: waiting for job {waiting_for}, which holds the {_held(job)}."
     if job.start_at and job.started_at is None and job.start_at > progress.at:
         return f"Queued: starts at {job.start_at:%Y-%m-%d %H:%M} UTC."
     if progress.done:
-        return f"Queued: {_written(progress)}; waiting for a slot."
+        return f"Queued: {_written(job, progress)}; waiting for a slot."
     return "Queued: waiting for a slot."
 
 
-def _written(progress: Progress) -> str:
+def _held(job: Job) -> str:
+    """``dataset`` or ``teams``: what a lock is named for, behind its organisation."""
+    return (job.lock or ":dataset").split(":")[1]
+
+
+def _written(job: Job, progress: Progress) -> str:
     of_total = "" if progress.total is None else f" of {progress.total:,}"
-    return f"{progress.succeeded:,}{of_total} rows written, {progress.rejected:,} rejected"
+    rejected = f", {progress.rejected:,} rejected" if progress.rejected or job.max_rejected else ""
+    return f"{progress.succeeded:,}{of_total} rows written{rejected}"
 
 
-def _left(progress: Progress) -> str:
+def _left(job: Job, progress: Progress) -> str:
+    if job.corrections and progress.done == progress.total:
+        return "; rejected rows that were mended are being written"
     if progress.seconds_left is None:
         return ""
     seconds = round(progress.seconds_left)

@@ -36,6 +36,7 @@ class Verb(StrEnum):
     STOP = "stop"
     TERMINATE = "terminate"
     UNDO = "undo"
+    CORRECT = "correct"
     RESTART = "restart"
 
 
@@ -48,6 +49,7 @@ class Trigger(StrEnum):
     STOP = "stop"
     TERMINATE = "terminate"
     UNDO = "undo"
+    CORRECT = "correct"
     BEGIN = "begin"
     FINISH = "finish"
     FAIL = "fail"
@@ -82,6 +84,11 @@ def _moves() -> Iterator[Move]:
         yield Move(t.UNDO, source, s.UNDONE, "nothing was written, so nothing has to be taken back")
     for source in (s.UNDONE, s.TERMINATED):
         yield Move(t.UNDO, source, s.UNDOING, "conflicts were left, and may be gone by now")
+    yield Move(t.CORRECT, s.SUCCEEDED, s.QUEUED, "rejected rows have been mended, and are to be written after all")
+    yield Move(
+        t.CORRECT, s.FAILED, s.QUEUED, "rejected rows have been mended; they and what was left are to be written"
+    )
+    yield Move(t.CORRECT, s.PAUSED, s.PAUSED, "rejected rows have been mended, and wait with the others")
     yield Move(t.BEGIN, s.QUEUED, s.RUNNING, "a worker has claimed a part")
     for source in (s.QUEUED, s.RUNNING):
         yield Move(t.FINISH, source, s.SUCCEEDED, "every part is done and the task has finished")
@@ -115,6 +122,7 @@ REPEATS: dict[Verb, frozenset[State]] = {
     Verb.STOP: frozenset({State.STOPPED}),
     Verb.TERMINATE: frozenset({State.TERMINATING, State.TERMINATED}),
     Verb.UNDO: frozenset({State.UNDOING, State.UNDONE}),
+    Verb.CORRECT: frozenset(),
     Verb.RESTART: frozenset(),
 }
 """Where a verb that was the job's last one has happened already: asking again is answered alike and writes nothing."""
@@ -122,6 +130,8 @@ REPEATS: dict[Verb, frozenset[State]] = {
 RESTARTABLE = RESTING - {State.PAUSED, State.AWAITING_CONFIRMATION}
 CONFLICTED = frozenset({State.UNDONE, State.TERMINATED})
 """States in which undo may be asked for again, if conflicts were left."""
+CORRECTED = frozenset(move.source for move in MOVES if move.trigger is Trigger.CORRECT)
+"""States in which rejected rows may be mended."""
 
 
 def sources(verb: Verb) -> frozenset[State]:
@@ -131,14 +141,17 @@ def sources(verb: Verb) -> frozenset[State]:
     return frozenset(move.source for move in MOVES if move.trigger == verb.value)
 
 
-def allowed_verbs(state: State, *, conflicts: int = 0, undo_open: bool = True) -> list[Verb]:
+def allowed_verbs(state: State, *, conflicts: int = 0, undo_open: bool = True, correctable: bool = False) -> list[Verb]:
     """The verbs that would change something now, in the order of :class:`Verb`.
 
-    ``undo_open``: the time until which undo is possible has not passed.
+    ``undo_open``: the time until which undo is possible has not passed. ``correctable``: a row is rejected that could
+    be mended. What could not be taken back any more is not written, either.
     """
     allowed = [verb for verb in Verb if state in sources(verb)]
     if state in CONFLICTED and not conflicts:
         allowed.remove(Verb.UNDO)
     if Verb.UNDO in allowed and not undo_open and state is not State.UNDO_FAILED:
         allowed.remove(Verb.UNDO)
+    if Verb.CORRECT in allowed and not (correctable and undo_open):
+        allowed.remove(Verb.CORRECT)
     return allowed

@@ -10,13 +10,15 @@ import functools
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pika
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
-from pika.exceptions import AMQPError
+from pika.exceptions import AMQPError, ChannelClosedByBroker
+from pika.spec import ACCESS_REFUSED, NOT_FOUND
 
 from collect.errors import Poison
 from collect.messaging import topology
@@ -156,7 +158,7 @@ class Consumer:
                 self._connect()
                 backoff = FIRST_BACKOFF_SECONDS
                 self._pump()
-            except (AMQPError, AMQPConnectorException, OSError, _Gone) as error:
+            except (AMQPError, AMQPConnectorException, OSError, _Gone, topology.MayNotDeclare) as error:
                 _log.warning("consumer_lost", extra={"why": f"{type(error).__name__}: {error}"})
             except Exception as error:  # noqa: BLE001 - a process whose only consumer has ended is deaf and looks well
                 _log.error("consumer_failed", exc_info=error)
@@ -171,9 +173,7 @@ class Consumer:
         except ValueError as error:  # pika's word for a socket that was reset between being connected and being used
             raise _Gone(str(error)) from error
         self._generation += 1
-        declaring = self._connection.channel()
-        topology.declare(_Declarer(declaring))
-        declaring.close()
+        topology.ensure(lambda: _Declarer(self._connection.channel()))
         for subscription in self._subscriptions:
             self._subscribe(subscription)
         self._connected.set()
@@ -276,12 +276,51 @@ class _Declarer:
     def __init__(self, channel: Any) -> None:
         self._channel = channel
 
+    def has(self, thing: topology.Exchange | topology.Queue) -> bool:
+        try:
+            match thing:
+                case topology.Exchange():
+                    self._channel.exchange_declare(thing.name, passive=True)
+                case topology.Queue():
+                    self._channel.queue_declare(thing.name, passive=True)
+        except ChannelClosedByBroker as error:
+            if error.reply_code != NOT_FOUND:
+                raise
+            return False
+        return True
+
+    def close(self) -> None:
+        self._channel.close()
+
     def exchange(self, exchange: topology.Exchange) -> None:
-        self._channel.exchange_declare(exchange.name, exchange_type=exchange.type, durable=True)
+        with _refused():
+            self._channel.exchange_declare(exchange.name, exchange_type=exchange.type, durable=True)
 
     def queue(self, queue: topology.Queue) -> None:
-        self._channel.queue_declare(queue.name, durable=True, arguments=queue.arguments)
-        self._channel.queue_bind(queue.name, queue.exchange, queue.routing_key)
+        with _refused():
+            self._channel.queue_declare(queue.name, durable=True, arguments=queue.arguments)
+            self._channel.queue_bind(queue.name, queue.exchange, queue.routing_key)
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    try:
+        yield
+    except ChannelClosedByBroker as error:
+        if error.reply_code != ACCESS_REFUSED:
+            raise
+        raise topology.MayNotDeclare from error
+
+
+def declare(url: str) -> None:
+    """Declare the topology, bindings too, on a connection for that only.
+
+    Raises:
+        AMQPError: the broker does not answer, or has one of the queues with other arguments.
+        topology.MayNotDeclare: the account has no right to.
+    """
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        topology.declare(_Declarer(connection.channel()))
 
 
 def worker_consumer(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from amqp.exceptions import AMQPError, MessageNacked
+from amqp.exceptions import AccessRefused, AMQPError, MessageNacked, NotFound
 from kombu.connection import Connection
 from kombu.entity import Exchange as KombuExchange
 from kombu.entity import Queue as KombuQueue
@@ -85,13 +87,32 @@ class Publisher:
                 raise
         metrics.PUBLISHES.labels(exchange=exchange, outcome="confirmed").inc()
 
+    def declare(self) -> None:
+        """Declare all exchanges, queues and bindings anew, whatever is there.
+
+        Raises:
+            MayNotDeclare: the account has no right to.
+            Transient: the broker is not there, or takes nothing at present.
+        """
+        with self._lock:
+            try:
+                if self._producer is None:
+                    self._open()
+                topology.declare(self._declarer())
+            except _BROKEN as error:
+                self._drop()
+                raise Transient(f"The broker did not declare it: {type(error).__name__}.") from error
+            except Blocked:
+                self._drop()
+                raise
+
     def reachable(self) -> bool:
         """Whether there is a connection, or one can be had. Blocks for some seconds when not."""
         with self._lock:
             try:
                 if self._producer is None:
                     self._open()
-            except (*_BROKEN, Blocked):
+            except (*_BROKEN, Blocked, topology.MayNotDeclare):
                 self._drop()
                 return False
             return self._alive()
@@ -124,6 +145,9 @@ class Publisher:
         except MessageNacked as error:
             self._change_channel()
             raise Refused(f"The queue of {routing_key!r} on {exchange!r} does not take it.") from error
+        except topology.MayNotDeclare:
+            self._drop()
+            raise
         except Blocked:  # it would take the message once the alarm is over, and confirm it to whoever asks then
             self._drop()
             raise
@@ -152,15 +176,18 @@ class Publisher:
             confirm_timeout=CONFIRM_SECONDS,
         )
         if self._returned:
-            self._declare()  # somebody may have deleted the queue: the next message finds it again
+            # Somebody may have deleted the queue: the next message finds it again.
+            with suppress(topology.MayNotDeclare):
+                topology.declare(self._declarer())
             raise Unroutable(f"No queue takes {routing_key!r} from {exchange!r}.")
 
     def _on_return(self, *_message: Any) -> None:
         """Called before the confirm. Raising here would leave that to be taken for the next message's."""
         self._returned = True
 
-    def _declare(self) -> None:
-        topology.declare(_Declarer(self._producer.channel))
+    def _declarer(self) -> _Declarer:
+        """On a channel of its own: the broker closes it when something is missing, or forbidden."""
+        return _Declarer(self._connection.channel())
 
     def _alive(self) -> bool:
         """Read what the broker has said meanwhile, and say something. A connection that is gone is dropped."""
@@ -197,8 +224,8 @@ class Publisher:
             },
         )
         self._connection.ensure_connection(max_retries=1, interval_start=0.1, timeout=CONNECT_SECONDS)
+        topology.ensure(self._declarer)
         self._make_producer()
-        self._declare()
 
     def _change_channel(self) -> None:
         """A quorum queue tells the channels that it has refused when there is room, but not when its limit is lifted.
@@ -231,15 +258,39 @@ class _Declarer:
     def __init__(self, channel: Any) -> None:
         self._channel = channel
 
+    def has(self, thing: topology.Exchange | topology.Queue) -> bool:
+        try:
+            match thing:
+                case topology.Exchange():
+                    self._channel.exchange_declare(thing.name, type=thing.type, passive=True)
+                case topology.Queue():
+                    self._channel.queue_declare(thing.name, passive=True)
+        except NotFound:
+            return False
+        return True
+
+    def close(self) -> None:
+        self._channel.close()
+
     def exchange(self, exchange: topology.Exchange) -> None:
-        KombuExchange(exchange.name, type=exchange.type, durable=True, channel=self._channel).declare()
+        with _refused():
+            KombuExchange(exchange.name, type=exchange.type, durable=True, channel=self._channel).declare()
 
     def queue(self, queue: topology.Queue) -> None:
-        KombuQueue(
-            queue.name,
-            exchange=KombuExchange(queue.exchange, no_declare=True),
-            routing_key=queue.routing_key,
-            durable=True,
-            queue_arguments=queue.arguments,
-            channel=self._channel,
-        ).declare()
+        with _refused():
+            KombuQueue(
+                queue.name,
+                exchange=KombuExchange(queue.exchange, no_declare=True),
+                routing_key=queue.routing_key,
+                durable=True,
+                queue_arguments=queue.arguments,
+                channel=self._channel,
+            ).declare()
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    try:
+        yield
+    except AccessRefused as error:
+        raise topology.MayNotDeclare from error

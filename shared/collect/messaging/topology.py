@@ -6,12 +6,12 @@ names the job, so that anybody may still listen to one job; workers bind once, t
 
 from __future__ import annotations
 
-import base64
-import json
-import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from urllib.parse import quote, unquote, urlsplit
+
+from collect.errors import Transient
+from collect.messaging.management import Management
 
 JOBS = "collect.jobs"
 CONTROL = "collect.control"
@@ -24,7 +24,7 @@ HEARTBEAT_QUEUE = "monitor.heartbeats"
 DEAD_QUEUE = "dead"
 MAX_HEARTBEATS = 10_000
 DELIVERY_LIMIT = 20
-KINDS = ("upload",)
+KINDS = ("upload", "export", "teams")
 """The kinds that have workers. A kind more is a name more."""
 
 
@@ -113,20 +113,63 @@ POLICIES = (
 )
 
 
+class MayNotDeclare(Transient):
+    """Some of it is missing, and the account has no right to declare it: the monitor has, and the operator."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The broker lacks exchanges or queues, which this account may not declare. "
+            "`collect-admin migrate` declares them, and so does the monitor."
+        )
+
+
 class Declarer(Protocol):
     """What a channel must be able to do; both libraries' channels are adapted to it where they are used."""
 
-    def exchange(self, exchange: Exchange) -> None: ...
+    def has(self, thing: Exchange | Queue) -> bool:
+        """Whether it is there. If not, the channel is of no more use."""
+        ...
 
-    def queue(self, queue: Queue) -> None: ...
+    def close(self) -> None: ...
+
+    def exchange(self, exchange: Exchange) -> None:
+        """Raises MayNotDeclare."""
+        ...
+
+    def queue(self, queue: Queue) -> None:
+        """With its binding. Raises MayNotDeclare."""
+        ...
+
+
+def ensure(channel: Callable[[], Declarer]) -> None:
+    """See that all of it is there, and declare it where not. ``channel`` opens one.
+
+    Looking needs no right: so a service's account needs none for what others have declared.
+
+    Raises:
+        MayNotDeclare: something is missing, and stays so.
+    """
+    looking = channel()
+    things: tuple[Exchange | Queue, ...] = (*EXCHANGES, *QUEUES)
+    if all(looking.has(each) for each in things):
+        looking.close()
+    else:
+        declare(channel())
 
 
 def declare(channel: Declarer) -> None:
-    """Declare all of it. Idempotent; a queue that exists with other arguments is the broker's error to raise."""
+    """Declare all of it, bindings too, which nobody can look for, and close the channel.
+
+    Idempotent; a queue that exists with other arguments is the broker's error to raise.
+
+    Raises:
+        MayNotDeclare: the account has no right to.
+    """
     for exchange in EXCHANGES:
         channel.exchange(exchange)
     for queue in QUEUES:
         channel.queue(queue)
+    channel.close()
 
 
 def run_part_route(kind: str) -> tuple[str, str]:
@@ -154,21 +197,7 @@ def job_queue(kind: str) -> str:
     return f"jobs.{kind}"
 
 
-def apply_policies(management_url: str, *, vhost: str = "/") -> None:
-    """Set the policies through the management API. Idempotent.
-
-    ``management_url`` carries the credentials. Raises :class:`urllib.error.URLError` when it does not answer.
-    """
-    parts = urlsplit(management_url)
-    credentials = f"{unquote(parts.username or 'guest')}:{unquote(parts.password or 'guest')}"
-    token = base64.b64encode(credentials.encode()).decode()
-    root = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+def apply_policies(management: Management, *, vhost: str = "/") -> None:
+    """Set the policies. Idempotent."""
     for policy in POLICIES:
-        request = urllib.request.Request(
-            f"{root}/api/policies/{quote(vhost, safe='')}/{policy.name}",
-            data=json.dumps(policy.body()).encode(),
-            method="PUT",
-            headers={"Authorization": f"Basic {token}", "Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=10):
-            continue
+        management.put("policies", vhost, policy.name, body=policy.body())

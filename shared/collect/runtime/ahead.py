@@ -13,6 +13,13 @@ T = TypeVar("T")
 
 HEAR_SECONDS = 0.1
 
+_over: contextvars.ContextVar[threading.Event | None] = contextvars.ContextVar("over", default=None)
+"""In a thread that makes items: set when nobody waits for them any more."""
+
+
+class Unwanted(Exception):
+    """Nobody waits any more for what this thread is making."""
+
 
 @contextmanager
 def ahead(source: Iterator[T], *, hear: Callable[[], None]) -> Iterator[Iterator[T]]:
@@ -20,11 +27,18 @@ def ahead(source: Iterator[T], *, hear: Callable[[], None]) -> Iterator[Iterator
 
     ``hear`` is called every :data:`HEAR_SECONDS` in which none is ready; what it raises ends the waiting. What
     ``source`` raises is raised in its place. At the end nobody waits for the item that is on its way.
+
+    Where ``source`` itself waits for items that are made ahead, it is told within :data:`HEAR_SECONDS` that nobody
+    waits for it.
+
+    Raises:
+        Unwanted: there, where the next item is waited for.
     """
     ready: Queue[T | _End] = Queue(maxsize=1)
     over = threading.Event()
 
     def make() -> None:
+        _over.set(over)
         end = _End()
         try:
             for item in source:
@@ -66,6 +80,8 @@ def _next(ready: Queue[T | _End], hear: Callable[[], None]) -> T | _End:
         try:
             return ready.get(timeout=HEAR_SECONDS)
         except Empty:
+            if (unwanted := _over.get()) is not None and unwanted.is_set():
+                raise Unwanted from None
             hear()
 
 

@@ -45,7 +45,7 @@ class Control:
             Abandoned: the delivery is gone.
             Drained: the worker is going away.
         """
-        self._hear(0.0)
+        self._hear()
         if self._abandoned:
             raise Abandoned
         if self._draining:
@@ -63,14 +63,13 @@ class Control:
         heard = False
         while not heard and (left := deadline - time.monotonic()) > 0:
             heard = self._connection.poll(left)
-            self._hear(0.0)
+            self._hear()
             if self._abandoned:
                 raise Abandoned
 
-    def _hear(self, seconds: float) -> None:
-        while self._connection.poll(seconds):
+    def _hear(self) -> None:
+        while self._connection.poll():
             self._note(self._receive())
-            seconds = 0.0
 
     def _receive(self) -> Command:
         try:

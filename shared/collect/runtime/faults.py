@@ -13,8 +13,8 @@ from typing import Any
 from pymongo.client_session import ClientSession
 
 from collect.jobs.model import Job, Part
-from collect.jobs.outcomes import Applied, Marked, TakenBack
-from collect.runtime.task import Chunk, ChunkSize, PlannedPart, Task
+from collect.jobs.outcomes import Applied, TakenBack
+from collect.runtime.task import Chunk, ChunkSize, PlannedPart, Task, Write
 
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 _ACTIONS = (*_SIGNALS, "sleep", "linger", "hold")
@@ -44,11 +44,12 @@ class _Point:
 class FaultPoints:
     """``where:action[:row=N][:seconds=S][:once=FILE]``, several with commas between.
 
-    ``where``: ``before_chunk``, ``in_transaction`` (written, not committed), ``after_commit`` (before anything is said
-    of it), ``in_undo``, ``in_plan``, ``after_planned`` (a part was found), ``in_finish``. ``action``: ``kill`` or
-    ``stop``, the signal that the process sends itself; ``sleep`` for ``seconds``, silently; ``linger`` for ``seconds``,
-    in steps that show life (planning and finishing only); ``hold`` until something is written into FILE. ``row``: only
-    at the chunk, or the planned part, that holds this row. ``once``: only while FILE does not exist; it is made first.
+    ``where``: ``in_transaction`` (written, not committed), ``after_commit`` (before the next chunk of the part is
+    written, so not behind its last one), ``in_undo``, ``in_plan``, ``after_planned`` (a part was found), ``in_finish``.
+    ``action``: ``kill`` or ``stop``, the signal that the process sends itself; ``sleep`` for ``seconds``, silently;
+    ``linger`` for ``seconds``, in steps that show life (planning and finishing only); ``hold`` until something is
+    written into FILE. ``row``: only at the chunk, or the planned part, that holds this row. ``once``: only while FILE
+    does not exist; it is made first.
     """
 
     def __init__(self, points: tuple[_Point, ...]) -> None:
@@ -84,8 +85,10 @@ class _Faulty:
 
     def __init__(self, task: Task, points: FaultPoints) -> None:
         self.kind = task.kind
+        self.rows = task.rows
         self._task = task
         self._points = points
+        self._last = range(0)
 
     def plan(self, job: Job, after: Part | None) -> Iterator[PlannedPart | None]:
         self._points.reach("in_plan")
@@ -93,24 +96,22 @@ class _Faulty:
         for step in self._task.plan(job, after):
             yield step
             if step is not None:
-                first = step.cursor.get("row", 1)
+                first = _row(step.cursor, step.source)
                 rows = range(first, first + step.total)
                 self._points.reach("after_planned", rows=rows)
                 yield from self._points.linger("after_planned", rows=rows)
 
     def chunks(self, job: Job, part: Part, size: ChunkSize) -> Iterator[Chunk]:
-        first = part.cursor.get("row", 1)
-        for chunk in self._task.chunks(job, part, size):
-            rows = range(first, first + chunk.rows)
-            self._points.reach("before_chunk", rows=rows)
-            yield chunk
-            self._points.reach("after_commit", rows=rows)
-            first += chunk.rows
+        yield from self._task.chunks(job, part, size)
 
     def apply(self, job: Job, part: Part, chunk: Chunk, *, entry_id: str, session: ClientSession) -> Applied:
+        end = _row(chunk.cursor, part.source, part.counts.looked_at + chunk.rows)
+        rows = range(end - chunk.rows, end)
+        if self._last and self._last.stop == rows.start:  # and not the same chunk, tried again
+            self._points.reach("after_commit", rows=self._last)
         applied = self._task.apply(job, part, chunk, entry_id=entry_id, session=session)
-        end = chunk.cursor.get("row", 1)
-        self._points.reach("in_transaction", rows=range(end - chunk.rows, end))
+        self._last = rows
+        self._points.reach("in_transaction", rows=rows)
         return applied
 
     def undo(self, job: Job, record: dict[str, Any], *, entry_id: str, session: ClientSession) -> TakenBack:
@@ -118,13 +119,19 @@ class _Faulty:
         self._points.reach("in_undo")
         return taken
 
-    def still_marked(self, job: Job, record: dict[str, Any], *, entry_id: str) -> Marked:
-        return self._task.still_marked(job, record, entry_id=entry_id)
+    def suspicion(self, job: Job) -> str | None:
+        return self._task.suspicion(job)
 
-    def finish(self, job: Job) -> Iterator[dict[str, Any] | None]:
+    def finish(self, job: Job) -> Iterator[dict[str, Any] | Write | None]:
         self._points.reach("in_finish")
         yield from self._points.linger("in_finish")
         yield from self._task.finish(job)
+
+
+def _row(cursor: dict[str, Any], source: dict[str, Any], looked_at: int = 0) -> int:
+    """The row at a cursor. One that names none is of a task whose parts say with which row they begin."""
+    row: int = cursor.get("row", source.get("row", 1) + looked_at)
+    return row
 
 
 def _parsed(text: str) -> _Point:

@@ -5,28 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from collect.jobs.model import OUT, Part, Phase
-from collect.runtime.task import ChunkSize
+from collect.runtime.task import ChunkRows, ChunkSize
 from collect.storage.database import Database
 
 CHUNK_SECONDS = 0.25
-FIRST_ROWS = 2_000
-FEWEST_ROWS = 2_000
-"""Many small transactions keep verbs waiting longer than few big ones (docs/figures.md)."""
-MOST_ROWS = 10_000
 
 SLICE_SECONDS = 60.0
-SLICE_SECONDS_WHEN_OWN_PARTS_WAIT = 3.0
+SLICE_SECONDS_WHEN_OWN_PARTS_WAIT = 10.0
+PLAN_SECONDS_WHEN_OWN_PARTS_WAIT = 3.0
+"""Each change of parts costs a slot half a second; but what a plan has found is to begin soon, with one slot too."""
 SLICE_SECONDS_WHEN_ANOTHER_JOB_WAITS = 1.0
 
 
 class Pace:
     """Adapts the chunk's size to :data:`CHUNK_SECONDS` of work, and to the job's own limit of rows per second."""
 
-    def __init__(self) -> None:
-        self.size = ChunkSize(rows=FIRST_ROWS)
+    def __init__(self, rows: ChunkRows) -> None:
+        self.size = ChunkSize(rows=rows.first)
         self._limit: float | None = None
-        self._rows = FIRST_ROWS
-        self._most = MOST_ROWS
+        self._bounds = rows
+        self._rows = rows.first
+        self._most = rows.most
 
     def at_most(self, rows: int) -> None:
         """From now on no more rows a chunk than this, whatever they take."""
@@ -42,7 +41,7 @@ class Pace:
         """A chunk of ``rows`` took ``seconds``. Returns the seconds to rest before the next one."""
         if rows >= self.size.rows and seconds > 0:
             factor = min(2.0, max(0.5, CHUNK_SECONDS / seconds))
-            self._rows = round(min(MOST_ROWS, max(FEWEST_ROWS, self._rows * factor)))
+            self._rows = round(min(self._bounds.most, max(self._bounds.fewest, self._rows * factor)))
             self._resize()
         if self._limit is None:
             return 0.0
@@ -61,13 +60,16 @@ class Queue:
 
     another_job: bool
     own_parts: bool
+    plans: bool = False
 
     @property
     def slice_seconds(self) -> float:
         """How long a slice may last: the biggest job must not keep the smallest waiting."""
         if self.another_job:
             return SLICE_SECONDS_WHEN_ANOTHER_JOB_WAITS
-        return SLICE_SECONDS_WHEN_OWN_PARTS_WAIT if self.own_parts else SLICE_SECONDS
+        if self.own_parts:
+            return PLAN_SECONDS_WHEN_OWN_PARTS_WAIT if self.plans else SLICE_SECONDS_WHEN_OWN_PARTS_WAIT
+        return SLICE_SECONDS
 
 
 def queue_behind(db: Database, part: Part) -> Queue:
@@ -76,6 +78,7 @@ def queue_behind(db: Database, part: Part) -> Queue:
     return Queue(
         another_job=db.parts.find_one({**waits, "job_id": {"$ne": part.job_id}}, {"_id": 1}) is not None,
         own_parts=db.parts.find_one({**waits, "job_id": part.job_id}, {"_id": 1}) is not None,
+        plans=part.phase is Phase.PLAN,
     )
 
 

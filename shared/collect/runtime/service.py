@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import start_http_server
-
 from collect import settings
 from collect.messaging.consumer import worker_consumer
 from collect.messaging.outbox import OutboxSender
 from collect.messaging.publisher import Publisher
 from collect.observability import logs, traces
+from collect.observability.endpoint import Endpoint
+from collect.runtime.probes import readiness
 from collect.runtime.slot import SlotSettings
 from collect.runtime.task import Task
 from collect.runtime.worker import Worker, WorkerSettings
@@ -25,8 +25,6 @@ def serve(*, service: str, kind: str, make_task: Callable[[Database, str], Task]
         raise SystemExit("COLLECT_FAULT_POINTS is for tests only; an image does not take it.")
     logs.configure(service, found.log_level)
     traces.configure(service)
-    if found.metrics_port is not None:
-        start_http_server(found.metrics_port)
     db = connect(found.mongodb_url, database=found.mongodb_database, app_name=service)
     sender = OutboxSender(Publisher(found.amqp_url), delete=lambda ids: outbox.delete(db, ids))
     worker = Worker(
@@ -58,6 +56,13 @@ def serve(*, service: str, kind: str, make_task: Callable[[Database, str], Task]
             heartbeat_seconds=found.broker_heartbeat_seconds,
         ),
     )
+    if found.metrics_port is not None:
+        Endpoint(
+            host="0.0.0.0",  # those who ask are outside of the pod
+            port=found.metrics_port,
+            health={"parent": worker.health},
+            readiness=readiness(db, worker.consumer),
+        ).start()
     worker.run()
     traces.shutdown()
     db.close()

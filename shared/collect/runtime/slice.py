@@ -10,7 +10,7 @@ from opentelemetry.trace import Span
 from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 
-from collect.errors import Abandoned, ChunkTooBig, Drained, Fenced, StoreFull, TaskRefused, TooNew, Transient
+from collect.errors import Abandoned, ChunkTooBig, Drained, Fenced, NotFound, StoreFull, TaskRefused, TooNew, Transient
 from collect.jobs.model import Job, Part, Phase, Reason
 from collect.jobs.outcomes import Applied
 from collect.jobs.states import WRITING
@@ -32,6 +32,10 @@ SOME_PLAN_SECONDS = 0.25
 """How long a plan goes on before its first parts are given out, and then between two times."""
 
 
+_MAY_BE_KILLED = frozenset({Ending.FENCED, Ending.ABANDONED})
+"""How a slice ends whose session still stands on its part, or on what cut it: others may kill it at any time."""
+
+
 class SliceOver(Exception):
     """The slice has had its time: release the part."""
 
@@ -45,24 +49,33 @@ class Slice:
         self._control = control
         self._owner = owner
         self._lease_seconds = lease_seconds
-        self._pace = Pace()
+        self._pace = Pace(task.rows)
         self._job_id = ""
+        self._session = self._new_session()
+
+    def _new_session(self) -> ClientSession:
+        """One that is never ended: the driver would lend it to other statements, which would be killed for it."""
+        return self._db.client.start_session(causal_consistency=True)
 
     def run(self, command: Run) -> Ended:
         """Claim the part and work on it until the slice is over. What it must publish has been reported by then."""
-        with self._db.client.start_session(causal_consistency=True) as session:
-            try:
-                claimed = self._claim(command, session)
-            except Drained:
-                return Ended(run=command.run, ending=Ending.UNTOUCHED)
-            except Abandoned:
-                return Ended(run=command.run, ending=Ending.ABANDONED)
-            if claimed is None:
-                return Ended(run=command.run, ending=Ending.FORGOTTEN)
-            return self._hold(command, *claimed, session)
+        ending = self._run(command, self._session)
+        if ending in _MAY_BE_KILLED:
+            self._session = self._new_session()
+        return Ended(run=command.run, ending=ending)
+
+    def _run(self, command: Run, session: ClientSession) -> Ending:
+        try:
+            claimed = self._claim(command, session)
+        except Drained:
+            return Ending.UNTOUCHED
+        except Abandoned:
+            return Ending.ABANDONED
+        return Ending.FORGOTTEN if claimed is None else self._hold(command, *claimed, session)
 
     def _claim(self, command: Run, session: ClientSession) -> tuple[Part, Job] | None:
         part: Part | None = None
+        session_id, unanswered = self._db.session_id(session), False
         while True:
             self._control.check()
             try:
@@ -71,19 +84,23 @@ class Slice:
                     command.ticket,
                     redelivered=command.redelivered,
                     owner=self._owner,
-                    session_id=self._db.session_id(session),
+                    session_id=session_id,
                     lease_seconds=self._lease_seconds,
                 )
+                if unanswered:  # whoever has cut it meanwhile waits to hear that this slot is free
+                    part = part or ownership.claimed_and_cut(self._db, command.ticket, session_id=session_id)
                 return None if part is None else (part, jobs.get(self._db, org_id=part.org_id, job_id=part.job_id))
             except PyMongoError as error:
                 if not retryable(error):
                     raise
+                unanswered = True
                 self._control.rest(LOOK_SECONDS)
 
-    def _hold(self, command: Run, part: Part, job: Job, session: ClientSession) -> Ended:
+    def _hold(self, command: Run, part: Part, job: Job, session: ClientSession) -> Ending:
         self._control.report(Claimed(run=command.run, part=part, session_id=self._db.session_id(session)))
         if job.id != self._job_id:  # what a chunk of one job takes says nothing of another's
-            self._job_id, self._pace = job.id, Pace()
+            self._job_id, self._pace = job.id, Pace(self._task.rows)
+        self._pace.at_most(self._task.rows.most)  # rows of another stretch may be smaller than some that were too big
         tenure = Tenure(
             db=self._db, session=session, part=part, lease_seconds=self._lease_seconds, rest=self._control.rest
         )
@@ -103,7 +120,7 @@ class Slice:
             _describe(span, tenure.part, ending)
         if ending is not Ending.ABANDONED:
             holding.publish()
-        return Ended(run=command.run, ending=ending)
+        return ending
 
 
 class Holding:
@@ -134,6 +151,10 @@ class Holding:
             except StoreFull as full:
                 work.fail(self.tenure, Reason(code=full.code, message=full.detail, hint="Make room, then resume."))
                 return Ending.FAILED
+            except NotFound as lost:  # a blob: all else that a job needs is the task's to name
+                hint = "See that this worker reaches the file store; then resume."
+                work.fail(self.tenure, Reason(code="file_missing", message=lost.detail, hint=hint))
+                return Ending.FAILED
             except (SliceOver, Drained, Transient):
                 return self._release()
             except PyMongoError as error:  # a read that found no server: what was committed stands, go on from there
@@ -159,6 +180,7 @@ class Holding:
             return Ending.FAILED
         if self.job.state in WRITING:
             ownership.job_begins(self.tenure)
+            self.publish()  # whoever listens hears that it runs before he hears what ends it
         self.look()
         match part.phase:
             case Phase.PLAN:
@@ -200,17 +222,17 @@ class Holding:
             try:
                 return self._write_on()
             except ChunkTooBig as error:
-                if self._pace.size.rows == 1:
+                if error.rows == 1:
                     raise TaskRefused(error.detail, code=error.code, where=error.where) from error
-                self._pace.at_most(self._pace.size.rows // 2)
+                self._pace.at_most(error.rows // 2)
 
     def _write_on(self) -> Ending:
         """From where the part stands."""
         chunks = self.task.chunks(self.job, self.tenure.part, self._pace.size)
         with ahead(chunks, hear=lambda: self.step(release=False)) as made:
             since = time.monotonic()
-            for chunk in made:
-                self.step()
+            for nth, chunk in enumerate(made):
+                self.step(release=nth > 0)  # a slice that is shorter than its first chunk would never get on
                 began = time.monotonic()
                 applied = self._commit(chunk)
                 committing = time.monotonic() - began
@@ -233,7 +255,7 @@ class Holding:
         def write(entry_id: str, session: ClientSession) -> Applied:
             return self.task.apply(self.job, self.tenure.part, chunk, entry_id=entry_id, session=session)
 
-        return work.chunk(self.tenure, self.job, cursor=chunk.cursor, write=write)
+        return work.chunk(self.tenure, self.job, cursor=chunk.cursor, write=write, mended=chunk.mended)
 
     def _done(self) -> Ending:
         """The part's rows are written. Part 0 has some when it was alone, and then nothing but the finish is left."""
@@ -249,7 +271,10 @@ class Holding:
         result: dict[str, Any] | None = None
         for step in self.task.finish(self.job):
             self.breathe(0.0)
-            result = step if step is not None else result
+            if callable(step):
+                work.settle(self.tenure, step)
+            elif step is not None:
+                result = step
         work.finished(self.tenure, result)
         return Ending.COMPLETED
 
@@ -296,25 +321,29 @@ class Holding:
         job = self.job
         if job.max_rejected is None or (job.max_rejected.rows is None and job.total_rows is None):
             return None  # a share of what the plan has still to count is looked at again before the finish
-        counted = parts.counted(self.db, job_ids=[job.id])[job.id].rejected - job.rejected_before
+        counted = parts.rejected_first(self.db, job_id=job.id) - job.rejected_before
         limit = job.max_rejected.limit(job.total_rows or 0)
         if counted <= limit:
             return None
         return Reason(
             code=verbs.OVER_LIMIT,
             message=f"{counted:,} rows were rejected; {limit:,.0f} were allowed.",
-            hint=_hint(rejects.most_frequent(self.db, job_id=job.id), counted=counted),
+            hint=_hint(
+                rejects.most_frequent(self.db, job_id=job.id), counted=counted, suspicion=self.task.suspicion(job)
+            ),
         )
 
 
-def _hint(worst: dict[str, Any] | None, *, counted: int) -> str:
+def _hint(worst: dict[str, Any] | None, *, counted: int, suspicion: str | None) -> str:
     advice = "Resume accepts the rejects so far; terminate takes back what was written."
+    if suspicion is not None:
+        advice = f"{suspicion} {advice}"
     if worst is None:
         return advice
     among = f" among the {worst['stored']:,} that are stored" if worst["stored"] < counted else ""
     return (
         f"Most often it is {worst['field'] or 'the row'}: {worst['code']} ({worst['count']:,} times{among}, first in "
-        f"row {worst['row']:,}: {worst['message']}). Are its columns the right ones? {advice}"
+        f"row {worst['row']:,}: {worst['message']}). {'' if suspicion else 'Are its columns the right ones? '}{advice}"
     )
 
 

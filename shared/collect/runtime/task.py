@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pymongo.client_session import ClientSession
 
 from collect.jobs.model import Job, Part
-from collect.jobs.outcomes import Applied, Conflict, Marked, Reject, TakenBack
+from collect.jobs.outcomes import Applied, Conflict, Reject, StoredObject, TakenBack
 
-__all__ = ["Applied", "Chunk", "ChunkSize", "Conflict", "Marked", "PlannedPart", "Reject", "TakenBack", "Task"]
+__all__ = [
+    "Applied",
+    "Chunk",
+    "ChunkSize",
+    "Conflict",
+    "PlannedPart",
+    "Reject",
+    "StoredObject",
+    "TakenBack",
+    "Task",
+    "Write",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +36,16 @@ class PlannedPart:
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """What one transaction will commit, computed, validated and encoded. ``cursor`` is where the next chunk begins."""
+    """What one transaction will commit, computed, validated and encoded. ``cursor`` is where the next chunk begins.
+
+    ``mended``: where its rows are rejects of the job that have been mended, the text of each by its number.
+    """
 
     cursor: dict[str, Any]
     rows: int
-    bytes: int
     payload: Any
     rejects: tuple[Reject, ...] = ()
+    mended: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -39,13 +53,26 @@ class ChunkSize:
     """How big the next chunk may be. The runtime sets it, a task reads it anew for each chunk."""
 
     rows: int
-    bytes: int = field(default=8 * 1024 * 1024)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkRows:
+    """Rows of a kind's chunks: of the first one, and between which numbers they adapt to their time."""
+
+    first: int
+    fewest: int
+    most: int
+
+
+Write = Callable[[ClientSession], None]
+"""Something to be written in a transaction of the runtime's. May run twice."""
 
 
 class Task(Protocol):
     """One kind of job. A task never looks at control, never publishes, sleeps, or catches ``Exception``."""
 
     kind: str
+    rows: ChunkRows
 
     def plan(self, job: Job, after: Part | None) -> Iterator[PlannedPart | None]:
         """The parts behind ``after``, which an earlier plan of the same job ended with; in order, and at once.
@@ -71,8 +98,14 @@ class Task(Protocol):
     def undo(self, job: Job, record: dict[str, Any], *, entry_id: str, session: ClientSession) -> TakenBack:
         """Take back what the ledger entry wrote, only where its mark still stands. May run twice."""
 
-    def still_marked(self, job: Job, record: dict[str, Any], *, entry_id: str) -> Marked:
-        """What :meth:`undo` would do now. Reads only, outside a transaction."""
+    def suspicion(self, job: Job) -> str | None:
+        """What looks like a mistake in what the job reads, as a sentence for people; asked when much was rejected.
 
-    def finish(self, job: Job) -> Iterator[dict[str, Any] | None]:
-        """Whatever is left to do once every part is done. The last value yielded is the job's ``result``."""
+        Reads only, and not for long: verbs wait meanwhile.
+        """
+
+    def finish(self, job: Job) -> Iterator[dict[str, Any] | Write | None]:
+        """Whatever is left to do once every part is done, ``None`` at least every 250 ms.
+
+        The last dictionary yielded is the job's ``result``. A :data:`Write` is committed like a chunk.
+        """

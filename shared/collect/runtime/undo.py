@@ -22,8 +22,9 @@ def take_back(holding: Holding) -> None:
     An entry that has been undone without conflicts is passed by: nothing of it is left to take back.
     """
     tenure = holding.tenure
+    began_at = tenure.part.left
     while tenure.part.left > 0:
-        holding.step()
+        holding.step(release=tenure.part.left < began_at)  # the first one in any case, or none would ever be
         began = time.monotonic()
         this = entry_id(tenure.part.job_id, tenure.part.n, tenure.part.left - 1)
         entry = holding.db.ledger.find_one({"_id": this})

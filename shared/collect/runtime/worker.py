@@ -27,7 +27,7 @@ from collect.runtime.commands import Alive, ChunkDone, Claimed, Crashed, Ended, 
 from collect.runtime.seat import Running, Seat
 from collect.runtime.slot import SlotSettings
 from collect.storage import ownership, reaping, verbs
-from collect.storage.database import Database
+from collect.storage.database import HUNG_SECONDS, Database
 
 TICK_SECONDS = 0.2
 HEARTBEAT_SECONDS = 1.0
@@ -74,10 +74,11 @@ class Worker:
         self._drain_until: float | None = None
         self._failed_starts = 0
         self._beat_at = 0.0
+        self._acted_at = time.monotonic()
         self._upkeep_at = 0.0
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._seats: list[Seat] = []
-        self._consumer = connect_consumer(self)
+        self.consumer = connect_consumer(self)
 
     # What the consumer's thread and the signal handler call: leave it, and wake the main thread.
 
@@ -102,6 +103,11 @@ class Worker:
         self._stopping = True
         self._wake()
 
+    def health(self) -> str | None:
+        """What is wrong with the parent, if anything. Asks nobody: a broker that is away is no reason to start anew."""
+        silent = time.monotonic() - self._acted_at
+        return None if silent < HUNG_SECONDS else f"nothing was done for {silent:.0f} s"
+
     def _wake(self) -> None:
         try:
             os.write(self._wake_write, b"!")
@@ -116,14 +122,15 @@ class Worker:
         signal.signal(signal.SIGINT, self.on_signal)
         names = [f"{self.worker_id}/{n}" for n in range(self._settings.slots)]
         self._seats = [Seat(name=name, settings=self._settings.slot) for name in names]
-        self._consumer.start()
+        self.consumer.start()
         _log.info("worker_started", extra={"worker": self.worker_id, "slots": self._settings.slots})
         while self._seats:
+            self._acted_at = time.monotonic()
             self._wait()
             self._take_in()
             self._hand_out()
             self._look_after()
-        self._consumer.close(timeout_seconds=1.5)
+        self.consumer.close(timeout_seconds=1.5)
         self._sender.close(timeout_seconds=1.0)
         _log.info("worker_drained", extra={"worker": self.worker_id})
 
@@ -144,9 +151,9 @@ class Worker:
     def _take_in(self) -> None:
         if self._lost:
             self._lost = False
-            self._deliveries = deque(d for d in self._deliveries if self._consumer.holds(d))
+            self._deliveries = deque(d for d in self._deliveries if self.consumer.holds(d))
             for seat in self._seats:
-                if seat.running and not self._consumer.holds(seat.running.delivery):
+                if seat.running and not self.consumer.holds(seat.running.delivery):
                     seat.abandon()
         while self._pokes:
             job_id = self._pokes.popleft()
@@ -182,6 +189,7 @@ class Worker:
         if running is None or running.part is None:
             return
         lease = self._settings.lease_seconds
+        self._acted_at = time.monotonic()
         try:
             if seat.silent_seconds() < lease * RENEW_BELOW:
                 ownership.renew(self._db, part=running.part, lease_seconds=lease, left_seconds=lease * RENEW_BELOW)
@@ -243,12 +251,12 @@ class Worker:
             case Ending.ABANDONED:
                 self._let_go(running)
             case Ending.UNTOUCHED:
-                self._consumer.requeue(running.delivery)
+                self.consumer.requeue(running.delivery)
             case Ending.FENCED:
                 self._let_go(running)
-                self._consumer.ack(running.delivery)
+                self.consumer.ack(running.delivery)
             case _:
-                self._consumer.ack(running.delivery)
+                self.consumer.ack(running.delivery)
 
     def _let_go(self, running: Running) -> None:
         """The slot of a part that was cut is free: whoever asked for the cut may see when."""
@@ -291,7 +299,7 @@ class Worker:
                     self._let_go(running)
         except PyMongoError as error:  # the lease runs out, and the monitor does the same
             _log.warning("part_not_reaped", extra={"error": type(error).__name__})
-        self._consumer.ack(running.delivery)
+        self.consumer.ack(running.delivery)
 
     def _claimed_unheard(self, seat: Seat, running: Running) -> Part | None:
         """The part, if the child had claimed it and died before it could say so."""
@@ -306,9 +314,9 @@ class Worker:
     def _begin_drain(self) -> None:
         self._drain_until = time.monotonic() + DRAIN_SECONDS
         _log.info("worker_draining", extra={"worker": self.worker_id})
-        self._consumer.stop_consuming()
+        self.consumer.stop_consuming()
         while self._deliveries:
-            self._consumer.requeue(self._deliveries.popleft())
+            self.consumer.requeue(self._deliveries.popleft())
         for seat in self._seats:
             seat.drain()
 

@@ -1,4 +1,8 @@
-"""Bytes by name: input files, and what jobs make of them. ``gridfs://`` (default) or ``file:///folder``."""
+"""Bytes by name: input files, and what jobs make of them.
+
+In MongoDB (``gridfs://``, the default), in a folder (``file:///folder``), or in an object store (``s3://bucket/prefix``,
+``gs://…``, ``az://…``: :mod:`collect.storage.objects`).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,9 @@ import errno
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
@@ -18,10 +24,20 @@ from collect.errors import NotFound, StoreFull
 from collect.storage.database import Database, Document
 
 CHUNK_BYTES = 1024 * 1024
+TOGETHER_BYTES = 4 * CHUNK_BYTES
+"""So much is written at once: each time costs the server's wait for its journal."""
+SMALL_CHUNK_BYTES = 256 * 1024
+SMALL = ("results/",)
+"""What many may download at once, so that little is held for each. What jobs read is read by few, and at speed."""
+PIECE_BYTES = 256 * 1024
 BUCKET = "blobs"
 FILES = f"{BUCKET}.files"
 CHUNKS = f"{BUCKET}.chunks"
+REMOTE = ("s3", "gs", "az")
+WRITING = ".writing-"
+"""How the names of files begin that are not whole yet."""
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_REFUSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 class Blobs(Protocol):
@@ -32,6 +48,13 @@ class Blobs(Protocol):
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """At most ``length`` bytes from ``offset``; fewer only at the end."""
+
+    def stretch(self, name: str, start: int, end: int) -> Iterator[bytes]:
+        """The bytes from ``start`` to before ``end``, in pieces, of which a few are held at most.
+
+        Raises:
+            NotFound: there is no such blob, or not so much of it.
+        """
 
     def write(self, name: str, data: Iterable[bytes]) -> int:
         """Store ``data`` in flat memory; the blob is there when this returns, whole, or not at all. Gives its bytes.
@@ -45,19 +68,16 @@ class Blobs(Protocol):
     def delete_prefix(self, prefix: str) -> int:
         """Remove all whose name begins so. Idempotent. Returns how many there were."""
 
-    def stored(self) -> Iterator[tuple[str, datetime]]:
-        """Every name, and when it was written."""
+    def stored(self, prefix: str = "") -> Iterator[tuple[str, datetime]]:
+        """Every name that begins so, and when it was written. Names of one folder follow one another."""
+
+    def sweep(self, before: datetime) -> int:
+        """Remove what writes that were cut off before then have left, and what is no blob. Idempotent."""
 
 
 def stream(blobs: Blobs, name: str, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-    """The bytes from ``start`` to before ``end``, in pieces."""
-    stop = blobs.size(name) if end is None else end
-    while start < stop:
-        piece = blobs.read(name, start, min(CHUNK_BYTES, stop - start))
-        if not piece:
-            return
-        yield piece
-        start += len(piece)
+    """The bytes from ``start`` to before ``end``, or to the blob's end, in pieces."""
+    return blobs.stretch(name, start, blobs.size(name) if end is None else end)
 
 
 def open_blobs(url: str, db: Database) -> Blobs:
@@ -71,7 +91,12 @@ def open_blobs(url: str, db: Database) -> Blobs:
         return GridFsBlobs(db=db)
     if parts.scheme == "file":
         return FileBlobs(folder=Path(unquote(parts.path)))
-    raise ValueError(f"STORAGE_URL is gridfs:// or file:///folder, not {parts.scheme}://")
+    if parts.scheme in REMOTE:
+        from collect.storage.objects import open_remote  # a big library, for those alone who use it
+
+        return open_remote(url)
+    known = ", ".join(f"{scheme}://bucket/prefix" for scheme in REMOTE)
+    raise ValueError(f"STORAGE_URL is gridfs://, file:///folder, {known}; not {parts.scheme}://")
 
 
 class GridFsBlobs:
@@ -91,29 +116,45 @@ class GridFsBlobs:
     def read(self, name: str, offset: int, length: int) -> bytes:
         file = self._file(name)
         end = min(offset + length, file["length"])
-        if offset >= end:
-            return b""
+        return b"".join(self._cut(file, offset, end)) if offset < end else b""
+
+    def stretch(self, name: str, start: int, end: int) -> Iterator[bytes]:
+        if start >= end:
+            return
+        file = self._file(name)
+        if end > file["length"]:
+            raise NotFound(f"The blob {name!r} ends at {file['length']:,}.")
+        while start < end:
+            stop = min((start // file["chunkSize"] + 1) * file["chunkSize"], end)
+            yield from self._cut(file, start, stop)
+            start = stop
+
+    def _cut(self, file: Document, start: int, end: int) -> list[bytes]:
+        """The bytes from ``start`` to before ``end``, as the chunks have them, in one query."""
         size = file["chunkSize"]
-        first, last = offset // size, (end - 1) // size
+        first, last = start // size, (end - 1) // size
         query = {"files_id": file["_id"], "n": {"$gte": first, "$lte": last}}
-        data = b"".join(chunk["data"] for chunk in self._chunks.find(query, {"data": 1}).sort("n", ASCENDING))
-        if len(data) < min((last + 1) * size, file["length"]) - first * size:
-            raise NotFound(f"The blob {name!r} is not whole.")
-        return data[offset - first * size : end - first * size]
+        found = [chunk["data"] for chunk in self._chunks.find(query, {"_id": 0, "data": 1}).sort("n", ASCENDING)]
+        if sum(map(len, found)) < min((last + 1) * size, file["length"]) - first * size:
+            raise NotFound(f"The blob {file['filename']!r} is not whole.")
+        found[-1] = found[-1][: end - last * size]
+        found[0] = found[0][start - first * size :]
+        return found
 
     def write(self, name: str, data: Iterable[bytes]) -> int:
-        file_id = ObjectId()
+        file_id, size = ObjectId(), SMALL_CHUNK_BYTES if name.startswith(SMALL) else CHUNK_BYTES
         written = 0
+        pieces = enumerate(_resized(data, size))
         try:
-            for n, piece in enumerate(_resized(data)):
-                self._chunks.insert_one({"files_id": file_id, "n": n, "data": piece})
-                written += len(piece)
+            while together := list(islice(pieces, TOGETHER_BYTES // size)):
+                self._chunks.insert_many([{"files_id": file_id, "n": n, "data": piece} for n, piece in together])
+                written += sum(len(piece) for _, piece in together)
             self._files.insert_one(
                 {
                     "_id": file_id,
                     "filename": name,
                     "length": written,
-                    "chunkSize": CHUNK_BYTES,
+                    "chunkSize": size,
                     "uploadDate": datetime.now(UTC),
                 }
             )
@@ -127,15 +168,26 @@ class GridFsBlobs:
             self._remove(document["_id"])
 
     def delete_prefix(self, prefix: str) -> int:
-        query = {"filename": {"$gte": prefix, "$lt": prefix + "\uffff"}}
-        found = [document["_id"] for document in self._files.find(query, {"_id": 1})]
+        found = [document["_id"] for document in self._files.find(_begins(prefix), {"_id": 1})]
         for file_id in found:
             self._remove(file_id)
         return len(found)
 
-    def stored(self) -> Iterator[tuple[str, datetime]]:
-        for document in self._files.find({}, {"filename": 1, "uploadDate": 1}):
+    def stored(self, prefix: str = "") -> Iterator[tuple[str, datetime]]:
+        fields = {"_id": 0, "filename": 1, "uploadDate": 1}  # all in the index
+        for document in self._files.find(_begins(prefix), fields).sort("filename", ASCENDING):
             yield document["filename"], document["uploadDate"]
+
+    def sweep(self, before: datetime) -> int:
+        """Chunks of which no file is known: its document is written when they all are there."""
+        early = {"files_id": {"$lt": ObjectId.from_datetime(before)}}
+        removed = 0
+        each: list[Document] = [{"$match": early}, {"$sort": {"files_id": 1, "n": 1}}, {"$group": {"_id": "$files_id"}}]
+        for found in self._chunks.aggregate(each):
+            if self._files.find_one({"_id": found["_id"]}, {"_id": 1}) is None:
+                self._chunks.delete_many({"files_id": found["_id"]})
+                removed += 1
+        return removed
 
     def _file(self, name: str) -> Document:
         document = self._files.find_one({"filename": name}, sort=[("uploadDate", DESCENDING)])
@@ -148,23 +200,56 @@ class GridFsBlobs:
         self._chunks.delete_many({"files_id": file_id})
 
 
-def _resized(data: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of :data:`CHUNK_BYTES`, the last one excepted."""
+def _begins(prefix: str) -> Document:
+    return {"filename": {"$gte": prefix, "$lt": prefix + "\uffff"}}
+
+
+def _resized(data: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """The same bytes in pieces of ``size``, the last one excepted. No byte is moved twice."""
     held = bytearray()
-    for piece in data:
-        held += piece
-        while len(held) >= CHUNK_BYTES:
-            yield bytes(held[:CHUNK_BYTES])
-            del held[:CHUNK_BYTES]
+    for arrived in data:
+        piece, at = memoryview(arrived), 0
+        while at < len(piece):
+            more = piece[at : at + size - len(held)]
+            at += len(more)
+            if len(more) == size:
+                yield bytes(more)
+                continue
+            held += more
+            if len(held) == size:
+                yield bytes(held)
+                held.clear()
     if held:
         yield bytes(held)
+
+
+@contextmanager
+def _taken_by_the_disk() -> Iterator[None]:
+    """A disk that takes nothing is a reason to stop and to go on later, and not a crash."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise StoreFull("The file store has no room left. Ask again when there is some.") from error
+        if error.errno in _REFUSED:
+            raise StoreFull(f"The file store refuses it: {error.strerror}.", code="store_refused") from error
+        raise
+
+
+def _make_durable(folder: Path) -> None:
+    """A name in a folder outlives a loss of power only when the folder has been written."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class FileBlobs:
     """In a folder that every service sees under the same path."""
 
     def __init__(self, *, folder: Path) -> None:
-        self._folder = folder
+        self._folder = folder.resolve()
 
     def size(self, name: str) -> int:
         try:
@@ -180,18 +265,27 @@ class FileBlobs:
         except FileNotFoundError as error:
             raise NotFound(f"There is no blob {name!r}.") from error
 
-    def write(self, name: str, data: Iterable[bytes]) -> int:
+    def stretch(self, name: str, start: int, end: int) -> Iterator[bytes]:
         try:
+            with self._path(name).open("rb", buffering=0) as source:
+                source.seek(start)
+                while start < end:
+                    piece = source.read(min(PIECE_BYTES, end - start))
+                    if not piece:
+                        raise NotFound(f"The blob {name!r} ends at {start:,}.")
+                    yield piece
+                    start += len(piece)
+        except FileNotFoundError as error:
+            raise NotFound(f"There is no blob {name!r}.") from error
+
+    def write(self, name: str, data: Iterable[bytes]) -> int:
+        with _taken_by_the_disk():
             return self._write(self._path(name), data)
-        except OSError as error:
-            if error.errno not in _NO_ROOM:
-                raise
-            raise StoreFull("The file store has no room left. Ask again when there is some.") from error
 
     def _write(self, path: Path, data: Iterable[bytes]) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         written = 0
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=WRITING)
         try:
             with os.fdopen(descriptor, "wb") as target:
                 for piece in data:
@@ -200,28 +294,50 @@ class FileBlobs:
                 target.flush()
                 os.fsync(target.fileno())
             Path(temporary).replace(path)
+            _make_durable(path.parent)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
         return written
 
     def delete(self, name: str) -> None:
-        self._path(name).unlink(missing_ok=True)
+        with _taken_by_the_disk():
+            self._path(name).unlink(missing_ok=True)
 
     def delete_prefix(self, prefix: str) -> int:
-        found = [name for name, _ in self.stored() if name.startswith(prefix)]
+        found = [name for name, _ in self.stored(prefix)]
         for name in found:
             self.delete(name)
+        if prefix.endswith("/"):
+            self._remove_empty(self._path(prefix))
         return len(found)
 
-    def stored(self) -> Iterator[tuple[str, datetime]]:
-        for path in self._folder.rglob("*"):
-            if path.is_file() and not path.name.startswith(".writing-"):
-                at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-                yield path.relative_to(self._folder).as_posix(), at
+    def stored(self, prefix: str = "") -> Iterator[tuple[str, datetime]]:
+        for path, at in self._walk(self._path(prefix.rpartition("/")[0])):
+            name = path.relative_to(self._folder).as_posix()
+            if name.startswith(prefix) and not path.name.startswith(WRITING):
+                yield name, at
+
+    def sweep(self, before: datetime) -> int:
+        left = [path for path, at in self._walk(self._folder) if path.name.startswith(WRITING) and at < before]
+        for path in left:
+            path.unlink(missing_ok=True)
+        return len(left)
+
+    def _walk(self, folder: Path) -> Iterator[tuple[Path, datetime]]:
+        """Every file below ``folder``, and when it was written last. Those that go meanwhile are left out."""
+        for root, _, names in os.walk(folder):
+            for name in names:
+                path = Path(root, name)
+                with suppress(FileNotFoundError):
+                    yield path, datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+    def _remove_empty(self, folder: Path) -> None:
+        with suppress(OSError):  # it is not there, or somebody has written into it
+            folder.rmdir()
 
     def _path(self, name: str) -> Path:
         path = (self._folder / name).resolve()
-        if not path.is_relative_to(self._folder.resolve()):
+        if not path.is_relative_to(self._folder):
             raise NotFound(f"There is no blob {name!r}.")
         return path

@@ -8,7 +8,7 @@ from typing import Any
 
 from ulid import ULID
 
-from collect.jobs.model import Actor, FileRef, Job, MaxRejected, OnConflict, Part, Priority, part_id
+from collect.jobs.model import Actor, FileRef, Job, MaxRejected, OnConflict, Part, Priority, Reason, part_id
 from collect.jobs.states import RESTARTABLE, State, Verb
 from collect.storage import entering, jobs, transitions
 from collect.storage.database import Transaction
@@ -25,7 +25,10 @@ def new_job_id() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class NewJob:
-    """What a job is made from. ``id`` is chosen by the caller, so that running the transaction again finds it made."""
+    """What a job is made from. ``id`` is chosen by the caller, so that running the transaction again finds it made.
+
+    ``confirm``: it waits until somebody confirms it, and ``why`` says for what reason.
+    """
 
     id: str = field(default_factory=new_job_id)
     org_id: str
@@ -40,6 +43,7 @@ class NewJob:
     on_conflict: OnConflict = "reject"
     supersedes: str | None = None
     confirm: bool = False
+    why: Reason | None = None
     start_at: datetime | None = None
     time_limit_seconds: float | None = None
     max_rows_per_second: float | None = None
@@ -85,6 +89,7 @@ def _insert(tx: Transaction, new: NewJob) -> Job:
         kind=new.kind,
         params=new.params,
         state=state,
+        reason=new.why,
         priority=new.priority,
         parent_id=new.parent_id,
         created_at=now,

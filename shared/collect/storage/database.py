@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from pymongo import MongoClient, ReadPreference
@@ -17,6 +18,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database as MongoDatabase
 from pymongo.errors import (
     BulkWriteError,
+    ConfigurationError,
     ConnectionFailure,
     ExecutionTimeout,
     OperationFailure,
@@ -42,6 +44,9 @@ MAJORITY = WriteConcern("majority")
 RETRY_JITTER_SECONDS = (0.002, 0.008)
 KILL_AFTER_SECONDS = 0.5
 GIVE_UP_AFTER_SECONDS = 10.0
+HUNG_SECONDS = 90.0
+"""Longer than one look into a database that does not answer takes: 5 s to find it, and 30 s twice to hear from it."""
+_AUTHENTICATION_FAILED = 18
 _RETRYABLE_CODES = frozenset(
     {24, 43, 112, 225, 237, 246, 251, 290, 11600, 11601, 11602}
     | {6, 7, 64, 89, 91, 189, 262, 9001, 10107, 13435, 13436}
@@ -61,10 +66,23 @@ class Again(Exception):
 class Database:
     """The collections, by name. Documents come back with times in UTC, with zone."""
 
-    def __init__(self, *, client: MongoClient[Document], name: str, user_digest: bytes | None = None) -> None:
+    def __init__(self, *, client: MongoClient[Document], name: str, url: str | None = None) -> None:
         self.client = client
         self.db: MongoDatabase[Document] = client[name].with_options(write_concern=MAJORITY)
-        self.user_digest = user_digest
+        self._url = url
+
+    @cached_property
+    def user_digest(self) -> bytes | None:
+        """SHA-256 of ``user@authdb``: how the server names the owner of a session (its LogicalSessionId).
+
+        Read when it is first asked for, since with ``mongodb+srv`` it takes a name server.
+        """
+        parsed = parse_uri(self._url, validate=False) if self._url else {}
+        user = parsed.get("username")
+        if user is None:
+            return None
+        source = parsed["options"].get("authSource") or parsed["database"] or "admin"
+        return hashlib.sha256(f"{user}@{source}".encode()).digest()
 
     def __getitem__(self, name: str) -> Collection[Document]:
         return self.db[name]
@@ -86,6 +104,10 @@ class Database:
         return self.db["rejects"]
 
     @property
+    def corrections(self) -> Collection[Document]:
+        return self.db["corrections"]
+
+    @property
     def audit(self) -> Collection[Document]:
         return self.db["audit"]
 
@@ -104,6 +126,22 @@ class Database:
     @property
     def datasets(self) -> Collection[Document]:
         return self.db["datasets"]
+
+    @property
+    def teams(self) -> Collection[Document]:
+        return self.db["teams"]
+
+    @property
+    def members(self) -> Collection[Document]:
+        return self.db["members"]
+
+    @property
+    def forms(self) -> Collection[Document]:
+        return self.db["forms"]
+
+    @property
+    def responses(self) -> Collection[Document]:
+        return self.db["responses"]
 
     @property
     def files(self) -> Collection[Document]:
@@ -166,18 +204,19 @@ def connect(url: str, *, database: str, app_name: str) -> Database:
         socketTimeoutMS=30_000,
         read_preference=ReadPreference.PRIMARY,
         readConcernLevel="majority",
+        connect=False,
     )
-    return Database(client=client, name=database, user_digest=_user_digest(url))
+    return Database(client=client, name=database, url=url)
 
 
-def _user_digest(url: str) -> bytes | None:
-    """SHA-256 of ``user@authdb``: how the server names the owner of a session (its LogicalSessionId)."""
-    parsed = parse_uri(url, validate=False)
-    user = parsed["username"]
-    if user is None:
-        return None
-    source = parsed["options"].get("authSource") or parsed["database"] or "admin"
-    return hashlib.sha256(f"{user}@{source}".encode()).digest()
+def is_to_come(error: PyMongoError) -> bool:
+    """Whether there is something to wait for before one can ask at all.
+
+    The account is still to be made, or its password is being changed; or no name server knows the servers yet.
+    """
+    return isinstance(error, ConfigurationError) or (
+        isinstance(error, OperationFailure) and error.code == _AUTHENTICATION_FAILED
+    )
 
 
 @dataclass(kw_only=True)

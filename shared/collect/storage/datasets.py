@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pymongo import ASCENDING
+from pymongo import ASCENDING, DESCENDING
 
-from collect.errors import DatasetHeld, NotFound
+from collect.errors import Conflict, DatasetHeld, NotFound
 from collect.jobs.template import Template, key_text, row_id, row_id_prefix
 from collect.storage.database import Again, Database, Document, Transaction
+
+MOST_SAMPLED = 2_000
+FEWEST_SAMPLED = 200
+MOST_SAMPLED_CELLS = 100_000
+MOST_STRETCHES = 10
 
 
 def lock_name(*, org_id: str, name: str) -> str:
@@ -60,6 +65,23 @@ def put(tx: Transaction, *, org_id: str, name: str, template: Template) -> bool:
     return result.upserted_id is not None
 
 
+def remove(tx: Transaction, *, org_id: str, name: str) -> None:
+    """Take away an empty dataset that no job holds; jobs that were in it keep its name. Idempotent.
+
+    Raises:
+        DatasetHeld: a job holds the dataset.
+        Conflict: there are rows in it.
+    """
+    lock_id = {"_id": lock_name(org_id=org_id, name=name)}
+    tx.db.locks.delete_one({**lock_id, "queue": []}, session=tx.session)
+    if lock := tx.db.locks.find_one(lock_id, session=tx.session):
+        holder = lock["queue"][0]
+        raise DatasetHeld(f"Job {holder} holds the dataset.", holder=holder)
+    if tx.db.rows.find_one(_all_rows(org_id, name), {"_id": 1}, session=tx.session):
+        raise Conflict(f"There are rows in dataset {name!r}.")
+    tx.db.datasets.delete_one({"_id": _dataset_id(org_id, name)}, session=tx.session)
+
+
 def holder(db: Database, *, org_id: str, name: str) -> str | None:
     """The job that holds the dataset."""
     lock = db.locks.find_one({"_id": lock_name(org_id=org_id, name=name)})
@@ -93,6 +115,33 @@ def rows(
         query["_id"] = {**query["_id"], "$gt": max(after, query["_id"]["$gt"])}
     found = list(db.rows.find(query).sort("_id", ASCENDING).limit(limit + 1))
     return found[:limit], found[limit - 1]["_id"] if len(found) > limit else None
+
+
+def values(
+    db: Database, *, org_id: str, name: str, columns: int, near: Sequence[str] = (), but_of: str | None = None
+) -> dict[str, list[Any]]:
+    """Some stored values of each column: of rows at both ends of the dataset, and of those behind some keys.
+
+    ``near``: keys as texts. ``columns``: how many there are, since of wide rows fewer are read. ``but_of``: a job whose
+    rows are left out. Reads short stretches of an index, whatever the size of the dataset.
+    """
+    most = max(FEWEST_SAMPLED, min(MOST_SAMPLED, MOST_SAMPLED_CELLS // max(columns, 1)))
+    query, found = _all_rows(org_id, name), {}
+    behind = [row_id(org_id=org_id, dataset=name, key=key) for key in near[:MOST_STRETCHES]]
+    stretches = [(query, ASCENDING, most // 4), (query, DESCENDING, most // 4)]
+    stretches += [
+        ({**query, "_id": {**query["_id"], "$gte": id_}}, ASCENDING, most // 2 // len(behind)) for id_ in behind
+    ]
+    for where, order, limit in stretches:
+        for document in db.rows.find(where, {"values": 1, "written_by": 1}).sort("_id", order).limit(limit):
+            if but_of is None or not document["written_by"].startswith(f"{but_of}:"):
+                found[document["_id"]] = document["values"]
+    held: dict[str, list[Any]] = {}
+    for row in found.values():
+        for column, value in row.items():
+            if value is not None:
+                held.setdefault(column, []).append(value)
+    return held
 
 
 def _dataset_id(org_id: str, name: str) -> str:

@@ -15,6 +15,8 @@ from collect.jobs.model import FileRef
 from collect.storage.blobs import Blobs
 from collect.storage.database import Database, Transaction, stored
 
+PREFIX = "files/"
+
 
 class InputFile(BaseModel):
     """A file that somebody has sent."""
@@ -43,7 +45,7 @@ def store(blobs: Blobs, *, org_id: str, name: str, data: Iterable[bytes], max_by
         TooLarge: as soon as it is more than ``max_bytes``; nothing is left of it.
     """
     file_id = str(ULID()).lower()
-    blob = f"files/{org_id}/{file_id}"
+    blob = f"{PREFIX}{org_id}/{file_id}"
     digest = hashlib.sha256()
     size = blobs.write(blob, _measured(data, digest, max_bytes))
     now = stored(datetime.now(UTC))
@@ -74,9 +76,10 @@ def get(db: Database, *, org_id: str, file_id: str) -> InputFile:
     """One file of the organisation.
 
     Raises:
-        NotFound: it has none of that id.
+        NotFound: it has none of that id, or none any more: its time is over, and it is removed as soon as no job needs
+            it.
     """
-    document = db.files.find_one({"_id": file_id, "org_id": org_id})
+    document = db.files.find_one({"_id": file_id, "org_id": org_id, "expires_at": {"$gt": datetime.now(UTC)}})
     if document is None:
         raise NotFound(f"There is no file {file_id!r}.")
     return InputFile.model_validate(document)

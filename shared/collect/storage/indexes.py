@@ -13,9 +13,19 @@ HEARTBEAT_TTL_SECONDS = 3600
 IDEMPOTENCY_TTL_SECONDS = 24 * 3600
 
 COLLECTIONS = (
-    "jobs", "parts", "ledger", "rejects", "audit", "outbox", "idempotency", "orgs", "api_keys", "files",
-    "datasets", "rows", "locks", "workers", "heartbeats", "blobs.files", "blobs.chunks",
+    "jobs", "parts", "ledger", "rejects", "corrections", "audit", "outbox", "idempotency", "orgs", "api_keys", "files",
+    "datasets", "rows", "teams", "members", "forms", "responses", "locks", "workers", "heartbeats",
+    "blobs.files", "blobs.chunks",
 )  # fmt: skip
+
+EXPORT_INDEX: list[tuple[str, int]] = [
+    ("org_id", ASCENDING),
+    ("form_id", ASCENDING),
+    ("submitted_at", ASCENDING),
+    ("_id", ASCENDING),
+]
+"""The only secondary index of ``responses``: a form's responses in the order in which an export takes them. It counts
+them, finds the parts' bounds and pages within a part without reading a response."""
 
 
 def _index(*keys: tuple[str, int], **options: Any) -> IndexModel:
@@ -28,6 +38,14 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index(("org_id", ASCENDING), ("state", ASCENDING), ("_id", DESCENDING)),
         _index(("state", ASCENDING), ("until", ASCENDING)),
         _index(("last_action.holding.id", ASCENDING), sparse=True),
+        _index(
+            ("created_by.id", ASCENDING),
+            ("params.form_id", ASCENDING),
+            ("_id", DESCENDING),
+            partialFilterExpression={"kind": "export"},
+        ),
+        _index(("result.expires_at", ASCENDING), sparse=True),
+        _index(("file.id", ASCENDING), sparse=True),
     ],
     "parts": [
         _index(("job_id", ASCENDING), ("status", ASCENDING), ("n", ASCENDING)),
@@ -37,11 +55,21 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "ledger": [_index(("job_id", ASCENDING), ("n", ASCENDING), ("seq", ASCENDING))],
     "rejects": [_index(("job_id", ASCENDING), ("row", ASCENDING))],
+    "corrections": [_index(("job_id", ASCENDING), ("row", ASCENDING), ("revision", ASCENDING))],
     "audit": [_index(("job_id", ASCENDING), ("seq", ASCENDING), unique=True)],
     "outbox": [_index(("at", ASCENDING))],
     "idempotency": [_index(("created_at", ASCENDING), expireAfterSeconds=IDEMPOTENCY_TTL_SECONDS)],
+    "teams": [
+        _index(("org_id", ASCENDING), ("values.managers", ASCENDING)),
+        _index(("org_id", ASCENDING), ("values.members", ASCENDING)),
+    ],
+    "forms": [_index(("org_id", ASCENDING), ("form_id", ASCENDING), unique=True)],
+    "responses": [_index(*EXPORT_INDEX)],
     "api_keys": [_index(("org_id", ASCENDING))],
-    "files": [_index(("org_id", ASCENDING), ("_id", DESCENDING))],
+    "files": [
+        _index(("org_id", ASCENDING), ("_id", DESCENDING)),
+        _index(("expires_at", ASCENDING)),
+    ],
     "blobs.files": [_index(("filename", ASCENDING), ("uploadDate", ASCENDING))],
     "blobs.chunks": [_index(("files_id", ASCENDING), ("n", ASCENDING), unique=True)],
     "heartbeats": [

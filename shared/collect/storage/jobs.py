@@ -15,11 +15,13 @@ from collect.jobs.model import Job
 from collect.storage.database import Again, Database, Transaction
 
 POLL_SECONDS = 0.05
+_LISTED = {"result.objects": 0, "result.parts": 0}
+"""Of an export of many rows these are long, and a list of jobs would have two hundred of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """Which jobs. ``q`` is looked for in ids, names, datasets and reasons; ``since`` and ``until`` bound creation."""
+    """Which jobs. ``q`` is looked for in ids, names, datasets, forms, reasons; ``since``, ``until`` bound creation."""
 
     states: tuple[str, ...] = ()
     kind: str | None = None
@@ -101,7 +103,8 @@ def page(
     query = _query(org_id, filters)
     if before is not None:
         query["_id"] = {**query.get("_id", {}), "$lt": before}
-    found = [Job.model_validate(doc) for doc in db.jobs.find(query).sort("_id", DESCENDING).limit(limit + 1)]
+    documents = db.jobs.find(query, _LISTED).sort("_id", DESCENDING).limit(limit + 1)
+    found = [Job.model_validate(document) for document in documents]
     return found[:limit], found[limit - 1].id if len(found) > limit else None
 
 
@@ -129,7 +132,7 @@ def _query(org_id: str, filters: Filters) -> dict[str, Any]:
         query["created_at"] = {operator: at for operator, at in bounds.items() if at is not None}
     if filters.q:
         words = {"$regex": _literal(filters.q), "$options": "i"}
-        fields = ("_id", "file.name", "params.dataset", "last_action.reason", "created_by.name")
+        fields = ("_id", "file.name", "params.dataset", "params.form_id", "last_action.reason", "created_by.name")
         query["$or"] = [{field: words} for field in fields]
     return query
 

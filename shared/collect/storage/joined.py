@@ -9,9 +9,10 @@ PyMongo does so is tried once (:func:`_goes_out_as_it_is`); where it does not, t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import bson
 from bson.raw_bson import RawBSONDocument
@@ -38,16 +39,28 @@ class Documents:
         raw = [document.raw for document in documents]
         return cls(data=b"".join(raw), count=len(raw))
 
-    def __add__(self, other: Documents) -> Documents:
-        return Documents(data=b"".join((self.data, other.data)), count=self.count + other.count)
+    @classmethod
+    def together(cls, made: Sequence[Documents]) -> Documents:
+        """All of these, copied once. Those of one alone are not copied."""
+        if len(made) == 1:
+            return made[0]
+        return cls(data=b"".join(some.data for some in made), count=sum(some.count for some in made))
 
     def each(self) -> list[RawBSONDocument]:
         """One by one."""
-        return bson.decode_all(self.data, _RAW)
+        return split(self.data)
 
 
-def insert(into: Collection[Document], documents: Documents, *, session: ClientSession) -> None:
+def split(data: bytes | memoryview) -> list[RawBSONDocument]:
+    """The documents in bytes that hold one behind the other."""
+    return bson.decode_all(data, _RAW)
+
+
+def insert(into: Collection[Document], documents: Documents, *, session: ClientSession | None = None) -> None:
     """Insert them all within the session's transaction: in one command, or a few when they are many bytes.
+
+    Without a session each document is inserted for itself, with the collection's write concern; when this raises, some
+    may be there.
 
     Raises:
         BulkWriteError: not all were, as ``insert_many`` raises it; of documents with a key that is taken, say.
@@ -58,9 +71,10 @@ def insert(into: Collection[Document], documents: Documents, *, session: ClientS
         into.insert_many(documents.each(), ordered=False, session=session)
         return
     inserted = 0
+    concern: dict[str, Any] = {} if session else {"writeConcern": into.write_concern.document}
     for stretch in _stretches(documents.data):
         reply = into.database.command(
-            "insert", into.name, documents=[_BackToBack(stretch)], ordered=False, session=session
+            "insert", into.name, documents=[_BackToBack(stretch)], ordered=False, session=session, **concern
         )
         inserted += reply["n"]
         if "writeErrors" in reply:
@@ -98,5 +112,5 @@ class _BackToBack(RawBSONDocument):
 
 @cache
 def _goes_out_as_it_is() -> bool:
-    two = bson.encode({"_id": 1}) + bson.encode({"_id": 2})
+    two = memoryview(bson.encode({"_id": 1}) + bson.encode({"_id": 2}))  # columns that Arrow has joined come as one
     return bson.encode(_BackToBack(two)) == two

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 from pymongo import ASCENDING
 
 from collect.jobs.model import Part, entry_id
-from collect.jobs.outcomes import Applied, Conflict
+from collect.jobs.outcomes import Applied, Conflict, StoredObject
 from collect.storage.database import Database, Transaction
 
 
@@ -28,11 +30,12 @@ def insert(tx: Transaction, *, part: Part, applied: Applied) -> None:
             "counts": {
                 "succeeded": applied.succeeded,
                 "rejected": applied.rejected,
+                "left_out": applied.left_out,
                 "created": applied.created,
                 "changed": applied.changed,
             },
             "undo": applied.undo,
-            "objects": list(applied.objects),
+            "objects": [dataclasses.asdict(stored) for stored in applied.objects],
             "undone": False,
             "conflicts": [],
         },
@@ -50,6 +53,26 @@ def of_job(db: Database, *, org_id: str, job_id: str) -> Iterator[dict[str, Any]
     """All entries of a job, in the order of parts and chunks."""
     order = [("n", ASCENDING), ("seq", ASCENDING)]
     yield from db.ledger.find({"job_id": job_id, "org_id": org_id}).sort(order).batch_size(20)
+
+
+def objects(db: Database, *, org_id: str, job_id: str, part: int | None = None) -> Iterator[tuple[int, StoredObject]]:
+    """The blobs of all committed chunks, or of one part's, each with its part's number, in the order of the chunks."""
+    order = [("n", ASCENDING), ("seq", ASCENDING)]
+    query: dict[str, Any] = {"job_id": job_id, "org_id": org_id, "objects.0": {"$exists": True}}
+    if part is not None:
+        query["n"] = part
+    for entry in db.ledger.find(query, {"n": 1, "objects": 1}).sort(order):
+        for stored in entry["objects"]:
+            yield entry["n"], StoredObject(**stored)
+
+
+def misfits(db: Database, *, org_id: str, job_id: str) -> dict[str, int]:
+    """Field → how many values were not of its type, as the chunks' ``undo`` records have them in ``misfits``."""
+    found: Counter[str] = Counter()
+    query = {"job_id": job_id, "org_id": org_id, "undo.misfits": {"$gt": {}}}
+    for entry in db.ledger.find(query, {"undo.misfits": 1}):
+        found.update(entry["undo"]["misfits"])
+    return dict(sorted(found.items()))
 
 
 def conflicts(

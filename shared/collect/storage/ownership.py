@@ -59,9 +59,8 @@ def claim(
         "ticket": ticket.ticket,
         "status": {"$in": ["queued", "leased"] if redelivered else ["queued"]},
     }
-    ours = {"_id": this["_id"], "ticket": ticket.ticket, "status": "leased", "lsid": session_id}
-    if (claimed := db.parts.find_one(ours)) is not None:
-        return Part.model_validate(claimed)
+    if (claimed := _newest(db, ticket, {"status": "leased", "lsid": session_id})) is not None:
+        return claimed
     before = db.parts.find_one(this, {"lsid": 1})
     if before is None:
         return None
@@ -84,6 +83,18 @@ def claim(
         return_document=ReturnDocument.AFTER,
     )
     return None if document is None else Part.model_validate(document)
+
+
+def claimed_and_cut(db: Database, ticket: Ticket, *, session_id: SessionId) -> Part | None:
+    """The part as it is now, if a claim in this session, whose answer was lost, took it and it has been cut since."""
+    return _newest(db, ticket, {"cut_lsid": session_id})
+
+
+def _newest(db: Database, ticket: Ticket, this: dict[str, Any]) -> Part | None:
+    """The part, whether or not a majority has it as it is: a claim that was interrupted may be as new as that."""
+    parts = db.parts.with_options(read_concern=ReadConcern("local"))
+    found = parts.find_one({"_id": part_id(ticket.job_id, ticket.part), "ticket": ticket.ticket, **this})
+    return None if found is None else Part.model_validate(found)
 
 
 def lease_end(lease_seconds: float) -> dict[str, Any]:

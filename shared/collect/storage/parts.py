@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pymongo import ASCENDING
+from pymongo.client_session import ClientSession
 
 from collect.jobs.model import Counts, Part
 from collect.storage.database import Database
@@ -24,3 +25,24 @@ def counted(db: Database, *, job_ids: list[str]) -> dict[str, Counts]:
     ]
     found = {document.pop("_id"): Counts.model_validate(document) for document in db.parts.aggregate(pipeline)}
     return {job_id: found.get(job_id, Counts()) for job_id in job_ids}
+
+
+def planned(db: Database, *, job_id: str) -> dict[str, Any] | None:
+    """The source of a part that was planned, as its task wrote it: how the job's file is read stands in each alike."""
+    query = {"job_id": job_id, "correction": None, "source.columns": {"$exists": True}}
+    found = db.parts.find_one(query, {"source": 1})
+    return None if found is None else dict(found["source"])
+
+
+def is_read(db: Database, *, job_id: str, blob: str) -> bool:
+    """Whether a part of the job reads this blob."""
+    return db.parts.find_one({"job_id": job_id, "source.blob": blob}, {"_id": 1}) is not None
+
+
+def rejected_first(db: Database, *, job_id: str, session: ClientSession | None = None) -> int:
+    """How many rows were rejected as the file has them: corrections neither add to these nor mend them."""
+    pipeline: list[dict[str, Any]] = [
+        {"$match": {"job_id": job_id, "correction": None}},
+        {"$group": {"_id": None, "rejected": {"$sum": "$counts.rejected"}}},
+    ]
+    return sum(found["rejected"] for found in db.parts.aggregate(pipeline, session=session))

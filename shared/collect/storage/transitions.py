@@ -10,8 +10,8 @@ from pymongo import ReturnDocument
 
 from collect.errors import IllegalTransition
 from collect.jobs.model import SYSTEM, Actor, Job
-from collect.jobs.states import ENDED, LEGAL, RESTING, TAKING_BACK, State, Trigger, Verb
-from collect.storage import organisations, outbox
+from collect.jobs.states import CORRECTED, ENDED, LEGAL, RESTING, TAKING_BACK, State, Trigger, Verb
+from collect.storage import organisations, outbox, rejects
 from collect.storage.database import Again, Database, Transaction
 
 _VERBS = frozenset(verb.value for verb in Verb)
@@ -58,6 +58,9 @@ def move(
         raise illegal(job, trigger.value)
     now = datetime.now(UTC)
     fields: dict[str, Any] = {"state": target.value, **_ended(tx, job, target, now), **(changes or {})}
+    if target in CORRECTED:  # nobody writes any more: what was cut fails, what was committed is seen here
+        is_whole = job.file is not None and job.total_rows is not None
+        fields["correctable"] = is_whole and rejects.can_be_mended(tx, job_id=job.id)
     if trigger.value in _VERBS:
         fields["last_action"] = action(trigger, request, tx.cut_sessions.get(job.id, []))
     document = tx.db.jobs.find_one_and_update(
@@ -113,7 +116,7 @@ def in_effect(db: Database, job: Job, *, at: datetime) -> None:
     before, after = job.last_action, noted(job, at=at).last_action
     if before is None or after is None or before is after:
         return
-    ours = {"verb": before.verb.value, "requested_at": before.requested_at, "request_id": before.request_id}
+    ours = {"verb": str(before.verb), "requested_at": before.requested_at, "request_id": before.request_id}
     db.audit.update_one(
         {"job_id": job.id, **ours, "effective_at": None}, {"$set": {"effective_at": at, "latency_ms": after.latency_ms}}
     )

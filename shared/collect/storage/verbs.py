@@ -14,10 +14,10 @@ from typing import Any
 from pymongo import ReturnDocument
 
 from collect.errors import IllegalTransition, PreconditionFailed
-from collect.jobs.model import Action, Job, MaxRejected, Part, Reason
-from collect.jobs.progress import summed
+from collect.jobs.model import Action, Job, MaxRejected, Reason
 from collect.jobs.states import REPEATS, State, Trigger, Verb, sources
-from collect.storage import entering, feeding, jobs, locks, transitions, undoing
+from collect.storage import corrections, entering, feeding, jobs, locks, parts, transitions, undoing
+from collect.storage.corrections import Mended
 from collect.storage.database import Database, Transaction, now, stored, transact
 from collect.storage.outbox import OutboxEntry
 from collect.storage.transitions import Request
@@ -30,11 +30,15 @@ OVER_LIMIT = "rejections_over_limit"
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What some verbs take: ``until`` (pause), ``max_rejected`` (resume), why the system does it (pause, stop)."""
+    """What some verbs take: ``until`` (pause), ``max_rejected`` (resume), why the system does it (pause, stop).
+
+    ``mended``: what ``correct`` is about.
+    """
 
     until: datetime | None = None
     max_rejected: MaxRejected | None = None
     why: Reason | None = None
+    mended: Mended | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,24 +58,37 @@ class _Repeated(Exception):
 
 
 def perform(
-    db: Database, *, org_id: str, job_id: str, verb: Verb, request: Request, options: Options | None = None
+    db: Database,
+    *,
+    org_id: str,
+    job_id: str,
+    verb: Verb,
+    request: Request,
+    options: Options | None = None,
+    along: Callable[[Transaction, Job], None] | None = None,
 ) -> Outcome:
     """Do ``verb`` to a job, and say what the job is now. Blocks for some milliseconds; idempotent.
+
+    ``along`` writes something more in the same transaction; not when the verb is a repeat.
 
     Raises:
         NotFound: the organisation has no such job.
         IllegalTransition: the job's state does not allow the verb.
-        DatasetHeld: resume or undo needs a lock that another job holds.
+        Conflict: rows cannot be corrected.
+        DatasetHeld: resume, undo or correct needs a lock that another job holds.
         PreconditionFailed: ``request.if_match`` is not the job's audit number.
         Transient: the database did not commit in time.
     """
     jobs.get(db, org_id=org_id, job_id=job_id)
+
+    def work(tx: Transaction) -> Job:
+        job = apply(tx, job_id=job_id, verb=verb, request=request, options=options or Options())
+        if along is not None:
+            along(tx, job)
+        return job
+
     try:
-        committed = transact(
-            db,
-            lambda tx: apply(tx, job_id=job_id, verb=verb, request=request, options=options or Options()),
-            job_id=job_id,
-        )
+        committed = transact(db, work, job_id=job_id)
     except _Repeated as repeated:
         if not _is_ours(repeated.job, verb, request):
             return Outcome(job=repeated.job, repeated=True)
@@ -87,7 +104,7 @@ def apply(tx: Transaction, *, job_id: str, verb: Verb, request: Request, options
     if verb in _CUTS:
         feeding.cut(tx, job_id)
     job = jobs.read(tx, job_id)
-    if _is_ours(job, verb, request):
+    if _is_ours(job, verb, request) or _has_begun(tx, job, options):
         raise _Repeated(job)
     if request.if_match is not None and request.if_match != job.audit_seq:
         raise PreconditionFailed(f"The job has moved on: it is at {job.audit_seq}, not {request.if_match}.")
@@ -96,9 +113,19 @@ def apply(tx: Transaction, *, job_id: str, verb: Verb, request: Request, options
         if verb is Verb.PAUSE and job.until != (chosen.until and stored(chosen.until)):
             return _set_until(tx, job, request, chosen)
         raise _Repeated(job)
-    if verb not in job.allowed_verbs(datetime.now(UTC)):
-        raise _refusal(job, verb)
+    check(job, verb)
     return _VERBS[verb](tx, job, request, chosen)
+
+
+def check(job: Job, verb: Verb) -> None:
+    """Whether the job's state allows the verb. Which rows can be corrected is said row by row, not here.
+
+    Raises:
+        IllegalTransition: it does not.
+    """
+    asked = job.model_copy(update={"correctable": True}) if verb is Verb.CORRECT else job
+    if verb not in asked.allowed_verbs(datetime.now(UTC)):
+        raise _refusal(job, verb)
 
 
 def freed(db: Database, *, part_id: str, job_id: str, session_id: dict[str, Any]) -> Action | None:
@@ -107,6 +134,15 @@ def freed(db: Database, *, part_id: str, job_id: str, session_id: dict[str, Any]
     Returns that action, or ``None`` when it did not wait for this slot.
     """
     db.parts.update_one({"_id": part_id, "cut_lsid": session_id}, {"$set": {"cut_lsid": None}})
+    action = _held_no_more(db, job_id, session_id)
+    if action is None:
+        # A verb under way may have read that this slot is held: it must look again, or be committed before we do.
+        db.jobs.update_one({"_id": job_id}, {"$inc": {"v": 1}})
+        action = _held_no_more(db, job_id, session_id)
+    return action
+
+
+def _held_no_more(db: Database, job_id: str, session_id: dict[str, Any]) -> Action | None:
     job = db.jobs.find_one_and_update(
         {"_id": job_id, "last_action.holding": session_id},
         {"$pull": {"last_action.holding": session_id}, "$max": {"last_action.slots_free_at": datetime.now(UTC)}},
@@ -117,7 +153,11 @@ def freed(db: Database, *, part_id: str, job_id: str, session_id: dict[str, Any]
 
 def _repeats(job: Job, verb: Verb) -> bool:
     last = job.last_action
-    if job.state not in REPEATS[verb] or last is None or last.verb != verb:
+    if job.state not in REPEATS[verb] or last is None:
+        return False
+    if verb is Verb.PAUSE and last.verb is Verb.CORRECT:  # which leaves a job that is paused where it is
+        return True
+    if last.verb != verb:
         return False
     return not (verb is Verb.UNDO and job.conflicts and job.state is not State.UNDOING)
 
@@ -132,11 +172,20 @@ def _is_ours(job: Job, verb: Verb, request: Request) -> bool:
     return last is not None and (last.verb, last.actor.id, last.request_id, last.requested_at) == this
 
 
+def _has_begun(tx: Transaction, job: Job, options: Options | None) -> bool:
+    """The same of a correction, whatever has been asked of the job since: a part reads its text."""
+    if options is None or options.mended is None:
+        return False
+    this = {"job_id": job.id, "source.blob": options.mended.source["blob"]}
+    return tx.db.parts.find_one(this, {"_id": 1}, session=tx.session) is not None
+
+
 def _refusal(job: Job, verb: Verb) -> IllegalTransition:
     refusal = transitions.illegal(job, verb.value)
-    if verb is Verb.UNDO and job.state in sources(verb) and job.undo_until is not None:
+    if verb in (Verb.UNDO, Verb.CORRECT) and job.state in sources(verb) and job.undo_until is not None:
         return IllegalTransition(
-            f"Undo was possible until {job.undo_until:%Y-%m-%d %H:%M} UTC; what it needs may be gone.",
+            f"{verb.value.capitalize()} was possible until {job.undo_until:%Y-%m-%d %H:%M} UTC; what it needs may be "
+            "gone.",
             state=refusal.state,
             allowed_verbs=refusal.allowed_verbs,
         )
@@ -144,9 +193,8 @@ def _refusal(job: Job, verb: Verb) -> IllegalTransition:
 
 
 def _confirm(tx: Transaction, job: Job, request: Request, options: Options) -> Job:
-    job = transitions.move(
-        tx, job, trigger=Trigger.CONFIRM, target=State.QUEUED, request=request, changes={"confirm_by": None}
-    )
+    changes = {"confirm_by": None, "reason": None}
+    job = transitions.move(tx, job, trigger=Trigger.CONFIRM, target=State.QUEUED, request=request, changes=changes)
     if job.start_at is None:
         entering.enter(tx, job, request)
     return job
@@ -184,15 +232,10 @@ def _resume(tx: Transaction, job: Job, request: Request, options: Options) -> Jo
     if options.max_rejected is not None:
         changes["max_rejected"] = options.max_rejected.model_dump(exclude_none=True)
     elif job.reason is not None and job.reason.code == OVER_LIMIT:
-        changes["rejected_before"] = _rejected(tx, job)
+        changes["rejected_before"] = parts.rejected_first(tx.db, job_id=job.id, session=tx.session)
     job = transitions.move(tx, job, trigger=Trigger.RESUME, target=State.QUEUED, request=request, changes=changes)
     feeding.feed(tx, job)
     return job
-
-
-def _rejected(tx: Transaction, job: Job) -> int:
-    parts = tx.db.parts.find({"job_id": job.id}, session=tx.session)
-    return summed(Part.model_validate(document) for document in parts).rejected
 
 
 def _stop(tx: Transaction, job: Job, request: Request, options: Options) -> Job:
@@ -214,6 +257,12 @@ def _undo(tx: Transaction, job: Job, request: Request, options: Options) -> Job:
     return undoing.undo(tx, job, request)
 
 
+def _correct(tx: Transaction, job: Job, request: Request, options: Options) -> Job:
+    if options.mended is None:
+        raise ValueError("which rows are mended")
+    return corrections.start(tx, job, options.mended, request)
+
+
 def _starts_later(job: Job) -> bool:
     return job.start_at is not None and job.started_at is None and job.start_at > datetime.now(UTC)
 
@@ -226,4 +275,5 @@ _VERBS: dict[Verb, Callable[[Transaction, Job, Request, Options], Job]] = {
     Verb.STOP: _stop,
     Verb.TERMINATE: _terminate,
     Verb.UNDO: _undo,
+    Verb.CORRECT: _correct,
 }

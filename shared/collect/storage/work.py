@@ -5,7 +5,7 @@ Each is one transaction whose last statement is the compare-and-set on the part.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pymongo import ReturnDocument
@@ -15,7 +15,7 @@ from collect.jobs.model import Counts, Job, Part, Phase, Reason, entry_id, part_
 from collect.jobs.outcomes import Applied, Conflict, TakenBack
 from collect.jobs.progress import summed
 from collect.jobs.states import WRITING, State, Trigger, Verb
-from collect.storage import feeding, jobs, ledger, rejects, transitions, undoing, verbs
+from collect.storage import corrections, feeding, jobs, ledger, rejects, transitions, undoing, verbs
 from collect.storage.database import Transaction
 from collect.storage.ownership import Tenure
 
@@ -26,14 +26,20 @@ def chunk(
     *,
     cursor: dict[str, Any],
     write: Callable[[str, ClientSession], Applied],
+    mended: Mapping[int, str] | None = None,
 ) -> Applied:
-    """Commit one chunk: the task's writes, the rejects, the ledger entry, then the cursor and the right to write."""
+    """Commit one chunk: the task's writes, the rejects, the ledger entry, then the cursor and the right to write.
+
+    ``mended``: its rows are rejects until now, with this text.
+    """
     part = tenure.part
     entry = entry_id(job.id, part.n, part.seq)
 
     def work(tx: Transaction) -> tuple[Applied, Counts]:
+        taken = corrections.take(tx, part=part, mended=mended or {})
         applied = write(entry, tx.session)
-        rejects.store(tx.db, job=job, rejects=applied.rejects, before=part.counts.rejected, session=tx.session)
+        applied = corrections.close(tx, job=job, part=part, taken=taken, mended=mended or {}, applied=applied)
+        _store_rejects(tx, job, part, applied)
         ledger.insert(tx, part=part, applied=applied)
         counts = _added(part.counts, applied)
         tenure.advance(tx, {"seq": part.seq}, {"seq": part.seq + 1, "cursor": cursor, "counts": counts.model_dump()})
@@ -43,6 +49,15 @@ def chunk(
     if tenure.part is part:
         tenure.part = part.model_copy(update={"seq": part.seq + 1, "cursor": cursor, "counts": counts, "losses": 0})
     return applied
+
+
+def _store_rejects(tx: Transaction, job: Job, part: Part, applied: Applied) -> None:
+    """Among them may be rows that others have mended, and that have lost their place since."""
+    found, revisions = applied.rejects, {}
+    if found and job.corrections:
+        rows = [reject.row for reject in found]
+        revisions = corrections.revisions(tx.db, job_id=job.id, rows=rows, session=tx.session)
+    rejects.store(tx.db, job=job, rejects=found, before=part.counts.rejected, revisions=revisions, session=tx.session)
 
 
 def take_back(tenure: Tenure, *, entry: dict[str, Any], undo: Callable[[ClientSession], TakenBack] | None) -> None:
@@ -85,29 +100,40 @@ def release(tenure: Tenure) -> None:
     tenure.commit(work)
 
 
-def part_done(tenure: Tenure) -> bool:
-    """The part has nothing left to do. Returns whether it was the last, and the job was taken back with it."""
+def part_done(tenure: Tenure) -> None:
+    """The part has nothing left to do. After the last one the finish is next, or the job is taken back."""
     mine = tenure.part
 
-    def work(tx: Transaction) -> bool:
+    def work(tx: Transaction) -> None:
         document = tx.db.jobs.find_one_and_update(
             {"_id": mine.job_id}, {"$inc": {"parts_left": -1, "v": 1}},
             return_document=ReturnDocument.AFTER, session=tx.session,
         )  # fmt: skip
         tenure.let_go(tx, "done")  # before what follows from it, for which only the owner may be right
         job = Job.model_validate(document)
-        taken_back = False
         if job.parts_left == 0 and mine.phase == "run":
             tx.db.parts.update_one(
                 {"_id": part_id(job.id, 0)}, {"$set": {"phase": "finish", "status": "idle"}}, session=tx.session
             )
         elif job.parts_left == 0:
             _taken_back(tx, job)
-            taken_back = True
         feeding.feed(tx, jobs.read(tx, job.id), after=mine.n)
-        return taken_back
 
-    return tenure.commit(work)
+    tenure.commit(work)
+
+
+def settle(tenure: Tenure, write: Callable[[ClientSession], None]) -> None:
+    """Commit something that is left to be written when the rows are."""
+    part = tenure.part
+    cursor = {**part.cursor, "settled": part.cursor.get("settled", 0) + 1}
+
+    def work(tx: Transaction) -> None:
+        write(tx.session)
+        tenure.advance(tx, {"cursor": part.cursor}, {"cursor": cursor})
+
+    tenure.commit(work, moved=lambda now: now.cursor == cursor)
+    if tenure.part is part:
+        tenure.part = part.model_copy(update={"cursor": cursor, "losses": 0})
 
 
 def finished(tenure: Tenure, result: dict[str, Any] | None) -> None:
@@ -179,6 +205,6 @@ def _added(counts: Counts, applied: Applied) -> Counts:
     return counts.model_copy(
         update={
             name: getattr(counts, name) + getattr(applied, name)
-            for name in ("succeeded", "rejected", "created", "changed")
+            for name in ("succeeded", "rejected", "left_out", "created", "changed")
         }
     )

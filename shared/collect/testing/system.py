@@ -21,6 +21,7 @@ from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from collect.messaging import topology
+from collect.messaging.management import Management
 from collect.storage import indexes, organisations
 from collect.storage.database import Database, connect
 
@@ -138,15 +139,15 @@ class System:
         indexes.migrate(self.db)
         if self.management_url is not None:
             vhost = unquote(urlsplit(self.amqp_url).path.removeprefix("/")) or "/"
-            topology.apply_policies(self.management_url, vhost=vhost)
+            topology.apply_policies(Management(self.management_url), vhost=vhost)
         for org_id in organisation_ids:
             organisations.ensure(self.db, org_id=org_id, name=org_id)
 
     def gateway(self, *, workers: int = 1, port: int | None = None, wait: bool = True, **settings: str) -> Service:
         """Start a gateway; with ``wait``, until it is ready. ``settings`` are its own environment variables."""
         command = [
-            sys.executable, "-m", "gunicorn", "-c", "python:gateway.gunicorn_config",
-            "--bind", f"{LOOPBACK}:{port or self.port}", "--workers", str(workers), "gateway.wsgi:application",
+            sys.executable, "-m", "gateway",
+            "--bind", f"{LOOPBACK}:{port or self.port}", "--workers", str(workers),
         ]  # fmt: skip
         service = self._start("gateway", command, settings)
         if wait:
@@ -155,10 +156,10 @@ class System:
             )
         return service
 
-    def worker(self, *, slots: int = 2, wait: bool = True, **settings: str) -> Service:
-        """Start an upload worker; with ``wait``, until it consumes. ``settings`` are its own environment variables."""
-        command = [sys.executable, "-m", "upload_worker"]
-        service = self._start("upload-worker", command, {"COLLECT_SLOTS": str(slots), **settings})
+    def worker(self, *, kind: str = "upload", slots: int = 2, wait: bool = True, **settings: str) -> Service:
+        """Start a worker of ``kind``; with ``wait``, until it consumes. ``settings`` are its environment variables."""
+        command = [sys.executable, "-m", f"{kind}_worker"]
+        service = self._start(f"{kind}-worker", command, {"COLLECT_SLOTS": str(slots), **settings})
         if wait:
             eventually(
                 lambda: len(service.children()) > slots or _said(service, "worker_started"),

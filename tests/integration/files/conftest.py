@@ -1,16 +1,13 @@
 """One running system for all files; at the end of each module every invariant holds."""
 
-import secrets
 from collections.abc import Iterator
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import pytest
-from pymongo import MongoClient
 
 from collect.testing.system import Service
 from integration.files.desk import Desk
+from rooms import fresh, rooms
 from servers import Servers
-from stack import rabbitmq
 
 
 @pytest.fixture(scope="package")
@@ -22,23 +19,15 @@ def running(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Desk]:
     """The services, in a database and a virtual host of their own."""
-    name = f"files_{secrets.token_hex(6)}"
-    rabbitmq.create_vhost(management_url, name)
-    desk = Desk(
-        mongodb_url=mongodb_url,
-        database=name,
-        amqp_url=urlunsplit(urlsplit(servers.amqp_url)._replace(path="/" + quote(name, safe=""))),
-        redis_url=redis_url,
-        folder=tmp_path_factory.mktemp("desk"),
-    )
-    try:
-        desk.open()
-        yield desk
-    finally:
-        desk.close()
-        with MongoClient[dict[str, object]](mongodb_url) as client:
-            client.drop_database(name)
-        rabbitmq.delete_vhost(management_url, name)
+    with rooms(
+        fresh("files"), servers=servers, mongodb_url=mongodb_url, redis_url=redis_url, management_url=management_url
+    ) as stores:
+        desk = Desk(**stores, folder=tmp_path_factory.mktemp("desk"))
+        try:
+            desk.open()
+            yield desk
+        finally:
+            desk.close()
 
 
 @pytest.fixture(scope="module")

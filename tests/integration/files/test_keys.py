@@ -69,7 +69,7 @@ def test_across_jobs_at_once_each_key_is_written_once(desk: Desk) -> None:
     loser = next(job for job in outcomes if not job.progress.succeeded)
     reject = next(iter(desk.client.jobs.rejects(loser.id)))
     assert (reject.row, reject.code, reject.line) == (1, "duplicate_key", "k0,0,x")
-    assert reject.message == "k 'k0' is in the dataset already."
+    assert reject.message == "k 'k0' is there already."
 
 
 def test_a_job_on_a_dataset_that_is_held_is_refused_and_told_by_whom(desk: Desk) -> None:

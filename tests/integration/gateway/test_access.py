@@ -9,8 +9,10 @@ from flask_openapi3 import OpenAPI
 from collect.storage import keys, organisations
 from integration.gateway.calls import TEMPLATE, UNKNOWN_ID, Api, form, problem, upload
 from integration.gateway.conftest import Running
+from teamed import team
 
 WHY = {"reason": "a test"}
+MENDED = {"rows": [{"row": 3, "values": {"age": "5"}}]}
 PUBLIC = {
     ("GET", "/healthz"),
     ("GET", "/readyz"),
@@ -47,11 +49,18 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/v1/jobs/<job_id>/audit"): Route(role="viewer", named="job"),
     ("GET", "/v1/jobs/<job_id>/parts"): Route(role="viewer", named="job"),
     ("GET", "/v1/jobs/<job_id>/rejects"): Route(role="viewer", named="job"),
+    ("POST", "/v1/jobs/<job_id>/corrections"): Route(role="operator", body=MENDED, named="job"),
+    ("GET", "/v1/jobs/<job_id>/corrections"): Route(role="viewer", named="job"),
     ("GET", "/v1/jobs/<job_id>/unprocessed"): Route(role="viewer", named="job"),
     ("GET", "/v1/jobs/<job_id>/conflicts"): Route(role="viewer", named="job"),
+    ("GET", "/v1/jobs/<job_id>/result"): Route(role="viewer", named="job"),
+    ("GET", "/v1/jobs/<job_id>/manifest"): Route(role="viewer", named="job"),
     ("GET", "/v1/datasets/<name>"): Route(role="viewer", named="dataset"),
     ("PUT", "/v1/datasets/<name>"): Route(role="admin", body=TEMPLATE),
     ("GET", "/v1/datasets/<name>/rows"): Route(role="viewer", named="dataset"),
+    ("GET", "/v1/teams"): Route(role="viewer"),
+    ("GET", "/v1/teams/<text:name>"): Route(role="viewer", named="team"),
+    ("GET", "/v1/forms"): Route(role="viewer"),
     ("GET", "/v1/keys"): Route(role="admin"),
     ("POST", "/v1/keys"): Route(role="admin", body={"name": "new", "role": "viewer"}),
     ("DELETE", "/v1/keys/<key_id>"): Route(role="admin", named="key"),
@@ -73,7 +82,7 @@ def calls_of(app: OpenAPI) -> set[tuple[str, str]]:
 
 
 def filled(rule: str, id_: str = UNKNOWN_ID) -> str:
-    for name in ("<file_id>", "<job_id>", "<key_id>", "<name>"):
+    for name in ("<file_id>", "<job_id>", "<key_id>", "<name>", "<text:name>"):
         rule = rule.replace(name, id_)
     return rule
 
@@ -133,6 +142,9 @@ def owned(api: Api, what: str) -> str:
             return str(api.job(key="other operator")["id"])
         case "key":
             return keys.create(api.db, org_id="other", name="theirs", role="viewer").key.id
+        case "team":
+            team(api.db, "Theirs", org_id="other")
+            return "Theirs"
     api.db.datasets.delete_many({"org_id": "labs"})
     return "baseline"
 

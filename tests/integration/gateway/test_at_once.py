@@ -114,7 +114,7 @@ def test_a_verb_that_a_state_does_not_allow_is_409_and_says_which_are(api: Api, 
     api.db.jobs.update_one({"_id": job}, {"$set": {"state": state.value, "last_action": None}})
     before = api.db.jobs.find_one({"_id": job})
     allowed = set(api.get(f"/v1/jobs/{job}").get_json()["allowed_verbs"])
-    refused = set(Verb) - allowed - ({Verb.RESTART} if state in RESTARTABLE else set())
+    refused = set(Verb) - {Verb.CORRECT} - allowed - ({Verb.RESTART} if state in RESTARTABLE else set())
     if state in {State.QUEUED, State.RUNNING}:
         refused -= {Verb.CONFIRM, Verb.RESUME}  # what has brought it there may be asked for again
     for verb in sorted(refused - {Verb.UNDO if state in {State.UNDOING, State.UNDONE} else None}):

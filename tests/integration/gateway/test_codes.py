@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
+import exported
 from collect.storage import organisations
+from collect.storage.blobs import GridFsBlobs
+from integration.gateway import mended
 from integration.gateway.calls import CSV, TEMPLATE, UNKNOWN_ID, Api, upload
 from integration.gateway.described import DESCRIPTION
-from integration.gateway.test_access import ROUTES
+from integration.gateway.test_access import MENDED, ROUTES
 from integration.storage.failpoints import failing
+from teamed import team
 
 WHY = {"reason": "a test"}
 KEY = {"Idempotency-Key": "twice"}
@@ -121,6 +126,14 @@ def verb(api: Api, path: str, code: int) -> TestResponse:
     return api.verb(ALLOWED[name](api), name)
 
 
+def corrections(api: Api, code: int) -> TestResponse:
+    job = mended.succeeded(api).job_id
+    if code == 409:
+        api.verb(job, "undo")
+    headers = {"If-Match": '"99"'} if code == 412 else {}
+    return api.post(f"/v1/jobs/{job}/corrections", MENDED, headers=headers)
+
+
 def put_dataset(api: Api, code: int) -> TestResponse:
     if code == 409:
         api.job()
@@ -139,6 +152,17 @@ def content(api: Api, code: int) -> TestResponse:
     return api.get(f"/v1/files/{api.file()}/content", headers=asked[code])
 
 
+def result(api: Api, path: str, code: int) -> TestResponse:
+    blobs = GridFsBlobs(db=api.db)
+    if code == 409:
+        return api.get(filled(path, job_id=queued(api)))
+    job = exported.succeeded(api.db, blobs)
+    if code == 410:
+        api.db.jobs.update_one({"_id": job.id}, {"$set": {"result.expired_at": datetime.now(UTC)}})
+    ranges = {206: {"Range": "bytes=1-2"}, 416: {"Range": "bytes=999999-"}}
+    return api.get(filled(path, job_id=job.id), headers=ranges.get(code, {}))
+
+
 def lines_of(api: Api, path: str, code: int) -> TestResponse:
     file_id = api.file(b"PK\x03\x04 a workbook" if code == 409 else CSV)
     job = str(api.job(file_id=file_id)["id"])
@@ -149,6 +173,8 @@ def lines_of(api: Api, path: str, code: int) -> TestResponse:
 def particular(api: Api, method: str, path: str, code: int) -> TestResponse:
     """What only this call answers."""
     match (method, path):
+        case ("POST", "/v1/jobs/{job_id}/corrections"):
+            return corrections(api, code)
         case ("POST", _) if path.startswith("/v1/jobs/"):
             return verb(api, path, code)
         case ("PUT", "/v1/datasets/{name}"):
@@ -165,8 +191,12 @@ def particular(api: Api, method: str, path: str, code: int) -> TestResponse:
             return under_way(api, method, path, json=body) if again else api.post(path, body, key="admin")
         case ("GET", "/v1/files/{file_id}/content"):
             return content(api, code)
+        case ("GET", "/v1/teams/{name}"):
+            team(api.db, "baseline")
         case ("GET", "/v1/jobs/{job_id}/rejects" | "/v1/jobs/{job_id}/unprocessed"):
             return lines_of(api, path, code)
+        case ("GET", "/v1/jobs/{job_id}/result" | "/v1/jobs/{job_id}/manifest"):
+            return result(api, path, code)
     ids = {"job_id": queued(api), "file_id": api.file(), "key_id": api.keys["viewer"].split("_")[1]}
     return api.call(method, filled(path, **ids), json=body_of(method, path), key="admin")
 

@@ -6,6 +6,7 @@ import hashlib
 import pytest
 
 from collect.jobs.states import State
+from collect.messaging import topology
 from integration.gateway.calls import CSV, TEMPLATE, TEMPLATE_COLUMNS, Api, fields, form, problem
 
 
@@ -148,7 +149,8 @@ def test_a_request_id_is_given_back_if_it_can_be(api: Api) -> None:
 def test_queues_show_what_waits(api: Api) -> None:
     api.job()
     assert api.get("/v1/queues").get_json()["items"] == [
-        {"kind": "upload", "queue": "jobs.upload", "waiting": 1, "running": 0}
+        {"kind": kind, "queue": f"jobs.{kind}", "waiting": int(kind == "upload"), "running": 0}
+        for kind in topology.KINDS
     ]
     assert api.get("/v1/queues", key="other viewer").get_json()["items"][0]["waiting"] == 0
 

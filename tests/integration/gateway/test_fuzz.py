@@ -19,6 +19,7 @@ from collect.storage import keys
 from integration.gateway.calls import Api
 from integration.gateway.conftest import Running
 from integration.gateway.described import DESCRIPTION
+from teamed import team
 
 EXAMPLES = int(os.environ.get("COLLECT_FUZZ_EXAMPLES", "0"))
 BOUNDED = 10
@@ -79,5 +80,6 @@ def test_whatever_is_asked_is_answered_as_it_is_described(
 
 def there(api: Api) -> dict[str, str]:
     """Something for each parameter of a path."""
+    team(api.db, "baseline", managers=["+919800000001"])
     key = keys.create(api.db, org_id="labs", name="to be revoked", role="viewer").key.id
     return {"job_id": str(api.job()["id"]), "file_id": api.file(), "key_id": key, "name": "baseline"}

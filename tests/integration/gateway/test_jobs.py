@@ -47,7 +47,7 @@ def test_a_multipart_body_that_is_wrong_makes_nothing(api: Api, parts: dict[str,
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"kind": "export"}, "kind"),
+        ({"kind": "surveys"}, "kind"),
         ({"state": "running"}, "state"),
         ({"org_id": "other"}, "org_id"),
         ({"params": {"dataset": "baseline", "file_id": "x", "epoch": 3}}, "params.epoch"),

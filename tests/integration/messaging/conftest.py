@@ -10,13 +10,14 @@ from pika.exceptions import AMQPError
 
 from bystander import Listener
 from collect.messaging import topology
+from collect.messaging.management import Management
 from collect.messaging.publisher import Publisher
 
 
 @pytest.fixture(scope="module")
 def broker(amqp_url: str, management_url: str, vhost: str) -> str:
     """Where it answers; its queues are declared."""
-    topology.apply_policies(management_url, vhost=vhost)
+    topology.apply_policies(Management(management_url), vhost=vhost)
     publisher = Publisher(amqp_url)
     assert publisher.reachable()
     publisher.close()

@@ -15,9 +15,10 @@ SOME = [{"_id": f"é{number}", "n": number, "more": {"text": "x" * number}} for 
 
 
 def insert(db: Database, *documents: dict[str, Any]) -> None:
+    """As a view of a buffer, which is what a chunk's rows are."""
+    raw = memoryview(b"".join(bson.encode(document) for document in documents))
     with db.client.start_session() as session, begin(session):
-        raw = Documents.of(RawBSONDocument(bson.encode(document)) for document in documents)
-        joined.insert(db.rows, raw, session=session)
+        joined.insert(db.rows, Documents(data=raw, count=len(documents)), session=session)
 
 
 @pytest.fixture(params=["at once", "one by one"], autouse=True)
@@ -33,6 +34,14 @@ def test_this_pymongo_sends_them_at_once(way: None, request: pytest.FixtureReque
 
 def test_all_of_them_are_inserted_as_they_are(db: Database) -> None:
     insert(db, *SOME)
+    assert list(db.rows.find().sort("n")) == SOME
+
+
+def test_without_a_session_each_is_inserted_for_itself(db: Database) -> None:
+    db.rows.insert_one(SOME[3])
+    with pytest.raises(BulkWriteError) as error:
+        joined.insert(db.rows, Documents.of(RawBSONDocument(bson.encode(document)) for document in SOME))
+    assert [failure["code"] for failure in error.value.details["writeErrors"]] == [11000]
     assert list(db.rows.find().sort("n")) == SOME
 
 

@@ -3,17 +3,19 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pymongo.errors import OperationFailure
 
 from collect.errors import Fenced, IllegalTransition, NotFound, PreconditionFailed
 from collect.jobs.model import OUT, Job
-from collect.jobs.states import ACTIVE, MOVES, REPEATS, State, Verb, allowed_verbs
-from collect.storage import verbs
-from collect.storage.database import Database
+from collect.jobs.states import ACTIVE, CORRECTED, MOVES, REPEATS, State, Verb, allowed_verbs
+from collect.storage import feeding, verbs
+from collect.storage.database import Database, Transaction, begin, retryable
 from integration.storage.hands import ORG, Hand, do, make, newest, now_is, request, run_until_rest, snapshot, take_hold
 from integration.storage.states import job_in
 
 PERFORMED = [verb for verb in Verb if verb is not Verb.RESTART]
-PAIRS = [(state, verb) for state in State for verb in PERFORMED]
+PAIRS = [(state, verb) for state in State for verb in PERFORMED if not (verb is Verb.CORRECT and state in CORRECTED)]
+"""What ``correct`` does depends on the rows it is about: tests/integration/upload/test_corrections.py."""
 ALLOWED = [(state, verb) for state, verb in PAIRS if verb in allowed_verbs(state)]
 CUTTING = (Verb.PAUSE, Verb.STOP, Verb.TERMINATE)
 
@@ -218,6 +220,29 @@ def test_what_a_verb_has_cut_holds_its_slots_until_they_let_go(db: Database) -> 
     action = now_is(db, job).last_action
     assert action is not None
     assert action.slots_free_at is not None
+    assert action.holding == ()
+
+
+def test_a_verb_that_has_read_of_a_slot_which_lets_go_meanwhile_looks_again(db: Database) -> None:
+    hand = take_hold(db, make(db), chunks=1)
+    job, session = hand.job, db.session_id(hand.session)
+    do(db, job, Verb.PAUSE)
+    db.jobs.update_one({"_id": job.id}, {"$set": {"last_action.holding": []}})  # as a resume that left the part idle
+
+    def stop() -> None:
+        with db.client.start_session() as other, begin(other):
+            tx = Transaction(db=db, session=other)
+            feeding.cut(tx, job.id)
+            assert tx.cut_sessions[job.id] == [session]
+            verbs.freed(db, part_id=hand.part.id, job_id=job.id, session_id=session)
+            verbs.apply(tx, job_id=job.id, verb=Verb.STOP, request=request())
+
+    with pytest.raises(OperationFailure) as conflict:
+        stop()
+    assert retryable(conflict.value)
+    do(db, job, Verb.STOP)
+    action = now_is(db, job).last_action
+    assert action is not None
     assert action.holding == ()
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from collect.errors import DatasetHeld, NotFound, TaskRefused
+from collect.errors import ChunkTooBig, DatasetHeld, NotFound, TaskRefused
 from collect.jobs.template import Template
+from collect.rows import lines
 from collect.runtime.task import ChunkSize
-from collect.storage import datasets, indexes, locks
+from collect.storage import datasets, indexes, locks, rejects
 from collect.storage.blobs import Blobs, FileBlobs, GridFsBlobs
 from collect.storage.database import Database, connect, transact
 from inmemory import MemoryBlobs
@@ -134,6 +135,53 @@ def test_the_line_of_a_displaced_row_is_read_again_from_wherever_it_lies(
     assert row == 20_002
     assert reject["line"] == again.removesuffix("\n")
     assert "is that of row 1;" in reject["message"]
+
+
+class CountedBlobs(MemoryBlobs):
+    """It knows how often it was read."""
+
+    reads = 0
+
+    def read(self, name: str, offset: int, length: int) -> bytes:
+        self.reads += 1
+        return super().read(name, offset, length)
+
+
+def twice(db: Database, dataset: str) -> tuple[Upload, CountedBlobs]:
+    """Four rows in each of two parts, with the same keys; those of the second are committed."""
+    rows = b"".join(b"k%d,2017-01-01,,,no,,1\n" % (n % 4) for n in range(8))
+    blobs = CountedBlobs({"f": HEADER + rows})
+    made = Upload(db, blobs, new_job(blob="f", dataset=dataset))
+    made.plan(cut_at=[5])
+    for chunk in made.chunks(2, ChunkSize(rows=4)):
+        made.commit(2, chunk)
+    return made, blobs
+
+
+def test_no_transaction_reads_more_displaced_rows_again_than_it_has_time_for(
+    db: Database, dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "MOST_READ_AGAIN", 2)
+    made, _ = twice(db, dataset)
+    with pytest.raises(ChunkTooBig) as error:
+        made.commit(1, next(made.chunks(1, ChunkSize(rows=4))))
+    assert error.value.rows == 4
+    for chunk in made.chunks(1, ChunkSize(rows=2)):
+        made.commit(1, chunk)
+    assert made.counts == (4, 4)
+    assert sorted(made.rejected()) == [5, 6, 7, 8]
+
+
+def test_displaced_rows_that_will_not_be_stored_are_counted_and_not_read_again(db: Database, dataset: str) -> None:
+    made, blobs = twice(db, dataset)
+    full = [{"_id": f"{made.job.id}:-{n}", "job_id": made.job.id, "row": -n} for n in range(rejects.MOST_STORED)]
+    db.rejects.insert_many(full)
+    chunk = next(made.chunks(1, ChunkSize(rows=4)))
+    blobs.reads = 0
+    made.commit(1, chunk)
+    assert blobs.reads == 0
+    assert made.counts == (4, 4)
+    assert rejects.count(db, job_id=made.job.id) == rejects.MOST_STORED
 
 
 def test_a_job_whose_dataset_is_gone_is_refused(db: Database) -> None:

@@ -9,8 +9,8 @@ from collect.client import errors
 from collect.client.api import CollectClient, NotConfigured
 from collect.client.cli.app import collect
 from collect.client.cli.exits import MEANINGS, Exit, of_error, of_job
+from collect.client.cli.parameters import Mapping, Share
 from collect.client.cli.speed import Speed, clock_face
-from collect.client.cli.starting import Mapping, Share
 from collect.client.errors import ClientError, Problem
 from collect.client.models import Job, Progress
 from unit.client.scripted import job

@@ -44,7 +44,7 @@ def walk(value: Any) -> Iterator[dict[str, Any]]:
 
 def test_it_lists_each_route_and_no_other(app: OpenAPI, document: dict[str, Any]) -> None:
     routes = {
-        (method.lower(), re.sub(r"<(\w+)>", r"{\1}", rule.rule))
+        (method.lower(), re.sub(r"<(?:text:)?(\w+)>", r"{\1}", rule.rule))
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if rule.rule not in NOT_DESCRIBED
@@ -101,6 +101,7 @@ def test_every_error_is_a_problem(document: dict[str, Any]) -> None:
         ("post", "/v1/files", {"application/octet-stream", "multipart/form-data"}),
         ("post", "/v1/jobs", {"application/json", "multipart/form-data"}),
         ("post", "/v1/jobs/{job_id}/restart", {"application/json", "multipart/form-data"}),
+        ("post", "/v1/jobs/{job_id}/corrections", {"application/json", "text/csv", "multipart/form-data"}),
         ("post", "/v1/jobs/{job_id}/pause", {"application/json"}),
         ("patch", "/v1/jobs/{job_id}", {"application/json"}),
         ("put", "/v1/datasets/{name}", {"application/json"}),

@@ -75,16 +75,22 @@ def test_every_state_has_a_sentence_for_people(state: State) -> None:
 
 
 def test_sentences_say_what_one_wants_to_know() -> None:
-    assert sentence(job(total_rows=None)) == "Running: reading the file to find its parts."
+    assert sentence(job(total_rows=None)) == "Running: finding its parts."
     planning = sentence(job(total_rows=None), part(succeeded=1200, rejected=3))
-    assert planning == "Running: 1,200 rows written, 3 rejected so far; still reading the file to find its parts."
+    assert planning == "Running: 1,200 rows written, 3 rejected so far; still finding its parts."
     assert "1,200 of 5,000 rows written, 3 rejected" in sentence(job(total_rows=5000), part(succeeded=1200, rejected=3))
     assert "about" in sentence(job(), part(succeeded=100))
+    corrected = sentence(job(corrections=1), part(succeeded=990, rejected=10))
+    assert corrected == (
+        "Running: 990 of 1,000 rows written, 10 rejected; rejected rows that were mended are being written."
+    )
     paused = job(State.PAUSED, reason=Reason(code="time_limit", message="It has run for as long as it may."))
     assert sentence(paused).endswith("It has run for as long as it may.")
     assert sentence(job(State.QUEUED), waiting_for="other") == (
         "Queued: waiting for job other, which holds the dataset."
     )
+    of_teams = sentence(job(State.QUEUED, lock="labs:teams"), waiting_for="other")
+    assert of_teams == "Queued: waiting for job other, which holds the teams."
     later = job(State.QUEUED, started_at=None, start_at=NOW + timedelta(hours=1))
     assert sentence(later) == "Queued: starts at 2026-01-01 13:00 UTC."
     assert "left alone" in sentence(job(State.UNDONE, conflicts=3), part(undone=7))

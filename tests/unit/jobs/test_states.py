@@ -9,6 +9,7 @@ from collect.jobs.model import Actor, Job
 from collect.jobs.states import (
     ACTIVE,
     CONFLICTED,
+    CORRECTED,
     ENDED,
     FINAL,
     HOLDING,
@@ -65,12 +66,12 @@ def test_every_trigger_moves_something(trigger: Trigger) -> None:
     assert any(move.trigger is trigger for move in MOVES)
 
 
-def test_every_state_but_the_first_two_can_be_reached_and_only_final_ones_need_undo_to_leave() -> None:
+def test_every_state_but_the_first_two_can_be_reached_and_final_ones_are_left_by_undo_and_corrections_only() -> None:
     reached = {move.target for move in MOVES}
     assert set(State) - reached == {State.AWAITING_CONFIRMATION}
     for move in MOVES:
         if move.source in FINAL:
-            assert move.trigger is Trigger.UNDO
+            assert move.trigger in {Trigger.UNDO, Trigger.CORRECT}
 
 
 def test_the_groups_are_what_their_names_say() -> None:
@@ -120,6 +121,15 @@ def test_an_undo_that_failed_may_be_tried_again_at_any_time() -> None:
     assert Verb.UNDO in job(State.UNDO_FAILED, undo_until=NOW - timedelta(days=1)).allowed_verbs(NOW)
 
 
+@pytest.mark.parametrize("state", list(State))
+def test_rows_are_corrected_only_where_the_table_says_so_and_while_one_can_be(state: State) -> None:
+    able = job(state, undo_until=NOW + timedelta(seconds=1)).model_copy(update={"correctable": True})
+    assert (Verb.CORRECT in able.allowed_verbs(NOW)) == (state in CORRECTED)
+    assert {State.SUCCEEDED, State.FAILED, State.PAUSED} == CORRECTED
+    for missing in ({"correctable": False}, {"undo_until": NOW}):
+        assert Verb.CORRECT not in able.model_copy(update=missing).allowed_verbs(NOW)
+
+
 def test_verbs_come_in_one_order() -> None:
     for state in State:
         allowed = allowed_verbs(state)
@@ -130,3 +140,14 @@ def test_the_complement_of_the_table_is_most_of_what_one_could_try() -> None:
     tried = set(itertools.product(Trigger, State, State))
     assert len(tried) == len(Trigger) * len(State) ** 2
     assert len(tried - LEGAL) == len(tried) - len(MOVES)
+
+
+def test_a_job_whose_last_verb_a_newer_release_knows_is_read_all_the_same() -> None:
+    action = {"verb": "polish", "actor": {"id": "k", "name": "n"}, "reason": "", "requested_at": NOW}
+    stored = {**job(State.PAUSED).model_dump(by_alias=True), "last_action": action}
+    read = Job.model_validate(stored).last_action
+    assert read is not None
+    assert (read.verb, str(read.verb)) == ("polish", "polish")
+    known = Job.model_validate({**stored, "last_action": {**action, "verb": "pause"}}).last_action
+    assert known is not None
+    assert known.verb is Verb.PAUSE

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from pymongo.errors import AutoReconnect, OperationFailure
+from pymongo.errors import AutoReconnect, ConfigurationError, OperationFailure
 
 from collect.errors import NotFound, Transient
 from monitor.ticking import MAX_FAILURES, Ticker, each
@@ -32,7 +32,15 @@ def ticker(act: Callable[[], object], stop: threading.Event) -> Ticker:
 
 
 @pytest.mark.parametrize(
-    "error", [Transient("not now"), AutoReconnect("away"), OperationFailure("conflict", code=112)], ids=type
+    "error",
+    [
+        Transient("not now"),
+        AutoReconnect("away"),
+        OperationFailure("conflict", code=112),
+        OperationFailure("the account is still to be made", code=18),
+        ConfigurationError("no name server knows the servers"),
+    ],
+    ids=str,
 )
 def test_a_server_that_does_not_answer_is_asked_again(
     error: Exception, stop: threading.Event, crashes: list[type[BaseException]]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from collect.runtime.ahead import ahead
+from collect.runtime.ahead import Unwanted, ahead
 from waiting import eventually
 
 
@@ -76,3 +76,27 @@ def test_a_source_that_is_not_wanted_any_more_is_closed(taken: int) -> None:
             next(items)
     assert closed.wait(30)
     eventually(lambda: all(thread.name != "ahead" for thread in threading.enumerate()), what="the thread to end")
+
+
+def test_what_waits_itself_hears_that_nobody_waits_for_it() -> None:
+    freed, left = threading.Event(), threading.Event()
+
+    def slow() -> Iterator[int]:
+        freed.wait(30)
+        yield 1
+
+    def source() -> Iterator[int]:
+        try:
+            with ahead(slow(), hear=nothing) as items:
+                yield from items
+        except Unwanted:
+            left.set()
+            raise
+
+    def hear() -> None:
+        raise Stopped
+
+    with pytest.raises(Stopped), ahead(source(), hear=hear) as items:
+        next(items)
+    assert left.wait(10)
+    freed.set()

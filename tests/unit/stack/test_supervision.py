@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from collect.messaging import topology
 from stack.services import programs
 from stack.supervision import MAX_SOCKET_PATH, Program, configuration, quoted, socket_path
 from stack.telling import StackError
@@ -67,7 +68,8 @@ def test_the_socket_of_a_deep_folder_has_a_short_path_of_its_own() -> None:
 
 def test_services_stop_before_the_servers_they_stand_on() -> None:
     listed = programs(python=Path("/srv/clone/.venv/bin/python"), port=8080, environment={})
-    assert [each.name for each in listed] == ["monitor", "upload-worker", "gateway"]
+    workers = [f"{kind}-worker" for kind in topology.KINDS]
+    assert [each.name for each in listed] == ["monitor", *workers, "gateway"]
     assert all(each.priority > program().priority for each in listed)
 
 

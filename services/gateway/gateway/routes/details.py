@@ -60,7 +60,8 @@ def show_rejects(path: JobPath, query: CsvQuery) -> Response | dict[str, Any]:
     )
     counted = parts.counted(services().db, job_ids=[job.id])[job.id].rejected
     stored = rejects.count(services().db, job_id=job.id)
-    return {**page(written(found), following), "rejected": counted, "stored": stored}
+    shown = [views.reject(reject, job) for reject in found]
+    return {**page(shown, following), "rejected": counted, "stored": stored}
 
 
 @blueprint.get("/unprocessed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 from flask import Response, jsonify
@@ -12,6 +13,8 @@ from redis import RedisError
 
 from gateway.auth import public
 from gateway.services import services
+
+_log = logging.getLogger(__name__)
 
 blueprint = APIBlueprint("health", __name__, abp_tags=[Tag(name="health")])
 
@@ -30,6 +33,8 @@ def readyz() -> Response:
     found = {"mongodb": _mongodb(), "rabbitmq": services().sender.reachable(), "redis": _redis()}
     answer = jsonify({"status": "ok" if all(found.values()) else "degraded", **found})
     answer.status_code = 200 if found["mongodb"] else 503
+    if answer.status_code != 200:
+        _log.warning("not_ready", extra={"waits_for": found})
     return answer
 
 

@@ -37,8 +37,8 @@ def create(query: CreateQuery) -> Response:
     given = request.get_json()
     body = checked(NewJobBody, given)
     if query.validate_only:
-        return jsonify(creating.preview(creating.wanted(body)))
-    return creating.once(creating.fingerprint_of(given), lambda keep: creating.create(creating.wanted(body), keep))
+        return jsonify(creating.preview(creating.choose(body)))
+    return creating.once(creating.fingerprint_of(given), lambda keep: creating.create(creating.choose(body), keep))
 
 
 def _create_with_file(query: CreateQuery, sent: Sent) -> Response:
@@ -50,11 +50,11 @@ def _create_with_file(query: CreateQuery, sent: Sent) -> Response:
     if "file_id" in body.params:
         raise InvalidInput("Either name a file by its id or send it along, not both.", code="two_files")
     if query.validate_only:
-        seen = creating.preview(creating.wanted(body, sent=file))
+        seen = creating.preview(creating.choose(body, sent=file))
         make_known(sent, file)
         return jsonify(seen)
     fingerprint = creating.fingerprint_of({"job": given, "sha256": file.sha256})
-    return creating.once(fingerprint, lambda keep: creating.create(creating.wanted(body, sent=file), keep, sent=sent))
+    return creating.once(fingerprint, lambda keep: creating.create(creating.choose(body, sent=file), keep, sent=sent))
 
 
 @blueprint.get("")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from flask import Response, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
-from collect.errors import InvalidInput, PreconditionFailed
+from collect.errors import InvalidInput
+from collect.jobs import restarts
 from collect.jobs.model import Job, MaxRejected
 from collect.jobs.states import RESTARTABLE, RESTING, Verb
 from collect.observability import metrics
@@ -29,12 +29,10 @@ from gateway.models import (
     VerbQuery,
     until,
 )
+from gateway.preconditions import check_unmoved, if_match
 from gateway.receiving import Sent
 from gateway.routes.jobs import answered, waited
 from gateway.services import services
-
-NEVER = -1
-_TAG = re.compile(r'(W/)?"((?P<seq>[0-9]{1,15})|[^"]*)"')
 
 blueprint = APIBlueprint("verbs", __name__, url_prefix="/v1/jobs/<job_id>", abp_tags=[Tag(name="control")])
 
@@ -106,38 +104,31 @@ def _restart(
 
     def do(keep: Keep) -> None:
         parent = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
-        _check_unmoved(parent)
+        check_unmoved(parent)
         if parent.state not in RESTARTABLE:
             raise transitions.illegal(parent, Verb.RESTART.value)
-        new = _like(parent, body)
         file = sent.file if sent else None
-        made.append(creating.create(creating.wanted(new, sent=file, parent_id=parent.id), keep, sent=sent))
+        new = _like(parent, body, with_file=file is not None)
+        made.append(creating.create(creating.choose(new, sent=file, parent_id=parent.id), keep, sent=sent))
 
     answer = creating.once(fingerprint, do)
     if not query.wait_seconds or not made:
         return answer
-    rested = answered(waited(made[0], _rests, query.wait_seconds), status=202)
+    rested = answered(waited(made[0], rests, query.wait_seconds), status=202)
     rested.headers["Location"] = answer.headers["Location"]
     return rested
 
 
-def _like(parent: Job, body: RestartBody) -> NewJobBody:
+def _like(parent: Job, body: RestartBody, *, with_file: bool) -> NewJobBody:
     """A request for a job with the parent's params, merged with those that are given."""
-    inherited = {name: value for name, value in parent.params.items() if name not in {"on_conflict", "supersedes"}}
-    params = {**inherited, **(body.params or {}), **({"file_id": body.file_id} if body.file_id else {})}
+    given = {**(body.params or {}), **({"file_id": body.file_id} if body.file_id else {})}
     return NewJobBody(
         kind=parent.kind,
-        params=params,
+        params=restarts.params(parent.params, given, with_file=with_file),
         reason=body.reason,
         priority=parent.priority,
         time_limit_seconds=parent.time_limit_seconds,
     )
-
-
-def _check_unmoved(job: Job) -> None:
-    seen = _if_match()
-    if seen is not None and seen != job.audit_seq:
-        raise PreconditionFailed(f"The job has moved on: it is at {job.audit_seq}, not {seen}.")
 
 
 def _perform(path: JobPath, query: VerbQuery, body: VerbBody, verb: Verb, options: Options | None = None) -> Response:
@@ -146,7 +137,7 @@ def _perform(path: JobPath, query: VerbQuery, body: VerbBody, verb: Verb, option
         reason=body.reason,
         requested_at=g.requested_at,
         request_id=g.request_id,
-        if_match=_if_match(),
+        if_match=if_match(),
     )
     outcome = verbs.perform(
         services().db, org_id=caller().org_id, job_id=path.job_id, verb=verb, request=asked, options=options
@@ -158,7 +149,7 @@ def _perform(path: JobPath, query: VerbQuery, body: VerbBody, verb: Verb, option
         if job.last_action is not None and job.last_action.latency_ms is not None:
             metrics.VERB_SECONDS.labels(kind=job.kind, verb=verb.value).observe(job.last_action.latency_ms / 1000)
     if query.wait_seconds:
-        job = waited(job, _rests, query.wait_seconds)
+        job = waited(job, rests, query.wait_seconds)
     return answered(job, status=202)
 
 
@@ -167,21 +158,6 @@ def _would_undo(path: JobPath, verb: Verb) -> Response:
     if verb not in job.allowed_verbs(services().clock.now()):
         raise transitions.illegal(job, verb.value)
     return jsonify(undo_preview.would_undo(services().db, job))
-
-
-def _if_match() -> int | None:
-    """The audit number that the caller has seen; one that no job has, when it is another server's tag.
-
-    Raises:
-        InvalidInput: malformed.
-    """
-    header = request.headers.get("If-Match")
-    if header is None or header.strip() == "*":
-        return None
-    tag = _TAG.fullmatch(header.strip())
-    if tag is None:
-        raise InvalidInput("If-Match is the ETag of a job.", code="bad_etag", malformed=True)
-    return int(tag["seq"]) if tag["seq"] else NEVER
 
 
 def _restart_form(sent: Sent) -> RestartBody:
@@ -194,5 +170,6 @@ def _restart_form(sent: Sent) -> RestartBody:
     return body
 
 
-def _rests(job: Job) -> bool:
+def rests(job: Job) -> bool:
+    """Nothing runs and nothing will until somebody asks."""
     return job.state in RESTING

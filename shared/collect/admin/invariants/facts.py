@@ -13,6 +13,7 @@ from pymongo.client_session import ClientSession
 
 from collect.admin.invariants.findings import Code, Finding
 from collect.jobs.model import OUT, Counts, Job, Part
+from collect.jobs.progress import summed
 from collect.storage.database import Database
 
 JOBS_AT_ONCE = 100
@@ -60,8 +61,7 @@ class Facts:
 
     @property
     def counts(self) -> Counts:
-        names = ("succeeded", "rejected", "created", "changed", "undone")
-        return Counts(**{name: sum(getattr(part.counts, name) for part in self.parts) for name in names})
+        return summed(self.parts)
 
     @property
     def starts_by_itself(self) -> bool:

@@ -55,20 +55,27 @@ class Code(StrEnum):
     """A move that the table does not have, or one that does not begin where the one before it ended."""
 
     MARK_UNKNOWN = "mark_unknown"
-    """A row that names a ledger entry which does not exist, or which wrote nothing."""
+    """A row, team or person that names a ledger entry which does not exist, or which wrote nothing."""
     MARK_UNDONE = "mark_undone"
-    """More rows carry the mark of an undone entry than its conflicts list."""
+    """More documents carry the mark of an undone entry than its conflicts list."""
     MARKS_DIFFER = "marks_differ"
-    """More or fewer rows carry an entry's mark than it wrote."""
+    """More or fewer documents carry an entry's mark than it wrote."""
     ROWS_LOST = "rows_lost"
-    """A dataset has fewer rows than its jobs created and have not taken back."""
+    """There are fewer rows, or teams and people, than jobs have created and not taken back."""
+
+    TEAMS_DIFFER = "teams_differ"
+    """A job has made more or fewer teams than its rows have succeeded."""
+    LINK_BROKEN = "link_broken"
+    """A team has a manager or a member who is nobody."""
 
     OUTBOX_STANDS = "outbox_stands"
     """A message has been committed and has not left."""
     OBJECT_ORPHANED = "object_orphaned"
     """A stored object that nobody owns."""
     OBJECT_MISSING = "object_missing"
-    """A file whose bytes are gone."""
+    """A file or a result whose bytes are gone, or are not as many as they were."""
+    RESULT_DIFFERS = "result_differs"
+    """An export that has succeeded without a result, or a result whose objects or parts do not add up to it."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

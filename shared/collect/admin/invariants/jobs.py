@@ -47,7 +47,7 @@ def _organisation(facts: Facts) -> Iterator[Finding]:
 
 
 def _totals(facts: Facts) -> Iterator[Finding]:
-    job, done = facts.job, facts.counts.done
+    job, done = facts.job, facts.counts.looked_at
     planned = sum(part.total for part in facts.parts)
     if job.total_rows is not None and planned != job.total_rows:
         yield _total(job.id, f"The parts have {planned} rows together, the job {job.total_rows}.")
@@ -58,8 +58,9 @@ def _totals(facts: Facts) -> Iterator[Finding]:
     yield from _plan(facts, planned)
     for part in facts.parts:
         complete = part.phase is Phase.RUN and part.status is PartStatus.DONE
-        if part.counts.done > part.total or (complete and part.counts.done != part.total):
-            yield _total(part.id, f"It is {part.status.value}: {part.counts.done} of its {part.total} rows are done.")
+        if part.counts.looked_at > part.total or (complete and part.counts.looked_at != part.total):
+            said = f"It is {part.status.value}: {part.counts.looked_at} of its {part.total} rows are done."
+            yield _total(part.id, said)
 
 
 def _plan(facts: Facts, planned: int) -> Iterator[Finding]:
@@ -84,7 +85,8 @@ def _total(subject: str, said: str) -> Finding:
 
 def _rejects(facts: Facts) -> Iterator[Finding]:
     stored, counted = sum(facts.rejects.values()), facts.counts.rejected
-    if not min(counted, MOST_STORED) <= stored <= counted:
+    mended = -sum(part.counts.rejected for part in facts.parts if part.correction is not None)
+    if not min(counted, MOST_STORED - max(0, mended)) <= stored <= counted:  # what was not stored stays so
         said = f"{counted} rejects are counted, {stored} are stored."
         yield Finding(code=Code.REJECTS_DIFFER, subject=facts.job.id, message=said)
 

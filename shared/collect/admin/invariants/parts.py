@@ -9,7 +9,7 @@ from collect.admin.invariants.findings import Code, Finding
 from collect.jobs.model import OUT, Part, PartStatus, Phase, part_id
 from collect.jobs.states import RESTING
 
-_SUMMED = ("succeeded", "rejected", "created", "changed")
+_SUMMED = ("succeeded", "rejected", "left_out", "created", "changed")
 
 
 def check(facts: Facts) -> Iterator[Finding]:

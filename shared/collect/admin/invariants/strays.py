@@ -7,14 +7,18 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Protocol
 
+from collect.admin.invariants import results
 from collect.admin.invariants.facts import JOBS_AT_ONCE, Snapshot
 from collect.admin.invariants.findings import Code, Finding
 
-_BELONG_TO_JOBS = ("parts", "ledger", "audit", "rejects")
+_BELONG_TO_JOBS = ("parts", "ledger", "audit", "rejects", "corrections")
 
 
 class Blobs(Protocol):
     """A store of bytes that can say what is in it."""
+
+    def size(self, name: str) -> int:
+        """Bytes. Raises :class:`collect.errors.NotFound`."""
 
     def stored(self) -> Iterator[tuple[str, datetime]]:
         """Each object's name, and when it was written."""
@@ -40,7 +44,7 @@ def check_outbox(snapshot: Snapshot, *, older_than_seconds: float) -> Iterator[F
 
 
 def check_objects(snapshot: Snapshot, blobs: Blobs, *, older_than_seconds: float) -> Iterator[Finding]:
-    """Each object is named by a file, a job, a part or a ledger entry; each file has its bytes.
+    """Each object is named by a file, a job, a part, a ledger entry or a result; each file has its bytes.
 
     Bytes are written before what names them, so young objects may be without an owner.
     """
@@ -50,7 +54,7 @@ def check_objects(snapshot: Snapshot, blobs: Blobs, *, older_than_seconds: float
     for name, at in blobs.stored():
         stored.add(name)
         if name not in owned and at < before:
-            said = f"Written {at:%Y-%m-%d %H:%M:%S}; no file, job, part or ledger entry names it."
+            said = f"Written {at:%Y-%m-%d %H:%M:%S}; no file, job, part, ledger entry or result names it."
             yield Finding(code=Code.OBJECT_ORPHANED, subject=name, message=said)
     for file in snapshot.find("files", {}, {"blob": 1}):
         if file["blob"] not in stored:
@@ -62,7 +66,4 @@ def _owned(snapshot: Snapshot) -> set[str]:
     owned |= {job["file"]["blob"] for job in snapshot.find("jobs", {"file": {"$ne": None}}, {"file.blob": 1})}
     rewritten: dict[str, Any] = {"source.blob": {"$exists": True}}
     owned |= {part["source"]["blob"] for part in snapshot.find("parts", rewritten, {"source.blob": 1})}
-    named: dict[str, Any] = {"objects.0": {"$exists": True}}
-    for entry in snapshot.find("ledger", named, {"objects": 1}):
-        owned.update(entry["objects"])
-    return owned
+    return owned | results.owned(snapshot)

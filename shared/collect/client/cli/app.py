@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from collect.client.cli import control, exits, reading, starting, watching
+from collect.client.cli import control, exits, exporting, reading, starting, teams, watching
 from collect.client.cli.console import Shell, json_option
 from collect.client.errors import ClientError
 
@@ -36,7 +36,18 @@ def jobs() -> None:
     """Jobs: start, look, control, fetch what they left."""
 
 
-for _command in (*starting.COMMANDS, *reading.COMMANDS, *watching.COMMANDS, *control.COMMANDS):
+@collect.group("teams", epilog=EPILOG)
+@json_option
+def look_at_teams() -> None:
+    """Teams as they are."""
+
+
+for _command in teams.COMMANDS:
+    _command.epilog = EPILOG
+    look_at_teams.add_command(_command)
+
+
+for _command in (*starting.COMMANDS, *exporting.COMMANDS, *reading.COMMANDS, *watching.COMMANDS, *control.COMMANDS):
     _command.epilog = EPILOG
     for _sort in _command.commands.values() if isinstance(_command, click.Group) else ():
         _sort.epilog = EPILOG

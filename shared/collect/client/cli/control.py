@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
 
-from collect.client.cli import exits, words
+from collect.client.cli import exits, parameters, words
 from collect.client.cli.console import Shell, json_option, pass_shell
-from collect.client.cli.starting import Share
 from collect.client.cli.watching import follow
 from collect.client.models import Job
 
-
-def _verb(command: Callable[..., Any]) -> Callable[..., Any]:
-    options = (
-        click.argument("job_id", metavar="ID"),
-        click.option("--reason", required=True, help="Why; kept in the audit."),
-        click.option("--if-match", metavar="ETAG", help="Only if nothing has happened to the job since."),
-        json_option,
-        pass_shell,
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+_verb = parameters.together(
+    click.argument("job_id", metavar="ID"),
+    click.option("--reason", required=True, help="Why; kept in the audit."),
+    click.option("--if-match", metavar="ETAG", help="Only if nothing has happened to the job since."),
+    json_option,
+    pass_shell,
+)
+_taking_back = parameters.together(
+    click.option("-y", "--yes", is_flag=True, help="Do not ask; nobody is asked either where there is no terminal."),
+    click.option("--wait", is_flag=True, help="Follow until all is taken back."),
+    click.option("--preview", "only_preview", is_flag=True, help="Only say what would be taken back."),
+)
 
 
 @click.command()
@@ -38,7 +37,9 @@ def pause(shell: Shell, job_id: str, reason: str, if_match: str | None, until: d
 
 
 @click.command()
-@click.option("--max-rejected", type=Share(), help="A new limit of rejected rows, counted from here: 100, or 20%.")
+@click.option(
+    "--max-rejected", type=parameters.Share(), help="A new limit of rejected rows, counted from here: 100, or 20%."
+)
 @_verb
 def resume(shell: Shell, job_id: str, reason: str, if_match: str | None, max_rejected: dict[str, float] | None) -> None:
     """Let the job go on from where it was."""
@@ -57,19 +58,6 @@ def stop(shell: Shell, job_id: str, reason: str, if_match: str | None) -> None:
 def confirm(shell: Shell, job_id: str, reason: str, if_match: str | None) -> None:
     """Let a job run that waits for confirmation."""
     tell(shell, shell.client.jobs.confirm(job_id, reason=reason, if_match=if_match))
-
-
-def _taking_back(command: Callable[..., Any]) -> Callable[..., Any]:
-    options = (
-        click.option(
-            "-y", "--yes", is_flag=True, help="Do not ask; nobody is asked either where there is no terminal."
-        ),
-        click.option("--wait", is_flag=True, help="Follow until all is taken back."),
-        click.option("--preview", "only_preview", is_flag=True, help="Only say what would be taken back."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 @click.command()
@@ -115,6 +103,24 @@ def _take_back(
     return exits.of_job(job, verb=verb)
 
 
+@click.command()
+@click.argument("job_id", metavar="ID")
+@click.argument("path", metavar="FILE", type=parameters.FILE)
+@click.option("--reason", help="Why; kept in the audit.")
+@click.option("--wait", is_flag=True, help="Follow the job until it rests.")
+@json_option
+@pass_shell
+def correct(shell: Shell, job_id: str, path: Path, reason: str | None, wait: bool) -> int:
+    """Run rejected rows of job ID once more, mended: FILE is what `rejects ID -o FILE` has written, put right."""
+    job = shell.client.jobs.correct(job_id, path=path, reason=reason)
+    if not wait:
+        tell(shell, job)
+        return exits.Exit.OK
+    job = follow(shell, job_id, until="rest", lines=False)
+    shell.answer(job, lambda: words.job(shell, job))
+    return exits.of_job(job)
+
+
 def tell(shell: Shell, job: Job) -> None:
     """The job as the verb has left it."""
 
@@ -126,4 +132,4 @@ def tell(shell: Shell, job: Job) -> None:
     shell.answer(job, say)
 
 
-COMMANDS: tuple[click.Command, ...] = (pause, resume, stop, terminate, undo, confirm)
+COMMANDS: tuple[click.Command, ...] = (pause, resume, stop, terminate, undo, confirm, correct)

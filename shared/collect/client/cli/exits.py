@@ -8,6 +8,7 @@ from collect.client.api import NotConfigured
 from collect.client.errors import (
     ApiError,
     ClientError,
+    Damaged,
     InvalidRequest,
     Missing,
     NotAuthenticated,
@@ -38,11 +39,12 @@ class Exit(IntEnum):
 
 MEANINGS: dict[Exit, str] = {
     Exit.OK: "done; a job that was waited for ended as wished",
-    Exit.OTHERWISE: "the job ended, or rests, otherwise than wished; a preview found errors; waiting was too long",
+    Exit.OTHERWISE: "the job ended, or rests, otherwise than wished; a preview found errors; waiting was too long; "
+    "a download was damaged",
     Exit.USAGE: "wrong usage of the command, or COLLECT_URL or COLLECT_API_KEY is missing",
     Exit.REFUSED: "refused as things are (409, 412): verb not allowed now, dataset held, job moved on",
     Exit.NOT_ALLOWED: "the key is not valid, or its role is not enough (401, 403)",
-    Exit.NOT_FOUND: "there is no such job, file or dataset (404)",
+    Exit.NOT_FOUND: "there is no such job, file, form, dataset or team (404), or it is kept no longer (410)",
     Exit.UNAVAILABLE: "the gateway does not answer, or cannot now (429, 5xx); it was tried again for half a minute",
     Exit.INVALID: "the request or the file is wrong (400, 413, 422)",
     Exit.INTERRUPTED: "interrupted with Ctrl-C; a job that was started goes on",
@@ -69,7 +71,7 @@ def of_error(error: ClientError) -> Exit:
             return Exit.INVALID
         case TooMany() | ServerFailed() | Unreachable():
             return Exit.UNAVAILABLE
-        case WaitedInVain():
+        case WaitedInVain() | Damaged():
             return Exit.OTHERWISE
         case ApiError():
             return Exit.UNAVAILABLE

@@ -13,7 +13,7 @@ import click
 
 from collect.client.cli import exits, words
 from collect.client.cli.console import Shell, json_option, pass_shell
-from collect.client.models import AuditEntry, Conflict, Job, Part, Reject
+from collect.client.models import AuditEntry, Conflict, CorrectedRow, Job, Part, Reject
 from collect.jobs.states import State
 
 job_argument = click.argument("job_id", metavar="ID")
@@ -98,6 +98,17 @@ def unprocessed(shell: Shell, job_id: str, output: str) -> int:
 
 @click.command()
 @job_argument
+@click.option("--row", metavar="N", type=click.IntRange(min=1), help="Only this row of the file.")
+@json_option
+@pass_shell
+def corrections(shell: Shell, job_id: str, row: int | None) -> None:
+    """Rows that were rejected and have been mended: what was wrong, and what became of them."""
+    headers = ("row", "revision", "code", "message", "mended", "became", "at")
+    shell.answers(shell.client.jobs.corrections(job_id, row=row), headers, _correction_cells)
+
+
+@click.command()
+@job_argument
 @json_option
 @pass_shell
 def conflicts(shell: Shell, job_id: str) -> None:
@@ -141,6 +152,11 @@ def _reject_cells(reject: Reject) -> tuple[str, ...]:
     return str(reject.row), reject.field, reject.code, reject.message
 
 
+def _correction_cells(one: CorrectedRow) -> tuple[str, ...]:
+    at = "" if one.at is None else words.moment(one.at)
+    return str(one.row), str(one.revision), one.code, one.message, one.corrected_line, one.became, at
+
+
 def _conflict_cells(conflict: Conflict) -> tuple[str, ...]:
     return conflict.id, conflict.why
 
@@ -149,4 +165,4 @@ def _utc(at: datetime | None) -> datetime | None:
     return None if at is None else at.replace(tzinfo=UTC)
 
 
-COMMANDS: tuple[click.Command, ...] = (list_jobs, show, parts, audit, rejects, unprocessed, conflicts)
+COMMANDS: tuple[click.Command, ...] = (list_jobs, show, parts, audit, rejects, corrections, unprocessed, conflicts)

@@ -3,64 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from collect.client.cli import exits, words
+from collect.client.cli import exits, mending, parameters, words
 from collect.client.cli.console import Shell, json_option, pass_shell
 from collect.client.cli.watching import follow
 from collect.client.models import File, Job, Preview
+from collect.jobs import restarts
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
-class Share(click.ParamType[dict[str, float]]):
-    """A number of rows, or a share of all rows: ``100`` or ``20%``."""
-
-    name = "N|N%"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, float]:
-        if isinstance(value, dict):
-            return value
-        try:
-            return {"percent": float(value[:-1])} if value.endswith("%") else {"rows": int(value)}
-        except ValueError:
-            self.fail(f"{value!r} is neither a number of rows nor a share like 20%.", param, ctx)
-
-
-class Mapping(click.ParamType[tuple[str, str | None]]):
-    """``HEADER=COLUMN``; an empty column leaves the header out."""
-
-    name = "HEADER=COLUMN"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str | None]:
-        if isinstance(value, tuple):
-            return value
-        header, equals, column = value.rpartition("=")
-        if not equals:
-            self.fail(f"{value!r} is not of the form HEADER=COLUMN.", param, ctx)
-        return header, column or None
-
-
-def _upload_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    options = (
-        click.option("--mode", type=click.Choice(["insert", "upsert"]), help="Default: insert."),
-        click.option("--max-rejected", type=Share(), help="Pause above so many rejected rows: 100, or 20%."),
-        click.option("--column-map", type=Mapping(), multiple=True, help="Read a header as another column."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def _params(file: File, dataset: str, **given: Any) -> dict[str, Any]:
-    given["column_map"] = dict(given["column_map"]) if given.get("column_map") else None
-    chosen = {name: value for name, value in given.items() if value is not None}
-    return {"file_id": file.id, "dataset": dataset, **chosen}
+file_argument = click.argument("path", metavar="FILE", type=parameters.FILE)
+_of_file_jobs = parameters.together(
+    parameters.contended, parameters.mend, parameters.max_rows_per_second, parameters.starting, json_option, pass_shell
+)
 
 
 @click.group()
@@ -70,27 +28,35 @@ def create() -> None:
 
 
 @create.command("upload")
-@click.argument("path", metavar="FILE", type=FILE)
+@file_argument
 @click.option("--dataset", required=True, help="Where the rows go.")
-@_upload_options
-@click.option(
-    "--on-conflict",
-    type=click.Choice(["reject", "queue", "supersede"]),
-    help="If the dataset is held. Default: reject.",
-)
-@click.option("--supersedes", metavar="ID", help="The job that this one replaces; implies --on-conflict supersede.")
-@click.option("--max-rows-per-second", type=click.FloatRange(min=0, min_open=True), help="Write no faster than this.")
-@click.option("--priority", type=click.Choice(["low", "normal", "high"]))
-@click.option("--reason", help="Why; shown with the job.")
-@click.option("--idempotency-key", metavar="KEY", help="Running this again with the same key starts nothing twice.")
-@click.option("--wait", is_flag=True, help="Follow the job until it rests; 0 only if it succeeded.")
-@json_option
-@pass_shell
-def create_upload(
+@parameters.mode("insert", "upsert")
+@parameters.max_rejected
+@parameters.column_map
+@_of_file_jobs
+def create_upload(shell: Shell, /, path: Path, **given: Any) -> int:
+    """Upload a CSV (plain or gzip) into a dataset."""
+    return _create(shell, "upload", path, **given)
+
+
+@create.command("teams")
+@file_argument
+@parameters.mode("create", "upsert")
+@parameters.max_rejected
+@parameters.column_map
+@parameters.column_shift
+@_of_file_jobs
+def create_teams(shell: Shell, /, path: Path, **given: Any) -> int:
+    """Create teams from a CSV (plain or gzip), or change them: a row is a team, its managers and its members."""
+    return _create(shell, "teams", path, **given)
+
+
+def _create(
     shell: Shell,
-    /,
+    kind: str,
     path: Path,
-    dataset: str,
+    *,
+    mend: bool,
     max_rows_per_second: float | None,
     priority: str | None,
     reason: str | None,
@@ -98,13 +64,14 @@ def create_upload(
     wait: bool,
     **given: Any,
 ) -> int:
-    """Upload a CSV (plain or gzip) into a dataset."""
     if given["supersedes"] and given["on_conflict"] is None:
         given["on_conflict"] = "supersede"
     file = send(shell, path, idempotency_key=f"{idempotency_key}-file" if idempotency_key else None)
-    params = _params(file, dataset, **given)
+    params = {"file_id": file.id, **parameters.reading(given)}
+    if mend:
+        params = mending.mended(shell, kind, params)
     job = shell.client.jobs.create(
-        "upload",
+        kind,
         params,
         reason=reason,
         priority=priority,
@@ -115,15 +82,20 @@ def create_upload(
 
 
 @click.command()
-@click.argument("path", metavar="FILE", type=FILE)
-@click.option("--dataset", default="baseline", show_default=True)
-@_upload_options
+@file_argument
+@click.option("--kind", type=click.Choice(["upload", "teams"]), default="upload", show_default=True)
+@click.option("--dataset", default="baseline", show_default=True, help="Where an upload's rows would go.")
+@parameters.mode("insert", "create", "upsert")
+@parameters.max_rejected
+@parameters.column_map
+@parameters.column_shift
 @json_option
 @pass_shell
-def preview(shell: Shell, /, path: Path, dataset: str, **given: Any) -> int:
-    """What uploading FILE would do; starts nothing."""
+def preview(shell: Shell, /, path: Path, kind: str, dataset: str, **given: Any) -> int:
+    """What a job with FILE would do; starts nothing."""
     file = send(shell, path)
-    found = shell.client.jobs.preview("upload", _params(file, dataset, **given))
+    where = {"dataset": dataset} if kind == "upload" else {}
+    found = shell.client.jobs.preview(kind, {"file_id": file.id, **where, **parameters.reading(given)})
     shell.answer(found, lambda: words.preview(shell, found))
     return exits.Exit.OK if _is_fine(found) else exits.Exit.OTHERWISE
 
@@ -131,17 +103,40 @@ def preview(shell: Shell, /, path: Path, dataset: str, **given: Any) -> int:
 @click.command()
 @click.argument("job_id", metavar="ID")
 @click.option("--reason", required=True, help="Why; kept in the audit.")
-@click.option("--file", "path", type=FILE, help="A corrected file instead of the first one.")
+@click.option("--file", "path", type=parameters.FILE, help="A corrected file instead of the first one.")
 @click.option("--params", metavar="JSON", help="Params that differ from the first ones, as a JSON object.")
+@parameters.column_map
+@parameters.column_shift
+@parameters.mend
 @click.option("--wait", is_flag=True, help="Follow the new job until it rests.")
 @json_option
 @pass_shell
-def restart(shell: Shell, job_id: str, reason: str, path: Path | None, params: str | None, wait: bool) -> int:
-    """A new job like job ID, with the same or a corrected file."""
-    changed = _json_object(params) if params is not None else None
+def restart(
+    shell: Shell,
+    /,
+    job_id: str,
+    reason: str,
+    path: Path | None,
+    params: str | None,
+    mend: bool,
+    wait: bool,
+    **given: Any,
+) -> int:
+    """A new job like job ID, with the same or a corrected file, or with its columns read otherwise."""
+    changed = (_json_object(params) if params is not None else {}) | parameters.reading(given)
     file_id = send(shell, path).id if path is not None else None
-    job = shell.client.jobs.restart(job_id, reason=reason, file_id=file_id, params=changed)
+    if mend:
+        changed = _mended(shell, job_id, changed, file_id)
+    job = shell.client.jobs.restart(job_id, reason=reason, file_id=file_id, params=changed or None)
     return started(shell, job, wait=wait)
+
+
+def _mended(shell: Shell, job_id: str, changed: dict[str, Any], file_id: str | None) -> dict[str, Any]:
+    """The params that are to change, with what the preview of such a job suggests."""
+    parent = shell.client.jobs.get(job_id)
+    given = {**changed, **({"file_id": file_id} if file_id else {})}
+    found = mending.mended(shell, parent.kind, restarts.params(parent.params, given, with_file=False))
+    return changed | {name: found[name] for name in mending.HOW_COLUMNS_ARE_READ & found.keys()}
 
 
 def started(shell: Shell, job: Job, *, wait: bool) -> int:

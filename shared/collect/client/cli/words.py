@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from collect.client.cli import mending
 from collect.client.cli.console import Shell
-from collect.client.models import Action, Job, Preview, SampledRejects, UndoPreview
+from collect.client.models import Action, Job, Notice, Preview, SampledRejects, TeamsTouched, UndoPreview
 
 MOST_SAMPLED = 5
 
@@ -60,23 +62,60 @@ def action(last: Action) -> str:
 
 def preview(shell: Shell, found: Preview) -> None:
     """What a job would do."""
-    rows = "an unknown number of" if found.total_rows is None else f"{found.total_rows:,}"
-    shell.out.print(f"{rows} rows{'' if found.seconds is None else f', about {found.seconds:.0f} s'}")
-    if found.columns:
+    shell.out.print(_extent(found))
+    if found.confirm_required:
+        shell.out.print(Text("It would wait for a confirmation.", style="yellow"))
+    if any(column.header for column in found.columns):
         table = Table("header", "column", "type seen", "samples", box=None, pad_edge=False, header_style="bold")
         for column in found.columns:
             samples = ", ".join(_short(sample) for sample in column.samples[:3])
             cells = (column.header, column.mapped_to or "(left out)", column.type_seen or "", samples)
             table.add_row(*(Text(cell) for cell in cells))
         shell.out.print(table)
+    if found.teams is not None:
+        shell.out.print(Text("\n".join(_teams(found.teams, found.total_rows))))
+    for effect in found.effects:
+        shell.out.print(Text(f"  {effect}"))
     for notice in found.warnings:
-        shell.out.print(Text(f"Warning: {notice.message}", style="yellow"))
+        _warning(shell, notice)
     for notice in found.errors:
         shell.out.print(Text(f"Error: {notice.message}", style="red"))
     if found.rejects.rejected_rows:
         _sampled_rejects(shell, found.rejects)
     if found.holder:
-        shell.out.print(Text(f"The dataset is held by job {found.holder}.", style="yellow"))
+        shell.out.print(Text(f"Held now by job {found.holder}.", style="yellow"))
+
+
+def _warning(shell: Shell, notice: Notice) -> None:
+    shell.out.print(Text(f"Warning: {notice.message}", style="yellow"))
+    if notice.suggestion:
+        or_mend = ", or --mend" if mending.mends(notice.suggestion) else ""
+        shell.out.print(Text(f"  add {mending.options(notice.suggestion)}{or_mend}"))
+
+
+def _teams(found: TeamsTouched, total_rows: int | None) -> Iterator[str]:
+    some = "" if found.examined_rows == total_rows else f" of the {found.examined_rows:,} rows that were looked at,"
+    yield (
+        f"teams:{some} {found.created:,} would be created, {found.changed:,} changed, {found.unchanged:,} left as they "
+        f"are, {found.rejected:,} rejected"
+    )
+    yield f"people: {found.new_members:,} would be new"
+    if found.managers_changed:
+        yield f"managers: {found.managers_changed:,} teams would have others"
+    if found.duplicate_names:
+        yield f"names: {found.duplicate_names:,} stand there more than once"
+    if found.phones_in_several_teams:
+        yield f"phones: {found.phones_in_several_teams:,} would be in several teams"
+
+
+def _extent(found: Preview) -> str:
+    about = "" if found.exact else "about "
+    said = ["an unknown number of rows" if found.total_rows is None else f"{about}{found.total_rows:,} rows"]
+    if found.bytes is not None:
+        said.append(f"about {found.bytes / 1e6:,.1f} MB")
+    if found.seconds is not None:
+        said.append(f"about {found.seconds:.0f} s")
+    return ", ".join(said)
 
 
 def _sampled_rejects(shell: Shell, rejects: SampledRejects) -> None:

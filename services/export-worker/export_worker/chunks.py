@@ -1,0 +1,66 @@
+"""A chunk of an export: the blocks that go into it, and what the runtime is to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from collect.exporting.formats import Rendered
+from collect.jobs.model import Part
+from collect.runtime.task import Chunk, ChunkSize, StoredObject
+from collect.storage.responses import Block
+
+CHUNK_BYTES = 16 * 1024 * 1024
+"""A chunk ends with the block that makes it so many bytes of documents: about a quarter of a second's work."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """A chunk that stands in the blob store, and is part of nothing before it is committed."""
+
+    rows: int
+    left_out: int
+    stored: tuple[StoredObject, ...]
+    misfits: dict[str, int]
+
+
+class Taken:
+    """As many blocks as a chunk may have, from ``first`` on, taken from ``others`` as they are asked for."""
+
+    def __init__(self, first: Block, others: Iterator[Block], size: ChunkSize, row_bytes: int) -> None:
+        self.rows = self.looked = self.bytes = 0
+        self.last = first
+        self._others = others
+        self._size = size
+        self._row_bytes = row_bytes
+
+    def __iter__(self) -> Iterator[bytes]:
+        block: Block | None = self.last
+        while block is not None:
+            self.last = block
+            self.rows += block.rows
+            self.looked += block.looked
+            self.bytes += max(len(block.raw), block.rows * self._row_bytes)
+            if block.rows:
+                yield block.raw
+            full = self.looked >= self._size.rows or self.bytes >= CHUNK_BYTES
+            block = None if full else next(self._others, None)
+
+
+def chunk_of(taken: Taken, stored: tuple[StoredObject, ...], made: Rendered, *, more: int) -> Chunk:
+    """``more``: responses that have gone since the plan, or, below 0, come."""
+    last = taken.last
+    window = None if last.window is None else last.window.stored()
+    return Chunk(
+        cursor={"version": 1, **last.following.stored(), "window": window, "left": last.left},
+        rows=taken.looked + more,
+        payload=Written(
+            rows=taken.rows, left_out=taken.looked + more - taken.rows, stored=stored, misfits=made.misfits
+        ),
+    )
+
+
+def none_left(part: Part, gone: int) -> Chunk:
+    """What was planned and is not there any more."""
+    written = Written(rows=0, left_out=gone, stored=(), misfits={})
+    return Chunk(cursor={"version": 1, **part.source["end"]}, rows=gone, payload=written)

@@ -1,0 +1,161 @@
+"""An export: responses of a form, as a file. It knows nothing of control."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pymongo.client_session import ClientSession
+
+from collect.errors import InvalidInput, NotFound, ResultDamaged, TaskRefused
+from collect.exporting import formats
+from collect.exporting.formats import Rendered
+from collect.exporting.selection import Selection, select
+from collect.jobs.model import Job, Part
+from collect.runtime.ahead import ahead
+from collect.runtime.task import Applied, Chunk, ChunkRows, ChunkSize, PlannedPart, StoredObject, TakenBack
+from collect.storage import forms, responses, results
+from collect.storage.blobs import Blobs
+from collect.storage.database import Database
+from collect.storage.responses import Block, BlockSize, Key
+from export_worker import parquet, planning
+from export_worker.chunks import Taken, Written, chunk_of, none_left
+
+BLOCK = BlockSize(rows=5_000, bytes=4 * 1024 * 1024)
+
+
+class ExportTask:
+    """The export as the runtime runs it (see :class:`collect.runtime.task.Task`)."""
+
+    kind = "export"
+    rows = ChunkRows(first=BLOCK.rows, fewest=BLOCK.rows, most=10 * BLOCK.rows)
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        blobs: Blobs,
+        block: BlockSize = BLOCK,
+        part_rows: Callable[[int], int] = planning.part_rows,
+    ) -> None:
+        self._db = db
+        self._blobs = blobs
+        self._block = block
+        self._part_rows = part_rows
+
+    def plan(self, job: Job, after: Part | None) -> Iterator[PlannedPart | None]:
+        """The ranges of keys that the selection falls into, or those behind ``after``."""
+        selection = self._selection(job, after)
+        if after is None and (header := formats.header(selection)):
+            self._blobs.write(results.header_name(job.id), [header])
+        yield from planning.plan(self._db, selection, after, rows_of=self._part_rows)
+
+    def chunks(self, job: Job, part: Part, size: ChunkSize) -> Iterator[Chunk]:
+        """Some blocks of the part at a time, written to the blob store under a name that no other try has."""
+        selection, end, seq = self._selection(job, part), Key.of(part.source["end"]), part.seq
+        to_go = part.total - part.counts.looked_at
+        with self._blocks(selection, part, end) as blocks:
+            for block in blocks:
+                taken = Taken(block, blocks, size, formats.least_bytes(selection))
+                made = formats.render(selection, taken)
+                stored = self._stored(f"part-{part.n}-{part.epoch}-{seq}", job, made, taken)
+                to_go, seq = to_go - taken.looked, seq + 1
+                over = taken.last.following == end
+                yield chunk_of(taken, stored, made, more=to_go if over else 0)
+                to_go = 0 if over else to_go
+        if to_go:
+            yield none_left(part, to_go)
+
+    def apply(self, job: Job, part: Part, chunk: Chunk, *, entry_id: str, session: ClientSession) -> Applied:
+        """Nothing is written here but the ledger's entry, which makes the object part of the result."""
+        written: Written = chunk.payload
+        return Applied(
+            succeeded=written.rows,
+            rejected=0,
+            created=written.rows,
+            changed=0,
+            rejects=(),
+            undo={
+                "objects": [stored.name for stored in written.stored],
+                "rows": written.rows,
+                "misfits": written.misfits,
+            },
+            left_out=written.left_out,
+            objects=written.stored,
+        )
+
+    def undo(self, job: Job, record: dict[str, Any], *, entry_id: str, session: ClientSession) -> TakenBack:
+        """Delete the objects, which the verb has already taken out of sight."""
+        for name in record["objects"]:
+            self._blobs.delete(name)
+        return TakenBack(deleted=record["rows"], restored=0)
+
+    def suspicion(self, job: Job) -> str | None:
+        """An export rejects nothing."""
+        return None
+
+    def finish(self, job: Job) -> Iterator[dict[str, Any] | None]:
+        """Make the result known, with its checksums; Parquet is one file only now."""
+        try:
+            if not results.is_joined(job):
+                yield from parquet.assemble(self._db, self._blobs, job, self._selection(job))
+            else:
+                yield from results.assemble(self._db, self._blobs, job, complete=True)
+        except ResultDamaged as damaged:  # asking again at once would change nothing
+            raise TaskRefused(damaged.detail, code=damaged.code) from damaged
+
+    def _selection(self, job: Job, part: Part | None = None) -> Selection:
+        """What the job selects, as it was when ``part`` was planned."""
+        try:
+            form = forms.get(self._db, org_id=job.org_id, form_id=job.params["form_id"])
+            found = select(job.params, form, created_at=job.created_at)
+        except NotFound as error:
+            raise TaskRefused(error.detail, code="unknown_form") from error
+        except InvalidInput as error:  # the form has changed since
+            raise TaskRefused(error.detail, code="form_changed", where=error.errors[0].field) from error
+        if part is not None and part.source["shape"] != found.shape:
+            raise TaskRefused("The form has other fields than when this export began.", code="form_changed")
+        return found
+
+    def _block_size(self, selection: Selection) -> BlockSize:
+        """A document of few fields may become a row of many: no block becomes more than it may hold."""
+        rows = max(1, min(self._block.rows, self._block.bytes // formats.least_bytes(selection)))
+        return BlockSize(rows=rows, bytes=self._block.bytes)
+
+    @contextmanager
+    def _blocks(self, selection: Selection, part: Part, end: Key) -> Iterator[Iterator[Block]]:
+        """The part's blocks, read ahead. When they are left, the query that is under way ends on the server."""
+        session = self._db.client.start_session(causal_consistency=False)
+        try:
+            with ahead(self._read(selection, part, end, session), hear=lambda: None) as blocks:
+                yield blocks
+        except BaseException:
+            self._db.kill_sessions([self._db.session_id(session)])
+            raise  # and it is not ended, or the driver would lend it to others
+        session.end_session()
+
+    def _read(self, selection: Selection, part: Part, end: Key, session: ClientSession) -> Iterator[Block]:
+        window = part.cursor.get("window")
+        window = None if window is None else Key.of(window)
+        left = part.cursor.get("left", 0)
+        yield from responses.blocks(
+            self._db,
+            selection,
+            Key.of(part.cursor),
+            end,
+            size=self._block_size(selection),
+            window=window,
+            left=left,
+            session=session,
+        )
+
+    def _stored(self, name: str, job: Job, made: Rendered, taken: Taken) -> tuple[StoredObject, ...]:
+        """Nothing where no response matched."""
+        if not taken.rows:
+            return ()
+        name = results.prefix_of(job.id) + name
+        self._blobs.write(name, [made.data])
+        digest = hashlib.sha256(made.data).hexdigest()
+        return (StoredObject(name=name, bytes=len(made.data), rows=taken.rows, sha256=digest),)

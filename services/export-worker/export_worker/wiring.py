@@ -1,0 +1,12 @@
+"""The task as a slot makes it. In a module of its own, since a spawned process cannot import from ``__main__``."""
+
+from __future__ import annotations
+
+from collect.storage.blobs import open_blobs
+from collect.storage.database import Database
+from export_worker.task import ExportTask
+
+
+def make_task(db: Database, storage_url: str) -> ExportTask:
+    """The task on the stores that the settings name."""
+    return ExportTask(db=db, blobs=open_blobs(storage_url, db))

@@ -1,0 +1,134 @@
+"""What the kinds that read a CSV have in common: the params that say how, and the preview of what is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from collect.csv.preview import CsvPreview
+from collect.csv.sources import ENCODINGS
+from collect.csv.suspicion import Suspicion
+from collect.errors import FieldError
+from collect.jobs.model import MaxRejected
+from collect.storage import files, jobs
+from collect.storage.files import InputFile
+from gateway import views
+from gateway.kinds.wanted import Asker
+from gateway.models import Header, Id, RejectLimit, Strict
+from gateway.times import written
+
+DEFAULT_MAX_REJECTED = MaxRejected(percent=20)
+
+
+class CsvParams(Strict):
+    """`params` of a job that reads a CSV."""
+
+    file_id: Id
+    on_conflict: Literal["reject", "queue", "supersede"] = "reject"
+    supersedes: Id | None = None
+    max_rejected: RejectLimit | None = None
+    column_map: dict[Header, Header | None] | None = Field(default=None, max_length=2_000)
+    has_header: bool | None = None
+    delimiter: Literal[",", ";", "\t", "|"] | None = None
+    encoding: Annotated[str, StringConstraints(max_length=50)] | None = None
+
+    @model_validator(mode="after")
+    def _supersedes_when_superseding(self) -> CsvParams:
+        if self.supersedes is not None and self.on_conflict != "supersede":
+            raise ValueError('supersedes goes with on_conflict "supersede"')
+        return self
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, encoding: str | None) -> str | None:
+        if encoding is not None and encoding.lower().replace("_", "-") not in ENCODINGS:
+            raise ValueError(f"encoding is one of {', '.join(ENCODINGS)}")
+        return encoding
+
+    def reject_limit(self) -> MaxRejected:
+        """The limit that the job starts with."""
+        if self.max_rejected is None:
+            return DEFAULT_MAX_REJECTED
+        return MaxRejected(rows=self.max_rejected.rows, percent=self.max_rejected.percent)
+
+
+def file_of(asker: Asker, params: CsvParams, sent: InputFile | None) -> InputFile:
+    """The file that the job reads: the one that came along, or the one that is named.
+
+    Raises:
+        NotFound: the organisation has no such file, or no such job to supersede.
+    """
+    if params.supersedes is not None:
+        jobs.get(asker.db, org_id=asker.org_id, job_id=params.supersedes)
+    return sent or files.get(asker.db, org_id=asker.org_id, file_id=params.file_id)
+
+
+def preview_body(
+    seen: CsvPreview,
+    params: CsvParams,
+    file: InputFile,
+    *,
+    rows_per_second: float,
+    holder: str | None,
+    suspicions: Sequence[Suspicion],
+    more: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The answer of a preview. ``more``: what the kind adds to it."""
+    body: dict[str, Any] = {
+        "ok": not seen.errors,
+        "total_rows": seen.total_rows,
+        "seconds": None if seen.total_rows is None else round(seen.total_rows / rows_per_second, 1),
+        "warnings": [*_many_rejects(seen, params), *(_warning(suspicion) for suspicion in suspicions)],
+        "errors": [_error(error) for error in seen.errors],
+        "conflict": {"holder": holder} if holder else None,
+        "delimiter": seen.delimiter,
+        "encoding": seen.encoding,
+        "has_header": seen.has_header,
+        "columns": [
+            {
+                "header": column.header,
+                "mapped_to": column.mapped_to,
+                "type_seen": column.type_seen,
+                "samples": list(column.samples),
+            }
+            for column in seen.columns
+        ],
+        "first_rows": [dict(row) for row in seen.first_rows],
+        "rejects": {
+            "sampled_rows": seen.rejects.sampled_rows,
+            "rejected_rows": seen.rejects.rejected_rows,
+            "estimate": seen.rejects.estimate,
+            "items": [
+                {"row": reject.row, "line": reject.line, **_error(reject.errors[0])} for reject in seen.rejects.items
+            ],
+        },
+        "file": views.file(file),
+        **(more or {}),
+    }
+    rendered: dict[str, Any] = written(body)
+    return rendered
+
+
+def _many_rejects(seen: CsvPreview, params: CsvParams) -> list[dict[str, Any]]:
+    if seen.total_rows is None or seen.rejects.estimate <= params.reject_limit().limit(seen.total_rows):
+        return []
+    message = (
+        f"About {seen.rejects.estimate:,} of {seen.total_rows:,} rows would be rejected: the job would pause itself."
+    )
+    return [{"code": "many_rejects", "message": message}]
+
+
+def _warning(suspicion: Suspicion) -> dict[str, Any]:
+    return {
+        "code": suspicion.code,
+        "message": suspicion.message,
+        "columns": list(suspicion.columns),
+        "evidence": dict(suspicion.evidence),
+        "suggestion": None if suspicion.suggestion is None else dict(suspicion.suggestion),
+    }
+
+
+def _error(error: FieldError) -> dict[str, str]:
+    return {"field": error.field, "code": error.code, "message": error.message}

@@ -1,0 +1,54 @@
+"""Exports: responses of a form, as far as dates and filters allow, as one file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, StrictBool, StringConstraints
+
+from collect.exporting import selection
+from collect.exporting.selection import MOST_FILTERS
+from collect.storage import forms
+from collect.storage.files import InputFile
+from gateway.bodies import checked
+from gateway.kinds import weighing
+from gateway.kinds.wanted import Asker, Wanted
+from gateway.models import Id, Strict
+
+MOST_COLUMNS = 2_000
+ColumnName = Annotated[str, StringConstraints(max_length=1_000)]
+TimeText = Annotated[str, StringConstraints(max_length=50)]
+
+
+class Filter(Strict):
+    """One condition. Which operators and values go with a field, its type in the form says."""
+
+    field: ColumnName
+    op: Annotated[str, StringConstraints(max_length=20)]
+    value: Any = None
+
+
+class ExportParams(Strict):
+    """`params` of an export."""
+
+    form_id: Id
+    from_date: TimeText | None = None
+    to_date: TimeText | None = None
+    filters: list[Filter] = Field(default_factory=list, max_length=MOST_FILTERS)
+    columns: list[ColumnName] | None = Field(default=None, max_length=MOST_COLUMNS)
+    format: selection.Format = "csv"
+    formula_safe: StrictBool = True
+
+
+def check(asker: Asker, given: dict[str, Any], sent: InputFile | None) -> Wanted:
+    """See :class:`gateway.kinds.wanted.Kind`. What was asked for is kept, and what it meant where it was silent."""
+    params = checked(ExportParams, given, within="params")
+    form = forms.get(asker.db, org_id=asker.org_id, form_id=params.form_id)
+    chosen = selection.select(params.model_dump(), form, created_at=asker.at)
+    kept = params.model_dump(exclude_unset=True)
+    kept |= {"format": params.format, "formula_safe": params.formula_safe}
+    return Wanted(
+        params=kept,
+        preview=lambda confirm: weighing.preview(asker, chosen, confirm),
+        gate=lambda confirm: weighing.gate(asker, chosen, confirm),
+    )

@@ -1,0 +1,159 @@
+"""Teams in bulk: each row of a file is one team with its manager, members and forms."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StrictInt
+
+from collect.csv import preview as csv_preview
+from collect.csv import team_changes, team_rows
+from collect.csv.cells import excerpt
+from collect.csv.preview import CsvPreview
+from collect.csv.reading import Lot
+from collect.csv.shifts import MOST_ROWS
+from collect.csv.team_changes import TeamChanges
+from collect.csv.team_rows import Team
+from collect.csv.team_shifts import TeamColumns
+from collect.csv.validation import Valid
+from collect.errors import FieldError
+from collect.jobs.model import Job
+from collect.jobs.teams import TEMPLATE
+from collect.jobs.template import Template
+from collect.storage import forms
+from collect.storage import teams as team_store
+from collect.storage.database import Database
+from collect.storage.files import InputFile
+from gateway.bodies import checked
+from gateway.kinds import csv_kinds
+from gateway.kinds.csv_kinds import CsvParams
+from gateway.kinds.wanted import Asker, Wanted
+
+EXAMINED_ROWS = 100_000
+"""A preview looks at the first so many rows: each of them, since what has slipped shows only in rows that follow."""
+ROWS_PER_SECOND = 3_000
+"""For the estimate of a preview: what one worker of two slots does on a small machine (docs/figures.md)."""
+
+ColumnName = Literal["team_name", "description", "country_code", "manager_phone", "member_phones", "form_ids"]
+Rows = Annotated[StrictInt, Field(ge=-MOST_ROWS, le=MOST_ROWS)]
+
+
+class TeamsParams(CsvParams):
+    """`params` of a job that makes teams. ``column_shift``: column → by how many rows its cells move down (up: < 0)."""
+
+    mode: Literal["create", "upsert"] = "create"
+    column_shift: dict[ColumnName, Rows] | None = None
+    invite: Literal[False] = False
+
+    def moved(self) -> dict[str, int]:
+        """``column_shift``, as far as there is one."""
+        return {str(name): rows for name, rows in (self.column_shift or {}).items()}
+
+
+def check(asker: Asker, given: dict[str, Any], sent: InputFile | None) -> Wanted:
+    """See :class:`gateway.kinds.wanted.Kind`."""
+    params = checked(TeamsParams, given if sent is None else {**given, "file_id": sent.id}, within="params")
+    file = csv_kinds.file_of(asker, params, sent)
+    return Wanted(
+        params=params.model_dump(exclude_unset=True) | {"mode": params.mode},
+        preview=lambda _: _Preview(asker, params, file).body(),
+        lock=team_store.lock_name(org_id=asker.org_id),
+        on_conflict=params.on_conflict,
+        supersedes=params.supersedes,
+        max_rejected=params.reject_limit(),
+        file=file.ref,
+    )
+
+
+def template(db: Database, job: Job) -> Template:
+    """See :class:`gateway.kinds.wanted.Kind`."""
+    return TEMPLATE
+
+
+def marked(db: Database, job: Job) -> int:
+    """See :class:`gateway.kinds.wanted.Kind`. Of teams: people come and go with them."""
+    marked_teams, _ = team_store.marked(db, org_id=job.org_id, job_id=job.id)
+    return marked_teams
+
+
+class _Preview:
+    """One look at a file of teams, and at what is stored of them."""
+
+    def __init__(self, asker: Asker, params: TeamsParams, file: InputFile) -> None:
+        self._db = asker.db
+        self._org_id = asker.org_id
+        self._asker = asker
+        self._params = params
+        self._file = file
+        self._upsert = params.mode == "upsert"
+        self._forms = frozenset(form.form_id for form in forms.all_of(asker.db, org_id=asker.org_id))
+        self._teams: list[Team] = []
+        self._rows: dict[str, int] = {}
+        self._columns = TeamColumns()
+        self._stored: dict[str, dict[str, Any]] = {}
+
+    def body(self) -> dict[str, Any]:
+        seen = csv_preview.preview(
+            self._asker.blobs,
+            self._file.blob,
+            template=TEMPLATE,
+            params=self._params.model_dump(),
+            sent=self._file.ref,
+            first_rows=EXAMINED_ROWS,
+            look=self._look,
+        )
+        columns = {column.mapped_to for column in seen.columns if column.mapped_to is not None}
+        return csv_kinds.preview_body(
+            seen,
+            self._params,
+            self._file,
+            rows_per_second=ROWS_PER_SECOND,
+            holder=team_store.holder(self._db, org_id=self._org_id),
+            suspicions=self._columns.slipped(self._stored, self._params.moved()),
+            more={
+                "teams": _shown(self._changes(seen), seen.rejects.rejected_rows),
+                "effects": team_changes.effects(columns, upsert=self._upsert),
+            },
+        )
+
+    def _look(self, lot: Lot, valid: Valid) -> dict[int, tuple[FieldError, ...]]:
+        read = team_rows.read(valid, forms=self._forms)
+        found = read.teams
+        self._stored.update(team_store.stored(self._db, org_id=self._org_id, names=[team.name for team in read.said]))
+        self._teams.extend(found)
+        self._columns.add(range(lot.row, lot.row + lot.rows), valid, read.said)
+        return {**read.wrong, **({} if self._upsert else self._twice(found))}
+
+    def _twice(self, found: list[Team]) -> dict[int, tuple[FieldError]]:
+        """Rows whose name is there already or stands further up: they would be rejected."""
+        wrong: dict[int, tuple[FieldError]] = {}
+        for team in found:
+            first = self._rows.setdefault(team.name, team.row)
+            if team.name in self._stored or first != team.row:
+                where = "is there already" if team.name in self._stored else f"is that of row {first:,}"
+                said = f"team_name {excerpt(team.name)} {where}."
+                wrong[team.row] = (FieldError("team_name", "duplicate_key", said),)
+        return wrong
+
+    def _changes(self, seen: CsvPreview) -> TeamChanges:
+        phones = {phone for team in self._teams for phone in team.people}
+        known = {phone for values in self._stored.values() for role in team_store.ROLES for phone in values[role]}
+        written = [team.name for team in self._teams if self._upsert or team.name not in self._stored]
+        return team_changes.judge(
+            self._teams,
+            self._stored,
+            known=known | team_store.known(self._db, org_id=self._org_id, phones=phones - known),
+            linked=team_store.elsewhere(self._db, org_id=self._org_id, phones=phones, names=written),
+            upsert=self._upsert,
+            examined_rows=seen.rejects.sampled_rows,
+        )
+
+
+def _shown(changes: TeamChanges, rejected: int) -> dict[str, Any]:
+    return {
+        **asdict(changes),
+        "rejected": rejected,
+        "duplicates": [{"team_name": name, "rows": list(rows)} for name, rows in changes.duplicates],
+        "several": [{"phone": phone, "teams": list(names)} for phone, names in changes.several],
+    }

@@ -1,0 +1,135 @@
+"""Corrections: rejected rows that are mended in the same job, and what became of each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, g, request
+from flask_openapi3 import APIBlueprint, Tag
+from pymongo.errors import PyMongoError
+
+from collect.csv import mending
+from collect.errors import InvalidInput, Transient
+from collect.jobs.model import Job
+from collect.jobs.states import Verb
+from collect.observability import metrics
+from collect.storage import corrections as history
+from collect.storage import jobs, parts, transitions, verbs
+from collect.storage.database import Transaction, now
+from collect.storage.idempotency import Answer
+from collect.storage.verbs import Options, Outcome, Request
+from gateway import correcting, creating, receiving, views
+from gateway.auth import caller, needs
+from gateway.bodies import checked
+from gateway.correcting import Read
+from gateway.creating import Keep, etag
+from gateway.models import CorrectionsBody, CorrectionsForm, CorrectionsQuery, CorrectQuery, JobPath
+from gateway.pages import page, place_of_two, two
+from gateway.preconditions import check_unmoved, if_match
+from gateway.receiving import Sent
+from gateway.routes.jobs import answered, waited
+from gateway.routes.verbs import rests
+from gateway.services import services
+from gateway.times import written
+
+CSV = "text/csv"
+FILE_NAME = "corrections.csv"
+
+blueprint = APIBlueprint("corrections", __name__, url_prefix="/v1/jobs/<job_id>", abp_tags=[Tag(name="control")])
+
+
+@blueprint.post("/corrections")
+@needs("operator")
+def correct(path: JobPath, query: CorrectQuery) -> Response:
+    """Rejected rows run once more in the same job, mended: as JSON, or as the CSV that `rejects` gives.
+
+    In JSON `values` has the columns that change, by the names of the dataset. In the CSV (the body itself, or the part
+    `file` of a multipart one) the column `row` says which row each line is; `code`, `field` and `message` are passed
+    over, and columns that are missing stay as they are. All rows are taken, or none.
+    """
+    if receiving.is_multipart():
+        with receiving.multipart("reason", most_bytes=correcting.MAX_BYTES) as sent:
+            form = checked(CorrectionsForm, dict(sent.fields))
+            return _from_file(path, query, sent, form.reason)
+    if request.mimetype == CSV:
+        with receiving.raw(FILE_NAME, most_bytes=correcting.MAX_BYTES) as sent:
+            return _from_file(path, query, sent, query.reason)
+    body = checked(CorrectionsBody, request.get_json())
+    rows = [(one.row, one.values) for one in body.rows]
+    fingerprint = creating.fingerprint_of(body.model_dump())
+    return _correct(path, query, fingerprint, body.reason, lambda sheet, _: mending.from_values(rows, sheet))
+
+
+@blueprint.get("/corrections")
+def show_corrections(path: JobPath, query: CorrectionsQuery) -> dict[str, Any]:
+    """Every revision of a row that was rejected and has been corrected since, and what became of it; by row.
+
+    What is rejected still is in `rejects`, with its present revision.
+    """
+    job = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
+    found, following = history.page(
+        services().db, org_id=job.org_id, job_id=job.id, limit=query.limit, row=query.row, after=place_of_two(query)
+    )
+    return page(written(found), None if following is None else two(following))
+
+
+def _from_file(path: JobPath, query: CorrectQuery, sent: Sent, reason: str) -> Response:
+    file = sent.file
+    if file is None:
+        raise InvalidInput("A multipart body has the part `file`: the mended rows as CSV.", code="no_file")
+    fingerprint = creating.fingerprint_of({"reason": reason, "sha256": file.sha256})
+
+    def read(sheet: mending.Sheet, template: Any) -> list[mending.Given]:
+        return mending.from_csv(
+            services().blobs, file.blob, sheet=sheet, template=template, most_bytes=correcting.MAX_BYTES
+        )
+
+    return _correct(path, query, fingerprint, reason, read)
+
+
+def _correct(path: JobPath, query: CorrectQuery, fingerprint: str, reason: str, read: Read) -> Response:
+    made: list[Job] = []
+
+    def do(keep: Keep) -> None:
+        job = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
+        check_unmoved(job)
+        verbs.check(job, Verb.CORRECT)
+        outcome = _perform(job, reason, read, keep)
+        made.append(outcome.job)
+        services().sender.send(outcome.outbox)
+        if outcome.job.last_action is not None and outcome.job.last_action.latency_ms is not None:
+            seconds = outcome.job.last_action.latency_ms / 1000
+            metrics.VERB_SECONDS.labels(kind=job.kind, verb=Verb.CORRECT.value).observe(seconds)
+
+    answer = creating.once(fingerprint, do)
+    if query.wait_seconds and made:
+        return answered(waited(made[0], rests, query.wait_seconds), status=202)
+    return answer
+
+
+def _perform(job: Job, reason: str, read: Read, keep: Keep) -> Outcome:
+    asked = Request(
+        actor=caller().actor,
+        reason=reason,
+        requested_at=g.requested_at,
+        request_id=g.request_id,
+        if_match=if_match(),
+    )
+    counts = parts.counted(services().db, job_ids=[job.id])[job.id]
+
+    def along(tx: Transaction, corrected: Job) -> None:
+        at = now()
+        body = views.rendered(transitions.noted(corrected, at=at), counts, now=at, waiting_for=None)
+        keep(tx, Answer(status=202, body=body, headers={"ETag": etag(corrected)}))
+
+    mended = correcting.prepare(job, read)
+    try:
+        return verbs.perform(
+            services().db, org_id=job.org_id, job_id=job.id, verb=Verb.CORRECT, request=asked,
+            options=Options(mended=mended), along=along,
+        )  # fmt: skip
+    except (Transient, PyMongoError):  # it may have begun after all, and then needs its rows
+        raise
+    except Exception:  # whatever it was passes on
+        correcting.discard(job, mended)
+        raise

@@ -1,0 +1,42 @@
+"""Forms, and how many responses each has."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from flask_openapi3 import APIBlueprint, Tag
+
+from collect.jobs.forms import Form
+from collect.storage import forms
+from gateway.auth import caller
+from gateway.pages import page
+from gateway.services import services
+
+COUNT_SECONDS = 2.0
+"""For counting the responses of all forms together: some millions a second."""
+LEAST_SECONDS = 0.1
+"""For one form at the least, however long those before it have taken."""
+
+blueprint = APIBlueprint("forms", __name__, url_prefix="/v1/forms", abp_tags=[Tag(name="forms")])
+
+
+@blueprint.get("")
+def show() -> dict[str, Any]:
+    """The organisation's forms. Responses are counted; those of very large forms are estimated, which is said."""
+    until = time.monotonic() + COUNT_SECONDS
+    return page([_shown(form, until) for form in forms.all_of(services().db, org_id=caller().org_id)], None)
+
+
+def _shown(form: Form, until: float) -> dict[str, Any]:
+    seconds = max(until - time.monotonic(), LEAST_SECONDS)
+    responses, exact = forms.response_count(services().db, form, seconds=seconds)
+    return {
+        "id": form.form_id,
+        "form_id": form.form_id,
+        "title": form.title,
+        "version": form.version,
+        "fields": [{"name": field.name, "type": field.type} for field in form.fields],
+        "responses": responses,
+        "responses_exact": exact,
+    }

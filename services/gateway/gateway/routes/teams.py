@@ -1,0 +1,53 @@
+"""Teams, with their managers and members."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+from flask_openapi3 import APIBlueprint, Tag
+from werkzeug.routing import BaseConverter
+
+from collect.csv.team_rows import name_of
+from collect.storage import teams
+from collect.storage.database import Document
+from gateway.auth import caller
+from gateway.models import TeamPath, TeamsQuery
+from gateway.pages import page, place
+from gateway.services import services
+
+blueprint = APIBlueprint("teams", __name__, url_prefix="/v1/teams", abp_tags=[Tag(name="teams")])
+
+
+class AnyText(BaseConverter):
+    """The rest of a path whatever it is: a team's name may begin with a slash, which Flask's `path` does not take."""
+
+    part_isolating = False
+    regex = r"(?s:.+)"
+
+
+@blueprint.get("")
+def show_all(query: TeamsQuery) -> dict[str, Any]:
+    """Teams in the order of their names; with `name`, those whose names begin with it, letter by letter."""
+    after, org_id = place(query, str), caller().org_id
+    prefix = unicodedata.normalize("NFC", query.name)
+    found, following = teams.page(services().db, org_id=org_id, prefix=prefix, limit=query.limit, after=after)
+    return page([_shown(team) for team in found], following)
+
+
+@blueprint.get("/<text:name>")
+def show(path: TeamPath) -> dict[str, Any]:
+    """The team of this name, which may hold slashes. However its letters are composed, as in a job's file."""
+    return _shown(teams.get(services().db, org_id=caller().org_id, name=name_of(path.name)))
+
+
+def _shown(team: Document) -> dict[str, Any]:
+    values = team["values"]
+    return {
+        "name": values["team_name"],
+        "description": values["description"],
+        **{role: [{"phone": phone} for phone in values[role]] for role in teams.ROLES},
+        "form_ids": values["form_ids"],
+        "written_by": team["written_by"],
+        "revision": team["revision"],
+    }

@@ -1,0 +1,93 @@
+"""What a chunk's rows make: documents of teams, and of the people whom they name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any
+
+from bson.int64 import Int64
+
+from collect.csv.reading import Lot
+from collect.csv.team_rows import Team
+from collect.jobs.teams import NOTHING_SAID
+from collect.rows import batch
+from collect.rows.batch import Batch
+from collect.rows.writing import Decision
+from collect.storage import teams as team_store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provision:
+    """``teams``: one for each name. ``people``: everybody whom any row names. ``named_by``: a row's people."""
+
+    teams: Batch
+    people: Batch
+    named_by: Mapping[int, Sequence[str]]
+
+    def named(self, *, without: AbstractSet[int]) -> Batch:
+        """Everybody whom rows name that are not among ``without``."""
+        if not without:
+            return self.people
+        return self.people.only(
+            {phone for row, named in self.named_by.items() if row not in without for phone in named}
+        )
+
+    def touched(self, decision: Decision, *, org_id: str) -> Batch:
+        """Everybody whom the teams name that are not rejected, or whom those that they change have named before.
+
+        Who has left a team would be named again by an undo: until then an undo of the job that made them is a conflict.
+        """
+        named = self.named(without={reject.row for reject in decision.rejects})
+        known = set(named.keys)
+        left: dict[str, int] = {}
+        for place, there in decision.changed:
+            for role in team_store.ROLES:
+                for phone in there["values"].get(role, ()):
+                    if phone not in known:
+                        left.setdefault(phone, self.teams.rows[place])
+        return named.and_also(_people(left, self.teams.lot, org_id=org_id)) if left else named
+
+
+def make(teams: Sequence[Team], lot: Lot, *, org_id: str, upsert: bool) -> Provision:
+    """Find the row that wins for each name within the chunk (create: the first, upsert: the last), and encode."""
+    winners, losers = batch.winners([team.name for team in teams], last=upsert)
+    named_by = {team.row: team.people for team in teams}
+    first_rows: dict[str, int] = {}
+    for row, named in named_by.items():
+        for phone in named:
+            first_rows.setdefault(phone, row)
+    prefix = team_store.team_id(org_id=org_id, name="")
+    return Provision(
+        teams=batch.encode(
+            {teams[place].name: _team(org_id, teams[place]) for place in winners},
+            lot,
+            prefix=prefix,
+            key=("team_name",),
+            names=teams[0].values if teams else (),
+            others=[(teams[place].row, teams[place].name) for place in losers],
+        ),
+        people=_people(first_rows, lot, org_id=org_id),
+        named_by=named_by,
+    )
+
+
+def _team(org_id: str, team: Team) -> dict[str, Any]:
+    """With every field, as it is when it is new; of one that is there only those of the row's columns are replaced."""
+    return _document(org_id, {**NOTHING_SAID, **team.values}, team.row)
+
+
+def _people(rows: Mapping[str, int], lot: Lot, *, org_id: str) -> Batch:
+    """Those with these phones, each with the row that touches them."""
+    return batch.encode(
+        {phone: _document(org_id, {"phone": phone}, row) for phone, row in rows.items()},
+        lot,
+        prefix=team_store.member_id(org_id=org_id, phone=""),
+        key=("phone",),
+        names=("phone",),
+    )
+
+
+def _document(org_id: str, values: Mapping[str, Any], row: int) -> dict[str, Any]:
+    return {"org_id": org_id, "values": values, "row": Int64(row)}

@@ -1,0 +1,85 @@
+"""Teams in bulk: each row of a CSV is one team with all its links, or a reject. It knows nothing of control."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from pymongo.client_session import ClientSession
+
+from collect.csv import team_rows
+from collect.csv.layout import is_upsert
+from collect.jobs.model import Job, Part
+from collect.jobs.outcomes import Reject
+from collect.jobs.teams import TEMPLATE
+from collect.rows import chunks, first_look, planning, writing
+from collect.rows.table import Table
+from collect.runtime.task import Applied, Chunk, ChunkRows, ChunkSize, PlannedPart, TakenBack, Write
+from collect.storage import forms
+from collect.storage.blobs import Blobs
+from collect.storage.database import Database
+from teams_worker import people, provisioning
+from teams_worker.provisioning import Provision
+
+CHUNK_BYTES = 512 * 1024
+"""Of a file. A phone of ten bytes may become a person's document of 150."""
+MOST_PEOPLE = 10_000
+"""That a chunk of several rows touches: a few bytes of a file may change teams of a thousand people each."""
+
+
+class TeamsTask:
+    """Teams as the runtime makes them (see :class:`collect.runtime.task.Task`)."""
+
+    kind = "teams"
+    rows = ChunkRows(first=500, fewest=50, most=1_500)
+
+    def __init__(self, *, db: Database, blobs: Blobs) -> None:
+        self._db = db
+        self._blobs = blobs
+        self._teams = Table(db=db, blobs=blobs, name="teams")
+        self._members = Table(db=db, blobs=blobs, name="members")
+
+    def plan(self, job: Job, after: Part | None) -> Iterator[PlannedPart | None]:
+        """The parts of the file, or those behind ``after``."""
+        yield from planning.plan(self._blobs, job, template=TEMPLATE, after=after)
+
+    def chunks(self, job: Job, part: Part, size: ChunkSize) -> Iterator[Chunk]:
+        """The teams of the part, and the people whom they name."""
+        known = frozenset(form.form_id for form in forms.all_of(self._db, org_id=job.org_id))
+        for lot, valid, rejects in chunks.read(self._blobs, part, TEMPLATE, size, most_bytes=CHUNK_BYTES):
+            found = team_rows.read(valid, forms=known)
+            made = provisioning.make(found.teams, lot, org_id=job.org_id, upsert=is_upsert(job.params))
+            refused = tuple(Reject(row=row, line=lot.line(row), errors=errors) for row, errors in found.wrong.items())
+            yield chunks.chunk(lot, made, (*rejects, *refused))
+
+    def apply(self, job: Job, part: Part, chunk: Chunk, *, entry_id: str, session: ClientSession) -> Applied:
+        """Write the chunk's teams, and everybody whom those that are not rejected name or have named before."""
+        made: Provision = chunk.payload
+        applied, decision = self._teams.write(
+            job, made.teams, rejects=chunk.rejects, entry_id=entry_id, session=session
+        )
+        everybody = made.touched(decision, org_id=job.org_id)
+        if len(everybody.ids) > MOST_PEOPLE and made.teams.lot.rows > 1:
+            raise writing.too_big(made.teams)
+        touched = self._members.touch(everybody, job=job, entry_id=entry_id, session=session)
+        undo = people.with_people(applied.undo, touched, strays=bool(decision.displaced))
+        writing.check_size(made.teams, undo, undo[people.PEOPLE])
+        return replace(applied, undo=undo)
+
+    def undo(self, job: Job, record: dict[str, Any], *, entry_id: str, session: ClientSession) -> TakenBack:
+        """Take the teams back, then the people: but nobody who belongs to a team that others have changed."""
+        teams = self._teams.take_back(record, entry_id=entry_id, session=session)
+        kept = people.kept_by_others(self._db, job, record, entry_id=entry_id, session=session)
+        members = self._members.take_back(
+            record[people.PEOPLE], entry_id=entry_id, session=session, kept=frozenset(conflict.id for conflict in kept)
+        )
+        return replace(teams, conflicts=(*teams.conflicts, *members.conflicts, *kept))
+
+    def suspicion(self, job: Job) -> str | None:
+        """Whether a column of its file looks as if it had slipped."""
+        return first_look.at_teams(self._db, self._blobs, job)
+
+    def finish(self, job: Job) -> Iterator[dict[str, Any] | Write | None]:
+        """Nobody is left who was made for a team that lost its place to one from further up."""
+        yield from people.without_strays(self._db, job)

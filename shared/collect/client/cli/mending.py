@@ -1,0 +1,59 @@
+"""What a preview suggests: as the options that say the same, and merged into what is asked for."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from collect.client.cli.console import Shell
+
+HOW_COLUMNS_ARE_READ = frozenset({"column_map", "column_shift"})
+"""Params that say which cells stand in which column. Nothing else of what was asked for is changed by mending."""
+
+
+def mends(suggestion: Mapping[str, Any] | None) -> bool:
+    """Whether ``--mend`` would do it."""
+    return bool(suggestion) and HOW_COLUMNS_ARE_READ.issuperset(suggestion or ())
+
+
+def mended(shell: Shell, kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The params with what their preview suggests for the columns; what was changed is said."""
+    now = dict(params)
+    for notice in shell.client.jobs.preview(kind, params).warnings:
+        if notice.suggestion is not None and mends(notice.suggestion):
+            now = merged(now, notice.suggestion)
+            shell.say(f"{notice.message}\nMended: {options(notice.suggestion)}")
+    if now == params:
+        shell.say("Nothing was found that could be mended.")
+    return now
+
+
+def merged(params: Mapping[str, Any], suggestion: Mapping[str, Any]) -> dict[str, Any]:
+    """Params with a suggestion in them; headers and columns of which it does not speak stay as they were given."""
+    now = dict(params)
+    for name, value in suggestion.items():
+        there = now.get(name)
+        now[name] = {**there, **value} if isinstance(there, Mapping) and isinstance(value, Mapping) else value
+    return now
+
+
+def options(suggestion: Mapping[str, Any]) -> str:
+    """What to add to the command, as it is typed in a shell."""
+    return shlex.join(word for name, value in suggestion.items() for word in _words(name, value))
+
+
+def _words(name: str, value: Any) -> Iterator[str]:
+    match name:
+        case "column_map" | "column_shift":
+            for left, right in value.items():
+                yield f"--{name.replace('_', '-')}"
+                yield f"{left}={'' if right is None else right}"
+        case "from_date" | "to_date":
+            if value is not None:
+                yield f"--{name.removesuffix('_date')}"
+                yield str(value)
+        case _:
+            yield "--params"
+            yield json.dumps({name: value}, ensure_ascii=False)

@@ -1,0 +1,110 @@
+"""What may be said to several commands: written once, so that it is said alike everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+Command = Callable[..., Any]
+Option = Callable[[Any], Any]
+
+
+class Share(click.ParamType[dict[str, float]]):
+    """A number of rows, or a share of all rows: ``100`` or ``20%``."""
+
+    name = "N|N%"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, float]:
+        if isinstance(value, dict):
+            return value
+        try:
+            return {"percent": float(value[:-1])} if value.endswith("%") else {"rows": int(value)}
+        except ValueError:
+            self.fail(f"{value!r} is neither a number of rows nor a share like 20%.", param, ctx)
+
+
+class Mapping(click.ParamType[tuple[str, str | None]]):
+    """``HEADER=COLUMN``; an empty column leaves the header out."""
+
+    name = "HEADER=COLUMN"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str | None]:
+        if isinstance(value, tuple):
+            return value
+        header, equals, column = value.rpartition("=")
+        if not equals:
+            self.fail(f"{value!r} is not of the form HEADER=COLUMN.", param, ctx)
+        return header, column or None
+
+
+class Shift(click.ParamType[tuple[str, int]]):
+    """``COLUMN=ROWS``; down when positive, up when negative."""
+
+    name = "COLUMN=ROWS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        if isinstance(value, tuple):
+            return value
+        column, _, rows = value.rpartition("=")
+        try:
+            return column, int(rows)
+        except ValueError:
+            self.fail(f"{value!r} is not of the form COLUMN=ROWS, as in manager_phone=-10.", param, ctx)
+
+
+def together(*options: Option) -> Callable[[Command], Command]:
+    """Several options as one decorator; ``--help`` lists them in this order."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def mode(*modes: str) -> Option:
+    """What a row does when there is something with its key; the first one is what the API takes by itself."""
+    return click.option("--mode", type=click.Choice(modes), help=f"Default: {modes[0]}.")
+
+
+column_map = click.option("--column-map", type=Mapping(), multiple=True, help="Read a header as another column.")
+column_shift = click.option(
+    "--column-shift", type=Shift(), multiple=True, help="Move a column's cells: up when negative, down when positive."
+)
+mend = click.option(
+    "--mend",
+    is_flag=True,
+    help="Ask for a preview first, and read columns that slipped or changed places as it suggests.",
+)
+max_rejected = click.option("--max-rejected", type=Share(), help="Pause above so many rejected rows: 100, or 20%.")
+contended = together(
+    click.option(
+        "--on-conflict",
+        type=click.Choice(["reject", "queue", "supersede"]),
+        help="If another job holds what this one needs. Default: reject.",
+    ),
+    click.option("--supersedes", metavar="ID", help="The job that this one replaces; implies --on-conflict supersede."),
+)
+max_rows_per_second = click.option(
+    "--max-rows-per-second", type=click.FloatRange(min=0, min_open=True), help="Write no faster than this."
+)
+starting = together(
+    click.option("--priority", type=click.Choice(["low", "normal", "high"])),
+    click.option("--reason", help="Why; shown with the job."),
+    click.option("--idempotency-key", metavar="KEY", help="Running this again with the same key starts nothing twice."),
+    click.option(
+        "--wait", "--watch", "wait", is_flag=True, help="Follow the job until it rests; 0 only if it succeeded."
+    ),
+)
+
+
+def reading(given: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given, as params: what was not given is left out, pairs become objects."""
+    pairs = {name: dict(given[name]) for name in ("column_map", "column_shift") if given.get(name)}
+    return {name: value for name, value in given.items() if value not in (None, ())} | pairs

@@ -1,0 +1,269 @@
+"""Rows of a file that were rejected, and the cells with which they are to be read once more."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from collect.csv import layout
+from collect.csv.blocks import MAX_RECORD_BYTES, blocks
+from collect.csv.files import Opened, open_file
+from collect.csv.layout import REJECT_COLUMNS, Params
+from collect.csv.sources import Readable
+from collect.errors import FieldError, InvalidInput, TaskRefused, TooLarge
+from collect.jobs.template import Template
+
+ROW = REJECT_COLUMNS[0]
+MOST_ROWS = 10_000
+"""Of one correction: as many rejects as are stored of a job."""
+MOST_KEPT_BYTES = 15 * 1024 * 1024
+"""Of a row's text before and after: both stand in one document of its history."""
+MOST_ERRORS = 20
+_ROW_NUMBER = re.compile("0*[1-9][0-9]{0,14}")
+_EITHER_RETURN = "\r\n"
+"""Python's writer puts a cell in quotes for the characters that end its lines, and for no others of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """The columns of a job's file: what its header calls them, and which column of the template each is.
+
+    Those that the file does not name are called as in the template; ``None`` stands for one that is left out.
+    """
+
+    headers: tuple[str, ...]
+    columns: tuple[str | None, ...]
+    delimiter: str
+
+    def place(self, name: str, *, by_header: bool) -> int | None:
+        """Where the column of that name stands. Two may be called so, one by the header and one by the template."""
+        first, second = (self.headers, self.columns) if by_header else (self.columns, self.headers)
+        for names in (first, second):
+            if name in names:
+                return names.index(name)
+        return None
+
+    def says(self, given: Given, name: str) -> bool:
+        """Whether somebody has said what the cell of that column, which was none, is to be."""
+        cell = given.cells.get(self.columns.index(name))
+        return bool(cell) if given.is_line else cell is not None
+
+    def shown(self, cells: Sequence[str]) -> list[str]:
+        """A row's cells as a file of rejects shows them: as many as there are columns."""
+        return [*cells, *[""] * len(self.columns)][: len(self.columns)]
+
+    def mend(self, line: str, given: Given) -> str:
+        """The row's text with the cells that are given in the place of its own.
+
+        A line of a file that stands there as it was shown is left as it is, and so is rejected again.
+
+        Raises:
+            ValueError: it has another number of cells than the file has columns, so that nobody knows which is which.
+        """
+        cells, own = given.cells, layout.parse(line.encode(), self.delimiter)
+        if len(own) != len(self.columns):
+            if given.is_line and dict(enumerate(self.shown(own))) == dict(cells):
+                return line
+            used = {place for place, column in enumerate(self.columns) if column is not None}
+            if not used <= cells.keys():
+                raise ValueError(f"has {len(own):,} cells, and the file has {len(self.columns):,} columns")
+            own = [""] * len(self.columns)
+        return record([cells.get(place, cell) for place, cell in enumerate(own)], self.delimiter)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """A row that somebody has mended: its number, and the cells that change, by place.
+
+    ``is_line``: it is a line of a file, in which all of its cells stand, mended or not.
+    """
+
+    row: int
+    cells: Mapping[int, str]
+    is_line: bool = False
+
+
+@dataclass(kw_only=True)
+class Errors:
+    """What is wrong with a correction, for a person to mend. The first ones are told, all are counted."""
+
+    found: list[FieldError] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, field: str, code: str, message: str) -> None:
+        self.count += 1
+        if len(self.found) < MOST_ERRORS:
+            self.found.append(FieldError(field, code, message))
+
+    def check(self) -> None:
+        """Raise what has been found.
+
+        Raises:
+            InvalidInput: something has.
+        """
+        if not self.count:
+            return
+        told = " ".join(error.message for error in self.found)
+        more = f" And {self.count - len(self.found):,} more." if self.count > len(self.found) else ""
+        raise InvalidInput(told + more, code=self.found[0].code, errors=self.found)
+
+
+def from_values(rows: Iterable[tuple[int, Mapping[str, str]]], sheet: Sheet) -> list[Given]:
+    """Rows with the columns that change, by the template's names, or else by the header's.
+
+    Raises:
+        InvalidInput: a column that is not there or is given twice, a row that is given twice, no rows.
+    """
+    errors = Errors()
+    given: list[Given] = []
+    for row, values in rows:
+        cells: dict[int, str] = {}
+        for name, text in values.items():
+            place = sheet.place(name, by_header=False)
+            if place is None:
+                errors.add(name, "unknown_column", f"Row {row:,}: {_shown(name)} is no column of the file.")
+            elif place in cells:
+                errors.add(name, "duplicate_column", f"Row {row:,}: {_shown(name)} is given twice, by two names.")
+            else:
+                cells[place] = text
+        given.append(Given(row=row, cells=cells))
+    return _distinct(given, errors)
+
+
+def from_csv(blobs: Readable, name: str, *, sheet: Sheet, template: Template, most_bytes: int) -> list[Given]:
+    """Rows of a CSV as rejects are given out: a column says which row each is, and the others are its cells.
+
+    They are called as in the file's header, or else as in the template. What says what was wrong is passed over, and so
+    is a line in which nothing else stands.
+
+    Raises:
+        InvalidInput: it is no CSV, or not one of this job's rows.
+        TooLarge: it has more text than ``most_bytes``, packed or not.
+    """
+    params = Params(has_header=True, column_map=dict.fromkeys((*sheet.headers, *REJECT_COLUMNS), None))
+    try:
+        opened = open_file(blobs, name, template=template, params=params)
+        return _read(opened, sheet, most_bytes)
+    except TaskRefused as refused:
+        where = f"{refused.where}: " if refused.where and refused.where not in refused.detail else ""
+        raise InvalidInput(f"{where}{refused.detail}", code=refused.code) from refused
+
+
+def _read(opened: Opened, sheet: Sheet, most_bytes: int) -> list[Given]:
+    errors = Errors()
+    number, places = _header(opened.header.cells, sheet, errors)
+    errors.check()
+    given: list[Given] = []
+    for line, cells in enumerate(_cells(opened, most_bytes), start=1):
+        if len(cells) != len(opened.header.cells):
+            said = f"Line {line:,} has {len(cells):,} cells; the header has {len(opened.header.cells):,}."
+            errors.add("", "wrong_number_of_cells", said)
+            continue
+        text = cells[number].strip()
+        own = {place: cells[at] for at, place in places.items()}
+        if not text and not any(own.values()):
+            continue
+        if not _ROW_NUMBER.fullmatch(text):
+            said = f"Line {line:,}: {_shown(text)} is no number of a row."
+            errors.add(ROW, "not_a_row", said)
+            continue
+        given.append(Given(row=int(text), cells=own, is_line=True))
+        if len(given) > MOST_ROWS:
+            break
+    return _distinct(given, errors)
+
+
+def _header(cells: Sequence[str], sheet: Sheet, errors: Errors) -> tuple[int, dict[int, int]]:
+    """Where the rows' numbers stand, and which cell of the file each other column is."""
+    told = len(cells) - len(REJECT_COLUMNS)
+    if told < 0 or tuple(cells[told:]) != REJECT_COLUMNS:  # somebody has moved or removed some of them
+        told = len(cells)
+        if cells.count(ROW) != 1 or sheet.place(ROW, by_header=True) is not None:
+            errors.add(ROW, "missing_column", f"A column {ROW!r} says which row of the job's file each line is.")
+            return 0, {}
+    number = told if told < len(cells) else cells.index(ROW)
+    places: dict[int, int] = {}
+    for at, name in enumerate(cells[:told]):
+        place = at if at < len(sheet.headers) and sheet.headers[at] == name else sheet.place(name, by_header=True)
+        if at == number or (place is None and name in REJECT_COLUMNS):
+            continue
+        if place is None:
+            errors.add(name, "unknown_column", f"Column {at + 1}, {_shown(name)}, is no column of the job's file.")
+        elif place in places.values():
+            errors.add(name, "duplicate_column", f"Column {at + 1}, {_shown(name)}, stands there twice.")
+        else:
+            places[at] = place
+    return number, places
+
+
+def _cells(opened: Opened, most_bytes: int) -> Iterator[list[str]]:
+    for block in blocks(opened.pieces, opened.grammar, offset=opened.offset):
+        if block is not None:
+            if block.end > most_bytes:
+                raise TooLarge(
+                    f"The rows have more than {most_bytes:,} bytes together. Correct some of them at a time."
+                )
+            records = opened.grammar.split(block.data, final=True).lines
+            yield from (layout.parse(record, opened.header.delimiter) for record in records)
+
+
+def _distinct(given: list[Given], errors: Errors) -> list[Given]:
+    """The rows in the file's order."""
+    if not given and not errors.count:
+        errors.add("rows", "no_rows", "There are no rows to correct.")
+    if len(given) > MOST_ROWS:
+        errors.add("rows", "too_many_rows", f"At most {MOST_ROWS:,} rows can be corrected at once.")
+    seen: set[int] = set()
+    for one in given:
+        if one.row in seen:
+            errors.add(str(one.row), "duplicate_row", f"Row {one.row:,} is given twice.")
+        seen.add(one.row)
+    errors.check()
+    return sorted(given, key=lambda one: one.row)
+
+
+def text_of(
+    given: Sequence[Given], lines: Mapping[int, str], sheet: Sheet, *, lacking: Mapping[int, Sequence[str]]
+) -> bytes:
+    """The rows as they are to be read: each one's own ``lines`` with the cells that were given.
+
+    ``lacking``: columns of which a row has no cell, since they were moved; an empty one is no answer to that unless
+    somebody has said so.
+
+    Raises:
+        InvalidInput: a row that cannot be put together, or is too long.
+    """
+    errors, made = Errors(), []
+    for one in given:
+        if missing := [name for name in lacking.get(one.row, ()) if not sheet.says(one, name)]:
+            said = f"Row {one.row:,} has no cell of {', '.join(missing)} since that was moved: give one."
+            errors.add(str(one.row), "incomplete_row", said)
+            continue
+        try:
+            line = sheet.mend(lines[one.row], one).encode()
+        except ValueError as unclear:
+            said = f"Row {one.row:,} {unclear}: give all of its columns."
+            errors.add(str(one.row), "incomplete_row", said)
+            continue
+        if len(line) > MAX_RECORD_BYTES:
+            errors.add(str(one.row), "row_too_long", f"Row {one.row:,} is longer than {MAX_RECORD_BYTES:,} bytes.")
+        elif len(line) + len(lines[one.row].encode()) > MOST_KEPT_BYTES:
+            said = f"Row {one.row:,} and its correction have more than {MOST_KEPT_BYTES:,} bytes together."
+            errors.add(str(one.row), "row_too_long", said)
+        made.append(line)
+    errors.check()
+    return b"\n".join([*made, b""])
+
+
+def record(cells: Sequence[str], delimiter: str) -> str:
+    """One record, without its line end, as it is read again."""
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter, lineterminator=_EITHER_RETURN).writerow(cells)
+    return text.getvalue().removesuffix(_EITHER_RETURN)
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= layout.MOST_CHARACTERS else name[: layout.MOST_CHARACTERS] + "…")

@@ -1,0 +1,57 @@
+"""A form: which fields its responses have. Exports choose columns and filter by them, and by nothing else."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class FieldType(StrEnum):
+    """What the answers to a question are. Stored answers may still be something else, or missing."""
+
+    STRING = "string"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    DATETIME = "datetime"
+    PHONE = "phone"
+    LATITUDE = "latitude"
+    LONGITUDE = "longitude"
+    ENUM = "enum"
+    JSON = "json"
+
+
+TEXTS = frozenset({FieldType.STRING, FieldType.PHONE, FieldType.ENUM})
+NUMBERS = frozenset({FieldType.NUMBER, FieldType.LATITUDE, FieldType.LONGITUDE})
+TIMES = frozenset({FieldType.DATE, FieldType.DATETIME})
+
+
+class FormField(BaseModel):
+    """One question, or one thing that is known of every response."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    type: FieldType
+
+
+class Form(BaseModel):
+    """A form as it is published."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    org_id: str
+    form_id: str
+    title: str
+    version: int = Field(ge=1)
+    fields: tuple[FormField, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(field.name for field in self.fields)
+
+    def field(self, name: str) -> FormField | None:
+        """The field of that name, if there is one."""
+        return next((field for field in self.fields if field.name == name), None)

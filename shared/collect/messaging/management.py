@@ -1,0 +1,31 @@
+"""The broker's management API, as far as operators' commands need it: things are put there."""
+
+from __future__ import annotations
+
+import base64
+import json
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+
+class Management:
+    """The API at ``url``, which carries the credentials. Raises :class:`OSError` when it does not do as it is told."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        credentials = f"{unquote(parts.username or 'guest')}:{unquote(parts.password or 'guest')}"
+        self._token = base64.b64encode(credentials.encode()).decode()
+        self._root = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+
+    def put(self, *path: str, body: Mapping[str, Any]) -> None:
+        """Make it so, whatever it was before."""
+        request = urllib.request.Request(
+            "/".join((self._root, "api", *(quote(word, safe="") for word in path))),
+            data=json.dumps(body).encode(),
+            method="PUT",
+            headers={"Authorization": f"Basic {self._token}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10):
+            return

@@ -1,0 +1,45 @@
+"""The rows of a part, read and validated, a chunk's worth at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from collect.csv.reading import Lot, Source, cursor, lots
+from collect.csv.validation import Valid, Validator
+from collect.jobs.model import Part
+from collect.jobs.outcomes import Reject
+from collect.jobs.template import Template
+from collect.rows import documents, planning
+from collect.runtime.task import Chunk, ChunkSize
+from collect.storage.blobs import Blobs
+
+CHUNK_BYTES = 8 * 1024 * 1024
+
+
+def read(
+    blobs: Blobs, part: Part, template: Template, size: ChunkSize, *, most_bytes: int = CHUNK_BYTES
+) -> Iterator[tuple[Lot, Valid, tuple[Reject, ...]]]:
+    """From the part's cursor to its end: the records of each chunk, what they hold, and which of them are rejected."""
+    layout = planning.arranged(part.source, template)
+    validator = Validator(template=template, layout=layout)
+    empty = documents.empty_bytes(layout.present)
+
+    def most_rows() -> int:
+        return max(1, min(size.rows, most_bytes // empty))
+
+    source = Source.of(part.source)
+    for lot in lots(blobs, source, part.cursor, most_rows=most_rows, most_bytes=most_bytes):
+        valid, rejects = validator.validate(lot)
+        yield lot, valid, rejects
+
+
+def chunk(lot: Lot, payload: Any, rejects: tuple[Reject, ...]) -> Chunk:
+    """What one transaction will commit of ``lot``."""
+    return Chunk(
+        cursor=cursor(lot.end, lot.row + lot.rows),
+        rows=lot.rows,
+        payload=payload,
+        rejects=rejects,
+        mended=lot.mended,
+    )

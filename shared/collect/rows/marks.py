@@ -1,0 +1,74 @@
+"""Taking back by marks: a document is restored or deleted only where it carries the ledger entry that touched it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection as Some
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import bson
+from bson.raw_bson import RawBSONDocument
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+
+from collect.jobs.outcomes import Conflict, TakenBack
+from collect.rows import writing
+from collect.rows.writing import Stored
+from collect.storage import joined
+from collect.storage.joined import Documents
+
+MARK = {"row": 1, "written_by": 1, "revision": 1}
+RAW: bson.CodecOptions[RawBSONDocument] = bson.CodecOptions(document_class=RawBSONDocument, tz_aware=True)
+
+
+def stored(
+    into: Collection[Any], ids: Iterable[str], session: ClientSession | None, fields: Mapping[str, int] | None = None
+) -> dict[str, Stored]:
+    """The documents with these ids that are there, by ``_id``; whole, or of each only these fields."""
+    wanted = list(ids)
+    found = into.find({"_id": {"$in": wanted}}, fields, session=session) if wanted else ()
+    return {document["_id"]: document for document in found}
+
+
+def take_back(
+    into: Collection[Any],
+    record: Mapping[str, Any],
+    *,
+    entry_id: str,
+    session: ClientSession,
+    kept: Some[str] = frozenset(),
+) -> TakenBack:
+    """Delete what the entry made and restore what it changed, as far as its mark still stands. Not those ``kept``."""
+    mark = {"written_by": entry_id}
+    created = [id_ for id_ in writing.created_ids(record) if id_ not in kept]
+    deleted = 0
+    if created:
+        deleted = into.delete_many({"_id": {"$in": created}, **mark}, session=session).deleted_count
+    conflicts: list[Conflict] = []
+    if deleted < len(created):  # one that is gone is as it was
+        conflicts = [_conflict(document) for document in stored(into, created, session, MARK).values()]
+    before = _before(record)
+    query = {"_id": {"$in": list(before)}, **mark}
+    ours = [found["_id"] for found in into.find(query, {"_id": 1}, session=session)] if before else []
+    if ours:
+        into.delete_many({"_id": {"$in": ours}}, session=session)
+        joined.insert(into, Documents.of(before[id_] for id_ in ours), session=session)
+    others = {id_: before[id_] for id_ in before.keys() - set(ours)}
+    conflicts.extend(_changed_since(others, stored(into, others, session), entry_id))
+    return TakenBack(deleted=deleted, restored=len(ours), conflicts=tuple(conflicts))
+
+
+def _before(record: Mapping[str, Any]) -> dict[str, RawBSONDocument]:
+    return {image["_id"]: image for image in writing.before_images(record)}
+
+
+def _conflict(document: Stored) -> Conflict:
+    writer = str(document["written_by"]).partition(":")[0]
+    return Conflict(id=document["_id"], row=document["row"], why=f"Changed since by job {writer}.")
+
+
+def _changed_since(before: Mapping[str, Stored], now: Mapping[str, Stored], entry_id: str) -> list[Conflict]:
+    """Documents that were changed and are neither ours any more nor as they were before."""
+    gone = [Conflict(id=id_, row=None, why="Deleted since.") for id_ in before if id_ not in now]
+    others = (document for document in now.values() if document["written_by"] != entry_id)
+    return [*gone, *(_conflict(document) for document in others if document != before[document["_id"]])]

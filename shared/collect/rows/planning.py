@@ -1,0 +1,175 @@
+"""Finding the parts of a file: stretches of whole records, each with the number of its first row."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from collect.csv import layout, shifts
+from collect.csv.blocks import Block, blocks
+from collect.csv.files import Opened, open_file
+from collect.csv.layout import Layout, Params
+from collect.csv.reading import VERSION, Source, cursor
+from collect.csv.sources import packed_member, stretch
+from collect.errors import TaskRefused, TooNew
+from collect.jobs.model import Job, Part
+from collect.jobs.template import Template
+from collect.runtime.task import PlannedPart
+from collect.storage.blobs import Blobs
+
+SMALLEST_PART_BYTES = 4 * 1024 * 1024
+BIGGEST_PART_BYTES = 64 * 1024 * 1024
+TAIL = 4
+"""The first parts are small, so that they begin soon, and the last ones, so that slots end together: none is bigger
+than what stands before it, nor than this share of what is left (guided self-scheduling, Polychronopoulos and Kuck, IEEE
+Transactions on Computers C-36, 1987)."""
+BIGGEST_HASHED_BYTES = 64 * 1024 * 1024
+"""A bigger file is not compared with its SHA-256: that would take longer than finding its parts."""
+REWRITTEN_PART_BYTES = 16 * 1024 * 1024
+"""A part that is written anew is held in memory, compressed, until it is whole."""
+
+
+def plan(blobs: Blobs, job: Job, *, template: Template, after: Part | None = None) -> Iterator[PlannedPart | None]:
+    """The parts of the job's file, in order; ``None`` between them, at least once for each block that is read.
+
+    ``after``: only those behind this one. Text that is written anew is read again up to there.
+
+    Raises:
+        TaskRefused: the file is no CSV, or its columns are not the dataset's, or it ends within a quoted cell.
+    """
+    if job.file is None:
+        raise TaskRefused("The job has no file.", code="no_file")
+    params = Params.of(job.params)
+    sent = job.file if job.file.bytes <= BIGGEST_HASHED_BYTES else None
+    opened = open_file(blobs, job.file.blob, template=template, params=params, sent=sent)
+    found, errors = layout.arrange(opened.header, template, params, only_key=layout.is_upsert(job.params))
+    if errors:
+        raise layout.refuse(errors)
+    if after is not None:
+        arranged(after.source, template)
+    own = {"columns": list(found.columns), "template": template.fingerprint()}
+    is_empty = after is None
+    for source, total in _sources(blobs, job.id, job.file.blob, opened, after):
+        if source is None:
+            yield None
+            continue
+        is_empty = False
+        start = cursor(source.start, source.first_row)
+        lacking = opened.lacking(source.first_row, source.first_row + total - 1)
+        of_part = {**source.document(), **own, **({"lacking": shifts.stored(lacking)} if lacking else {})}
+        yield PlannedPart(source=of_part, cursor=start, total=total)
+    if is_empty:
+        raise TaskRefused("The file has a header and no rows.", code="no_rows")
+
+
+def arranged(source: dict[str, Any], template: Template) -> Layout:
+    """How the records of a part are laid out.
+
+    Raises:
+        TooNew: a newer release has planned the part.
+        TaskRefused: the dataset's template is another now than when the part was planned.
+    """
+    if source["v"] > VERSION:
+        raise TooNew(f"The part is written in version {source['v']}; this release reads {VERSION}.")
+    if source["template"] != template.fingerprint():
+        raise TaskRefused(
+            "The template of the dataset has changed since the file was read. Restart the job.", code="template_changed"
+        )
+    return Layout(delimiter=source["delimiter"], columns=tuple(source["columns"]), lacking=shifts.read(source))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stretch:
+    """Where a block is, without its bytes."""
+
+    start: int
+    end: int
+    first_row: int
+    rows: int
+
+    @classmethod
+    def of(cls, block: Block) -> _Stretch:
+        return cls(start=block.offset, end=block.end, first_row=block.first_row, rows=block.rows)
+
+
+def _sources(
+    blobs: Blobs, job_id: str, blob: str, opened: Opened, after: Part | None
+) -> Iterator[tuple[Source | None, int]]:
+    size: int | None = None
+    writing: _Rewriting | None = None
+    if opened.text.is_plain:
+        size = blobs.size(blob)
+    else:
+        writing = _Rewriting(blobs=blobs, prefix=f"jobs/{job_id}/input-{secrets.token_hex(6)}")
+    gathered: list[_Stretch] = []
+    for block in _blocks(blobs, blob, opened, after):
+        # One without rows (empty lines) is kept between others, so that offsets stay those of the text.
+        if block is not None and (block.rows or gathered):
+            gathered.append(_Stretch.of(block))
+            if writing is not None:
+                writing.add(block)
+        if gathered and gathered[-1].end - gathered[0].start >= _wanted(gathered[0].start, size):
+            yield _source(gathered, blob, opened.header.delimiter, writing)
+            gathered = []
+        yield None, 0
+    if gathered:
+        yield _source(gathered, blob, opened.header.delimiter, writing)
+
+
+def _wanted(start: int, size: int | None) -> int:
+    """How big the part at ``start`` is to be in text of this size, which is not known of text that is written anew."""
+    most = REWRITTEN_PART_BYTES if size is None else min(BIGGEST_PART_BYTES, (size - start) // TAIL)
+    return max(SMALLEST_PART_BYTES, min(start, most))
+
+
+def _blocks(blobs: Blobs, blob: str, opened: Opened, after: Part | None) -> Iterator[Block | None]:
+    """The blocks of the file's rows, or of those behind a part."""
+    if after is None:
+        return blocks(opened.pieces, opened.grammar, offset=opened.offset)
+    begin = Source.of(after.source)
+    pieces = opened.from_(begin.end)
+    if opened.text.is_plain:
+        pieces = stretch(blobs, blob, start=begin.end, end=blobs.size(blob))
+    return blocks(pieces, opened.grammar, offset=begin.end, first_row=begin.first_row + after.total)
+
+
+def _source(gathered: list[_Stretch], blob: str, delimiter: str, writing: _Rewriting | None) -> tuple[Source, int]:
+    name, members = (blob, ()) if writing is None else writing.store()
+    source = Source(
+        blob=name,
+        start=gathered[0].start,
+        end=gathered[-1].end,
+        first_row=gathered[0].first_row,
+        delimiter=delimiter,
+        members=members,
+    )
+    return source, sum(stretch.rows for stretch in gathered)
+
+
+@dataclass(kw_only=True)
+class _Rewriting:
+    """Parts as blobs of their own: gzip members that begin at records, so that each can be entered by itself.
+
+    Their names are this attempt's own: another that plans the same job at the same time does not disturb it.
+    """
+
+    blobs: Blobs
+    prefix: str
+    written: int = 0
+    packed: list[bytes] = field(default_factory=list)
+    members: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def add(self, block: Block) -> None:
+        member = packed_member(block.data)
+        at = sum(map(len, self.packed))
+        self.packed.append(member)
+        self.members.append((block.offset, at, len(member)))
+
+    def store(self) -> tuple[str, tuple[tuple[int, int, int], ...]]:
+        name = f"{self.prefix}-{self.written}"
+        self.blobs.write(name, self.packed)
+        members = tuple(self.members)
+        self.written, self.packed, self.members = self.written + 1, [], []
+        return name, members

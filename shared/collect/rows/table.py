@@ -1,0 +1,123 @@
+"""A collection into which the rows of files go. What a chunk does to it is decided in :mod:`collect.rows.writing`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bson.raw_bson import RawBSONDocument
+from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+
+from collect.csv.layout import is_upsert
+from collect.jobs.model import Job
+from collect.jobs.outcomes import Applied, Reject, TakenBack
+from collect.rows import lines, marks, writing
+from collect.rows.batch import Batch
+from collect.rows.writing import Decision, Stored
+from collect.storage import joined
+from collect.storage import rejects as reject_store
+from collect.storage.blobs import Blobs
+from collect.storage.database import Database
+
+
+class Table:
+    """The rows in one collection: written with the mark of the ledger entry that touches them first."""
+
+    def __init__(self, *, db: Database, blobs: Blobs, name: str) -> None:
+        self._db = db
+        self._blobs = blobs
+        self._rows = db[name]
+        self._raw_rows: Collection[RawBSONDocument] = db[name].with_options(codec_options=marks.RAW)
+
+    def write(
+        self, job: Job, rows: Batch, *, rejects: tuple[Reject, ...], entry_id: str, session: ClientSession
+    ) -> tuple[Applied, Decision]:
+        """Write a batch. One read of its keys tells which are new, which change, and which are twice.
+
+        ``rejects``: those that its chunk has without looking.
+        """
+        if is_upsert(job.params):
+            decision = writing.decide_upsert(rows, self._replaced(rows, session), job_id=job.id)
+        else:
+            there = marks.stored(self._raw_rows, rows.ids, session, marks.MARK)
+            decision = writing.decide_insert(rows, there, job_id=job.id)
+        made = self._put(rows, decision, entry_id=entry_id, session=session)
+        displaced = self._displaced(job, rows, decision, session)
+        rejected = (*rejects, *decision.rejects, *displaced)
+        applied = Applied(
+            succeeded=made + decision.overwritten - len(displaced),
+            rejected=len(rejected),
+            created=len(decision.fresh),
+            changed=len(decision.changed),
+            rejects=rejected,
+            undo=writing.undo_record(rows, decision),
+        )
+        return applied, decision
+
+    def touch(self, rows: Batch, *, job: Job, entry_id: str, session: ClientSession) -> dict[str, Any]:
+        """Make what is not there, and take over what another job has marked. Returns what undo needs."""
+        decision = writing.decide_touch(rows, self._replaced(rows, session), job_id=job.id)
+        self._put(rows, decision, entry_id=entry_id, session=session)
+        return writing.undo_record(rows, decision)
+
+    def take_back(
+        self, record: Mapping[str, Any], *, entry_id: str, session: ClientSession, kept: frozenset[str] = frozenset()
+    ) -> TakenBack:
+        """Delete what an entry made and restore what it changed, where its mark still stands. Not those ``kept``."""
+        return marks.take_back(self._raw_rows, record, entry_id=entry_id, session=session, kept=kept)
+
+    def _put(self, rows: Batch, decision: Decision, *, entry_id: str, session: ClientSession) -> int:
+        if decision.replaced:
+            self._rows.delete_many({"_id": {"$in": decision.replaced}}, session=session)
+        made = writing.new_documents(rows, decision, entry_id=entry_id)
+        joined.insert(self._rows, made, session=session)
+        return made.count
+
+    def _replaced(self, rows: Batch, session: ClientSession) -> dict[str, Stored]:
+        """The documents that may be changed, whole."""
+        found: dict[str, Stored] = {}
+        held = 0
+        for document in self._raw_rows.find({"_id": {"$in": rows.ids}}, session=session):
+            found[document["_id"]] = document
+            held += len(document.raw)
+            if held > writing.MAX_REPLACED_BYTES and len(rows.ids) > 1:
+                raise writing.too_big(rows)
+        return found
+
+    def _displaced(self, job: Job, rows: Batch, decision: Decision, session: ClientSession) -> list[Reject]:
+        """Rows that were written and have lost their place to a row from further up.
+
+        Only those are read again that will be stored; the others are counted, and need no text.
+        """
+        if not decision.displaced:
+            return []
+        shown = sorted(decision.displaced)[: reject_store.room(self._db, job_id=job.id, session=session)]
+        if len(shown) > lines.MOST_READ_AGAIN and len(rows.ids) > 1:
+            raise writing.too_big(rows)
+        texts = lines.original(self._db, self._blobs, job_id=job.id, rows=shown, session=session)
+        ids = {there["row"]: there["_id"] for _, there in decision.instead}
+        self._name_first(job, rows, decision, ids, session)
+        return [
+            Reject(row=row, line=texts.get(row, ""), errors=(rows.duplicate(ids[row], first),))
+            for row, first in decision.displaced.items()
+        ]
+
+    def _name_first(
+        self, job: Job, rows: Batch, decision: Decision, ids: Mapping[int, str], session: ClientSession
+    ) -> None:
+        """Rejects that named a displaced row as the first with their key name the one that is it now."""
+        renamed = {
+            rows.duplicate_message(ids[row], row): rows.duplicate_message(ids[row], first)
+            for row, first in decision.displaced.items()
+        }
+        query = {"job_id": job.id, "code": "duplicate_key", "message": {"$in": list(renamed)}}
+        found = self._db.rejects.find(query, {"message": 1}, session=session)
+        changes = [
+            UpdateOne({"_id": reject["_id"]}, {"$set": {"message": message, "errors.0.message": message}})
+            for reject in found
+            if (message := renamed[reject["message"]])
+        ]
+        if changes:
+            self._db.rejects.bulk_write(changes, ordered=False, session=session)

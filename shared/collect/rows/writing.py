@@ -1,0 +1,213 @@
+"""What a chunk does to the rows of a dataset, so that the outcome is that of reading its file from top to bottom.
+
+Another part of the same file may have written a key before, with a row from further up or further down. ``insert``: the
+row from further up wins, and one that was written already is displaced. ``upsert``: the row from further down wins.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import bson
+import pyarrow as pa
+from bson.binary import Binary
+from bson.raw_bson import RawBSONDocument
+
+from collect.errors import ChunkTooBig, FieldError, TaskRefused
+from collect.jobs.outcomes import Reject
+from collect.rows import documents
+from collect.rows.batch import Batch, pack_keys, unpack_keys
+from collect.storage import joined
+from collect.storage.joined import Documents
+
+RECORD_VERSION = 1
+MAX_DOCUMENT_BYTES = 15 * 1024 * 1024
+MAX_RECORD_BYTES = 12 * 1024 * 1024
+MAX_REPLACED_BYTES = 24 * 1024 * 1024
+"""With what a chunk adds, the documents that replace these still fit into one message."""
+
+Stored = Mapping[str, Any]
+"""A document that is there; with all its bytes when it is to be changed by an upsert."""
+
+
+@dataclass(kw_only=True)
+class Decision:
+    """What to do with a batch: which of its rows to insert, which to put in place of what, which to reject."""
+
+    fresh: Sequence[int] = ()
+    instead: list[tuple[int, Stored]] = field(default_factory=list)
+    """A row, and the document that it replaces, whose mark and revision it keeps: this job's own."""
+    changed: list[tuple[int, Stored]] = field(default_factory=list)
+    """A row, and the document of another job that it replaces."""
+    overwritten: int = 0
+    """Rows that come before one with the same key that is written, in an upsert."""
+    rejects: list[Reject] = field(default_factory=list)
+    displaced: dict[int, int] = field(default_factory=dict)
+    """A row that was written, and the one that takes its place."""
+
+    @property
+    def replaced(self) -> list[str]:
+        return [stored["_id"] for _, stored in (*self.instead, *self.changed)]
+
+
+def decide_insert(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) -> Decision:
+    """The first row with a key wins. ``stored``: the documents with a key of the batch, by ``_id``."""
+    if not stored and not batch.others:
+        return Decision(fresh=range(len(batch.keys)))
+    decision, fresh = Decision(), []
+    wins: dict[str, int | None] = dict(zip(batch.ids, batch.rows, strict=True)) if batch.others else {}
+    for place, document_id in enumerate(batch.ids):
+        row, there = batch.rows[place], stored.get(document_id)
+        if there is None:
+            fresh.append(place)
+        elif _is_of(there, job_id) and there["row"] > row:
+            decision.instead.append((place, there))
+            decision.displaced[there["row"]] = row
+        else:
+            first = there["row"] if _is_of(there, job_id) else None
+            wins[document_id] = first
+            decision.rejects.append(batch.reject(row, batch.duplicate(document_id, first)))
+    decision.rejects.extend(batch.reject(row, batch.duplicate(id_, wins[id_])) for row, id_ in batch.others)
+    decision.fresh = fresh
+    return decision
+
+
+def decide_upsert(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) -> Decision:
+    """The last row with a key wins; the others count as written, and overwritten since."""
+    decision, fresh = Decision(), []
+    refused: set[str] = set()
+    for place, document_id in enumerate(batch.ids):
+        there = stored.get(document_id)
+        if there is None and batch.lacking:
+            refused.add(document_id)
+            decision.rejects.append(batch.reject(batch.rows[place], *_lacking(batch)))
+        elif there is None:
+            fresh.append(place)
+        elif not _is_of(there, job_id):
+            decision.changed.append((place, there))
+        elif there["row"] < batch.rows[place]:
+            decision.instead.append((place, there))
+        else:
+            decision.overwritten += 1
+    decision.rejects.extend(batch.reject(row, *_lacking(batch)) for row, id_ in batch.others if id_ in refused)
+    decision.overwritten += sum(id_ not in refused for _, id_ in batch.others)
+    decision.fresh = fresh
+    return decision
+
+
+def decide_touch(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) -> Decision:
+    """What is not there is made, and what carries another job's mark gets this one's."""
+    others = [(place, stored[id_]) for place, id_ in enumerate(batch.ids) if id_ in stored]
+    return Decision(
+        fresh=[place for place, id_ in enumerate(batch.ids) if id_ not in stored],
+        changed=[(place, there) for place, there in others if not _is_of(there, job_id)],
+    )
+
+
+def new_documents(batch: Batch, decision: Decision, *, entry_id: str) -> Documents:
+    """The documents to insert, those that replace others included."""
+    fresh = batch.bodies if len(decision.fresh) == len(batch.keys) else batch.bodies.take(_places(decision.fresh))
+    made = [documents.complete(fresh, written_by=entry_id, revision=1)]
+    groups: defaultdict[tuple[str, int], list[tuple[int, Stored]]] = defaultdict(list)
+    for place, there in decision.instead:
+        groups[there["written_by"], there["revision"]].append((place, there))
+    for place, there in decision.changed:
+        groups[entry_id, there["revision"] + 1].append((place, there))
+    for (written_by, revision), replacing in groups.items():
+        bodies = batch.bodies.take(_places(place for place, _ in replacing))
+        completed = documents.complete(bodies, written_by=written_by, revision=revision)
+        made.append(_merged(completed, [there for _, there in replacing], batch))
+    return Documents.together(made)
+
+
+def undo_record(batch: Batch, decision: Decision) -> dict[str, Any]:
+    """What undo needs: the ids of documents that were made, and the documents that were changed as they were before."""
+    before = _packed(b"".join(there.raw for _, there in decision.changed if isinstance(there, RawBSONDocument)))
+    all_are_new = len(decision.fresh) == len(batch.keys)
+    created = batch.packed if all_are_new else pack_keys([batch.keys[place] for place in decision.fresh])
+    record = {
+        "v": RECORD_VERSION,
+        "prefix": batch.prefix,
+        "created": Binary(created),
+        "before": before,
+    }
+    check_size(batch, record)
+    return record
+
+
+def check_size(batch: Batch, *records: Mapping[str, Any]) -> None:
+    """Undo records that go into one ledger entry fit into it.
+
+    Raises:
+        ChunkTooBig: they do not; those of fewer rows would.
+    """
+    if any(record["before"] for record in records):
+        held = sum(len(record["before"]) + len(record["created"]) for record in records)
+        if held > MAX_RECORD_BYTES:
+            raise too_big(batch)
+
+
+def too_big(batch: Batch) -> ChunkTooBig:
+    """The rows change documents that cannot be kept for an undo all together."""
+    return ChunkTooBig(
+        f"The document that row {batch.lot.numbers[0]:,} changes is too big to be kept for an undo.",
+        where=f"row {batch.lot.numbers[0]:,}",
+        rows=batch.lot.rows,
+    )
+
+
+def created_ids(record: Mapping[str, Any]) -> list[str]:
+    """The ids of the documents that an entry made."""
+    prefix = record["prefix"]
+    return [prefix + key for key in unpack_keys(record["created"])]
+
+
+def before_images(record: Mapping[str, Any]) -> list[RawBSONDocument]:
+    """The documents that an entry changed, as they were before."""
+    return joined.split(_unpacked(record["before"]))
+
+
+def _is_of(document: Stored, job_id: str) -> bool:
+    return str(document["written_by"]).startswith(f"{job_id}:")
+
+
+def _lacking(batch: Batch) -> list[FieldError]:
+    return [
+        FieldError(name, "required", f"{name} is required for a new row, and the file has no such column.")
+        for name in batch.lacking
+    ]
+
+
+def _merged(made: Documents, replaced: Sequence[Stored], batch: Batch) -> Documents:
+    """The columns that the file does not have stay as they are. Only upserts read ``values`` of what is there."""
+    if all("values" not in there or batch.names.issuperset(there["values"]) for there in replaced):
+        return made
+    return Documents.of(_merge(new, there, batch.names) for new, there in zip(made.each(), replaced, strict=True))
+
+
+def _merge(document: RawBSONDocument, there: Stored, names: frozenset[str]) -> RawBSONDocument:
+    new, old = bson.decode(document.raw), bson.decode(there["values"].raw)
+    said = {name: value for name, value in new["values"].items() if name in names or name not in old}
+    raw = bson.encode({**new, "values": {**old, **said}})
+    if len(raw) > MAX_DOCUMENT_BYTES:
+        raise TaskRefused(
+            "With the columns that are there already the row is too big.",
+            code="document_too_large", where=f"row {new['row']:,}",
+        )  # fmt: skip
+    return RawBSONDocument(raw)
+
+
+def _places(places: Iterable[int]) -> pa.Array:
+    return pa.array(places, pa.int64())
+
+
+def _packed(raw: bytes) -> Binary:
+    return Binary(zlib.compress(raw, 1) if raw else b"")
+
+
+def _unpacked(packed: bytes) -> bytes:
+    return zlib.decompress(packed) if packed else b""

@@ -1,0 +1,195 @@
+"""Responses of a form in the order of their key (``submitted_at``, ``_id``): cut into ranges, and read raw.
+
+Every query here follows one index between two of its keys (``min`` and ``max``), which name organisation and form.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from pymongo.client_session import ClientSession
+
+from collect.exporting.selection import Selection
+from collect.storage.database import Database
+from collect.storage.indexes import EXPORT_INDEX
+
+QUERY_SECONDS = 120
+"""No query runs longer on the server, whatever becomes of who asked."""
+
+_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument, tz_aware=True, tzinfo=UTC)
+_size_of = struct.Struct("<i").unpack_from
+_KEY = {"submitted_at": 1, "_id": 1}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockSize:
+    """A block ends after so many documents, or before the one with which it would have more bytes than this."""
+
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Key:
+    """A place in the order of the index. ``id`` ``None`` stands before every response of that moment.
+
+    The ids of one form's responses are of one type.
+    """
+
+    at: datetime
+    id: Any = None
+
+    @classmethod
+    def of(cls, stored: dict[str, Any]) -> Key:
+        """The key as a part's cursor or source has it."""
+        return cls(stored["at"], stored["id"])
+
+    def stored(self) -> dict[str, Any]:
+        return {"at": self.at, "id": self.id}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Documents back to back, as they are stored. ``looked``: how many there were before the filters.
+
+    The next block begins at ``following``; ``window`` and ``left`` have to be given back then (see :func:`blocks`).
+    """
+
+    raw: bytes
+    rows: int
+    looked: int
+    following: Key
+    window: Key | None = None
+    left: int = 0
+
+
+def boundary(
+    db: Database, selection: Selection, start: Key, end: Key, *, rows: int, session: ClientSession | None = None
+) -> Key | None:
+    """The key of the response that stands ``rows`` behind ``start``, before ``end``. Reads nothing but the index."""
+    options = _between(selection, start, end)
+    found = next(db["responses"].find({}, _KEY, session=session, **options).skip(rows).limit(1), None)
+    return None if found is None else Key(found["submitted_at"], found["_id"])
+
+
+def count(db: Database, selection: Selection, start: Key, end: Key, *, session: ClientSession | None = None) -> int:
+    """How many responses there are from ``start`` to before ``end``. Reads nothing but the index."""
+
+    def found(**keys: Any) -> int:
+        form = {"org_id": selection.org_id, "form_id": selection.form_id}
+        options: dict[str, Any] = {"hint": EXPORT_INDEX, "maxTimeMS": QUERY_SECONDS * 1000}
+        return int(db["responses"].count_documents({**form, **keys}, session=session, **options))
+
+    def before(key: Key) -> int:
+        """Of the key's own moment."""
+        return 0 if key.id is None else found(submitted_at=key.at, _id={"$lt": key.id})
+
+    return found(submitted_at={"$gte": start.at, "$lt": end.at}) - before(start) + before(end)
+
+
+def blocks(
+    db: Database,
+    selection: Selection,
+    start: Key,
+    end: Key,
+    *,
+    size: BlockSize,
+    window: Key | None = None,
+    left: int = 0,
+    session: ClientSession | None = None,
+) -> Iterator[Block]:
+    """The blocks from ``start`` to ``end``: the same, wherever an earlier reading of the range has left off.
+
+    Without filters one query runs along the range. With them, a query may look at many responses before it finds one;
+    so each goes as far as a window of ``size.rows`` responses, which the index alone tells the end of.
+    ``window`` is the end of the one that the last block did not exhaust, with ``left`` responses to look at. Killing
+    ``session`` ends what is under way.
+    """
+    if start == end:  # the part was written, and nobody could say so
+        return
+    if not selection.match:
+        for raw, rows, following in _cut(db, selection, start, end, size, session):
+            yield Block(raw=raw, rows=rows, looked=rows, following=following)
+        return
+    while start != end:
+        if window is None:
+            window = boundary(db, selection, start, end, rows=size.rows, session=session)
+            left = size.rows if window is not None else count(db, selection, start, end, session=session)
+            window = window or end
+        for raw, rows, following in _cut(db, selection, start, window, size, session):
+            over = following == window
+            looked = left if over else rows
+            left -= looked
+            yield Block(
+                raw=raw, rows=rows, looked=looked, following=following, window=None if over else window, left=left
+            )
+            start = following
+        if start != window:
+            yield Block(raw=b"", rows=0, looked=left, following=window)
+        start, window = window, None
+
+
+def _cut(
+    db: Database, selection: Selection, start: Key, end: Key, size: BlockSize, session: ClientSession | None
+) -> Iterator[tuple[bytes, int, Key]]:
+    """Blocks of matching documents, each with the key of the first document behind it, or ``end``."""
+    projection = None if selection.whole else _KEY | {column.name: 1 for column in selection.columns}
+    cursor = db["responses"].find_raw_batches(
+        selection.match, projection, batch_size=size.rows, session=session, **_between(selection, start, end)
+    )
+    try:
+        before: tuple[bytes, int] | None = None
+        for raw, rows in cut(cursor, size):
+            if before is not None:
+                yield *before, _first_key(raw)
+            before = raw, rows
+        if before is not None:
+            yield *before, end
+    finally:
+        cursor.close()
+
+
+def cut(batches: Iterable[Any], most: BlockSize) -> Iterator[tuple[bytes, int]]:
+    """The documents of all batches as blocks, whatever the batches: bytes, and how many documents they are."""
+    held, rows = b"", 0
+    for batch in batches:
+        data, at, begin = held + batch, len(held), 0
+        while at < len(data):
+            size = _size_of(data, at)[0]
+            if rows == most.rows or (rows and at + size - begin > most.bytes):
+                yield data[begin:at], rows
+                begin, rows = at, 0
+            at += size
+            rows += 1
+        if rows == most.rows:
+            yield data[begin:], rows
+            begin, rows = len(data), 0
+        held = data[begin:]
+    if held:
+        yield held, rows
+
+
+def _first_key(raw: bytes) -> Key:
+    document = RawBSONDocument(raw[: _size_of(raw, 0)[0]], _RAW)
+    return Key(document["submitted_at"], document["_id"])
+
+
+def _between(selection: Selection, start: Key, end: Key) -> dict[str, Any]:
+    """Along the index from ``start`` to before ``end``, whatever else the server would think of."""
+    return {
+        "hint": EXPORT_INDEX,
+        "min": _bound(selection, start),
+        "max": _bound(selection, end),
+        "max_time_ms": QUERY_SECONDS * 1000,
+    }
+
+
+def _bound(selection: Selection, key: Key) -> dict[str, Any]:
+    values = (selection.org_id, selection.form_id, key.at, key.id)
+    return {name: value for (name, _), value in zip(EXPORT_INDEX, values, strict=True)}

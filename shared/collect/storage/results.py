@@ -1,0 +1,252 @@
+"""Results of exports: made of what the ledger names, kept with the job, read as one, gone when their time is over.
+
+All blobs of a job are called ``results/<job id>/…``. What no committed chunk and no result names is an orphan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from collect.errors import Conflict, NotFound, ResultDamaged
+from collect.jobs.model import Job
+from collect.jobs.outcomes import StoredObject
+from collect.jobs.states import State
+from collect.storage import blobs as blob_store
+from collect.storage import ledger, organisations
+from collect.storage.blobs import Blobs
+from collect.storage.database import Database, now
+
+PREFIX = "results/"
+HEADER = "header"
+KIND = "export"
+NOT_JOINED = "parquet"
+"""The one format whose objects are no whole when they are joined: its whole is written by the worker at the end."""
+STEP_SECONDS = 0.2
+PIECE_BYTES = 8 * 1024 * 1024
+"""So much is read at once for the checksums."""
+LEAST_DAYS = timedelta(days=1)
+"""No organisation keeps results for less."""
+
+
+def prefix_of(job_id: str) -> str:
+    """How the names of all of the job's blobs begin."""
+    return f"{PREFIX}{job_id}/"
+
+
+def header_name(job_id: str) -> str:
+    """The blob that stands before the first row, if the format has something there; made by the plan."""
+    return prefix_of(job_id) + HEADER
+
+
+@dataclass(kw_only=True)
+class _PartSum:
+    n: int
+    rows: int = 0
+    bytes: int = 0
+    digest: Any = field(default_factory=hashlib.sha256)
+
+    def shown(self, *, hashed: bool) -> dict[str, Any]:
+        sha256 = self.digest.hexdigest() if hashed else None
+        return {"n": self.n, "rows": self.rows, "bytes": self.bytes, "sha256": sha256}
+
+
+def assemble(db: Database, blobs: Blobs, job: Job, *, complete: bool) -> Iterator[dict[str, Any] | None]:
+    """What a job has written, as its result. Reads every byte once, for the checksums; in flat memory.
+
+    Yields ``None`` at least every 250 ms, as far as the store lets it, and at last the result. A parquet file is not
+    made from its parts here: each object is a file, and a part of the result; it has no objects and no checksum itself.
+
+    Raises:
+        ResultDamaged: an object is not as it was written.
+    """
+    whole, parts, objects = hashlib.sha256(), list[_PartSum](), list[dict[str, Any]]()
+    joined = is_joined(job)
+    beat = _Beat()
+    header = _header(blobs, job) if joined else None
+    if header is not None:
+        objects.append({"name": header_name(job.id), "bytes": len(header)})
+        whole.update(header)
+    for n, stored in ledger.objects(db, org_id=job.org_id, job_id=job.id):
+        _begin(parts, n, joined=joined)
+        for piece in _pieces(blobs, stored):
+            parts[-1].digest.update(piece)
+            whole.update(piece)
+            if beat.due():
+                yield None
+        parts[-1].rows += stored.rows
+        parts[-1].bytes += stored.bytes
+        objects.append({"name": stored.name, "bytes": stored.bytes})
+    if header is None and job.params["format"].startswith("csv") and (complete or objects):
+        raise ResultDamaged(f"{header_name(job.id)} is missing from the store.")
+    made = _made(db, job, parts, objects if joined else [], complete=complete, hashed=True)
+    yield {**made, "sha256": whole.hexdigest() if joined else None}
+
+
+def _begin(parts: list[_PartSum], n: int, *, joined: bool) -> None:
+    """Count on in part ``n``. Of files that cannot be joined each is a part of its own, numbered from 1."""
+    if not joined:
+        parts.append(_PartSum(n=len(parts) + 1))
+    elif not parts or parts[-1].n != n:
+        parts.append(_PartSum(n=n))
+
+
+class _Beat:
+    """Says when it is time to let others have a look."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        at = time.monotonic()
+        if at - self._last < STEP_SECONDS:
+            return False
+        self._last = at
+        return True
+
+
+def _header(blobs: Blobs, job: Job) -> bytes | None:
+    try:
+        header = blobs.read(header_name(job.id), 0, blobs.size(header_name(job.id)))
+    except NotFound:
+        return None
+    return header or None
+
+
+def _pieces(blobs: Blobs, stored: StoredObject) -> Iterator[bytes]:
+    came, digest = 0, hashlib.sha256()
+    try:
+        while piece := blobs.read(stored.name, came, PIECE_BYTES):
+            came += len(piece)
+            digest.update(piece)
+            yield piece
+    except NotFound as error:
+        raise ResultDamaged(f"{stored.name} is missing from the store.") from error
+    if came != stored.bytes or digest.hexdigest() != stored.sha256:
+        raise ResultDamaged(f"{stored.name} is not as it was written: {came:,} bytes, of {stored.bytes:,}.")
+
+
+def _made(
+    db: Database, job: Job, parts: list[_PartSum], objects: list[dict[str, Any]], *, complete: bool, hashed: bool
+) -> dict[str, Any]:
+    at = now()
+    days = organisations.get(db, org_id=job.org_id).limits.retention_days
+    header = sum(found["bytes"] for found in objects) - sum(part.bytes for part in parts) if objects else 0
+    return {
+        "format": job.params["format"],
+        "rows": sum(part.rows for part in parts),
+        "bytes": header + sum(part.bytes for part in parts),
+        "sha256": None,
+        "complete": complete,
+        "objects": objects,
+        "parts": [part.shown(hashed=hashed) for part in parts],
+        "misfits": ledger.misfits(db, org_id=job.org_id, job_id=job.id),
+        "made_at": at,
+        "expires_at": at + timedelta(days=days),
+        "expired_at": None,
+    }
+
+
+def read(blobs: Blobs, objects: Iterable[Mapping[str, Any]], start: int, end: int) -> Iterator[bytes]:
+    """The bytes from ``start`` to before ``end`` of the objects joined, in pieces and in flat memory.
+
+    Raises:
+        NotFound: in the middle of it, when the objects are removed meanwhile.
+    """
+    begin = 0
+    for found in objects:
+        size = found["bytes"]
+        first, last = max(0, start - begin), min(size, end - begin)
+        if first < last:
+            yield from blob_store.stream(blobs, found["name"], start=first, end=last)
+        begin += size
+        if begin >= end:
+            return
+
+
+def objects_of_part(db: Database, job: Job, n: int) -> list[dict[str, Any]]:
+    """What makes up part ``n`` of the result, in order; nothing when it has no such part."""
+    joined = is_joined(job)
+    stored = ledger.objects(db, org_id=job.org_id, job_id=job.id, part=n if joined else None)
+    found = [{"name": one.name, "bytes": one.bytes} for _, one in stored]
+    return found if joined else found[n - 1 : n]
+
+
+def is_joined(job: Job) -> bool:
+    return job.params.get("format") != NOT_JOINED
+
+
+def keep_stopped(db: Database, blobs: Blobs, job: Job) -> Job:
+    """The job with its result, which is made at the first call for a stopped one: what is there, ``complete: false``.
+
+    Blocks while all of it is read. Of several callers at once one keeps its result, and all are given that.
+
+    Raises:
+        Conflict: ``no_result``: it has none and is not stopped, or is not any more.
+    """
+    if job.result is None and job.kind == KIND and job.state is State.STOPPED:
+        made = [step for step in assemble(db, blobs, job, complete=False) if step is not None]
+        job = _keep(db, job, made[-1])
+    if job.result is None or job.kind != KIND:
+        raise Conflict(_no_result(job), code="no_result")
+    return job
+
+
+def _no_result(job: Job) -> str:
+    if job.kind != KIND:
+        return f"A job of kind {job.kind} has no result; an export has one."
+    return f"An export that is {job.state.value} has no result; one that has succeeded or was stopped has."
+
+
+def _keep(db: Database, job: Job, result: dict[str, Any]) -> Job:
+    """Compare-and-set: only for a job that is stopped still, and has none."""
+    unmade = {"_id": job.id, "state": State.STOPPED.value, "result": None}
+    db.jobs.update_one(unmade, {"$set": {"result": result}, "$inc": {"v": 1}})
+    return Job.model_validate(db.jobs.find_one({"_id": job.id}))
+
+
+def is_expired(result: Mapping[str, Any], at: datetime) -> bool:
+    """Whether the bytes are not to be had any more."""
+    until: datetime | None = result.get("expires_at")
+    return result.get("expired_at") is not None or (until is not None and until <= at)
+
+
+def expired(db: Database, at: datetime) -> Iterator[Job]:
+    """Jobs whose result's time is over by ``at`` and has not been removed.
+
+    Of a stopped job whose result nobody has asked for, the time is counted from when it was stopped; it gets a result
+    without checksums then, since what it had written is not read any more.
+    """
+    for document in db.jobs.find({"result.expires_at": {"$lte": at}, "result.expired_at": None}):
+        yield Job.model_validate(document)
+    unasked = {"kind": KIND, "state": State.STOPPED.value, "result": None, "ended_at": {"$lte": at - LEAST_DAYS}}
+    for document in db.jobs.find(unasked):
+        job = Job.model_validate(document)
+        days = organisations.get(db, org_id=job.org_id).limits.retention_days
+        if job.ended_at is not None and job.ended_at + timedelta(days=days) <= at:
+            kept = _keep(db, job, {**_unread(db, job), "expires_at": job.ended_at + timedelta(days=days)})
+            if kept.result is not None and is_expired(kept.result, at):
+                yield kept
+
+
+def _unread(db: Database, job: Job) -> dict[str, Any]:
+    parts: list[_PartSum] = []
+    for n, stored in ledger.objects(db, org_id=job.org_id, job_id=job.id):
+        _begin(parts, n, joined=is_joined(job))
+        parts[-1].rows += stored.rows
+        parts[-1].bytes += stored.bytes
+    return _made(db, job, parts, [], complete=False, hashed=False)
+
+
+def expire(db: Database, blobs: Blobs, job: Job, *, at: datetime) -> bool:
+    """Remove what the job has written, then say so in its result, which stays as a manifest. Idempotent.
+
+    ``False``: another has done it, or the job has been taken back meanwhile.
+    """
+    blobs.delete_prefix(prefix_of(job.id))
+    unsaid = {"_id": job.id, "result.expires_at": {"$lte": at}, "result.expired_at": None}
+    return bool(db.jobs.update_one(unsaid, {"$set": {"result.expired_at": at}, "$inc": {"v": 1}}).modified_count)

@@ -1,0 +1,13 @@
+"""These tests ask nothing but Helm, which `make bootstrap` brings."""
+
+import pytest
+
+from chart.rendering import helm_programme
+from servers import unavailable
+from stack.server import ServerMissing
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _helm() -> None:
+    if helm_programme() is None:
+        unavailable(ServerMissing("helm"))

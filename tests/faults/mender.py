@@ -1,0 +1,132 @@
+"""A plant in which an upload has succeeded with many rejected rows: they are mended under fire."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from collect.admin import baseline
+from collect.admin.baseline import COLUMNS
+from collect.admin.check import check
+from collect.client.models import Job
+from collect.jobs.states import State
+from collect.storage.blobs import GridFsBlobs
+from collect.storage.database import Document
+from collect.testing.system import Service, eventually
+from plant import REST_SECONDS, Plant
+
+ROWS = 6_000
+EVERY = 2
+"""One row in so many is rejected."""
+REJECTED = ROWS // EVERY
+STILL_BAD = 100
+"""One of so many rows that are sent as corrections is as bad as before."""
+AGAIN = REJECTED // STILL_BAD
+SLOT, GATEWAY = "upload-worker-slot", "gateway"
+
+
+class Mender(Plant):
+    """Gateway, monitor and that job, which is there at the beginning of each test; it starts its workers."""
+
+    _standing: dict[str, list[Document]]
+    _right: Mapping[int, Any]
+    job: str
+
+    def open(self) -> None:
+        super().open()
+        worker = self.worker()
+        right = self.upload(self.file(rows=ROWS), dataset=self.dataset("right"))
+        self.until_state(right, State.SUCCEEDED)
+        self._right = {row["row"]: row["values"] for row in self.db.rows.find({"dataset": "right"})}
+        self.empty()
+        self.job = self.upload(self.file(rows=ROWS, rejects=EVERY), max_rejected={"percent": 60})
+        self.until_state(self.job, State.SUCCEEDED)
+        worker.stop()
+        names = self.db.db.list_collection_names()
+        self._standing = {name: list(self.db[name].find()) for name in names if name not in (*self.kept, "locks")}
+        assert len(self._standing["rejects"]) == REJECTED
+
+    @contextmanager
+    def lent(self, marks: Path) -> Iterator["Mender"]:
+        """This plant for one test, with the job as it was. It is sound when the test ends."""
+        self.empty()
+        for name, documents in self._standing.items():
+            if documents:
+                self.db[name].insert_many(documents)
+        self.marks = marks
+        yield self
+        self.end_workers()
+        self.sound()
+
+    def mender(self, *, slots: int = 2, wait: bool = True, **settings: str) -> Service:
+        """Start a worker."""
+        return self.worker(slots=slots, wait=wait, **settings)
+
+    def sheet(self) -> Path:
+        """The rejects, mended but for some."""
+        right = self.folder / "mended.csv"
+        if right.exists():
+            return right
+        bad = self.folder / "rejects.csv"
+        self.client.jobs.save_rejects(self.job, bad)
+        mended = self._cells(self.file(rows=ROWS))
+        with bad.open(encoding="utf-8", newline="") as given, right.open("w", encoding="utf-8", newline="") as out:
+            rows = csv.DictReader(given)
+            writer = csv.DictWriter(out, rows.fieldnames or ())
+            writer.writeheader()
+            for nth, row in enumerate(rows):
+                cells = {} if nth % STILL_BAD == 0 else dict(zip(COLUMNS, mended[int(row["row"])], strict=True))
+                writer.writerow({**row, **cells})
+        return right
+
+    def correct(self, *, rows_per_second: float | None = None) -> Job:
+        """Send the corrections."""
+        if rows_per_second is not None:
+            self.client.jobs.patch(self.job, max_rows_per_second=rows_per_second)
+        return self.client.jobs.correct(self.job, path=self.sheet(), reason="mended")
+
+    def hurry(self) -> None:
+        self.client.jobs.patch(self.job, max_rows_per_second=None)
+
+    def mended(self) -> int:
+        """How many rows have been written by corrections."""
+        return self.db.corrections.count_documents({"job_id": self.job, "became": "written"})
+
+    def until_mended(self, *, rows: int = 1) -> None:
+        eventually(lambda: self.mended() >= rows, seconds=REST_SECONDS, what=f"{rows} rows are mended")
+
+    def chunks(self) -> int:
+        return self.db.ledger.count_documents({"job_id": self.job})
+
+    def written_rows(self) -> list[Document]:
+        """The dataset of the job, document for document."""
+        return list(self.db.rows.find({"dataset": baseline.NAME}).sort("_id", 1))
+
+    def is_mended(self) -> None:
+        """The job succeeds as the file does that was right, but for the rows that are bad still."""
+        self.until_state(self.job, State.SUCCEEDED)
+        bad = {row["row"] for row in self.db.rejects.find({"job_id": self.job})}
+        assert len(bad) == AGAIN
+        assert {row["revision"] for row in self.db.rejects.find({"job_id": self.job})} == {2}
+        found = {row["row"]: row["values"] for row in self.db.rows.find({"dataset": baseline.NAME})}
+        assert found == {row: values for row, values in self._right.items() if row not in bad}
+        progress = self.client.jobs.get(self.job).progress
+        assert (progress.total, progress.done) == (ROWS, ROWS)
+        assert (progress.succeeded, progress.rejected) == (ROWS - AGAIN, AGAIN)
+        assert self.db.corrections.count_documents({"job_id": self.job}) == REJECTED
+        assert self.mended() == REJECTED - AGAIN
+        findings = check(self.db, blobs=GridFsBlobs(db=self.db), object_seconds=0.0)
+        assert not findings, "\n".join(map(str, findings))
+
+    def adds_up(self) -> None:
+        """At rest, each row has one outcome, wherever the corrections were stopped."""
+        progress = self.client.jobs.get(self.job).progress
+        assert progress.done == progress.total == ROWS
+        assert progress.rejected == self.db.rejects.count_documents({"job_id": self.job})
+        assert progress.succeeded == self.db.rows.count_documents({"dataset": baseline.NAME})
+        self.sound()
+
+    def _cells(self, path: Path) -> dict[int, list[str]]:
+        with path.open(encoding="utf-8", newline="") as lines:
+            return dict(enumerate(csv.reader(lines)))

@@ -1,0 +1,21 @@
+"""Jobs with rejected rows, run by hand beside a gateway."""
+
+from collect.storage.blobs import GridFsBlobs
+from correcting import Mending
+from integration.gateway.calls import CSV, Api
+
+HEADER = "respondent_id,district,age\n"
+
+
+def begun(api: Api, data: bytes = CSV, **params: object) -> Mending:
+    """A job on the dataset of the gateway's tests, with its file read and no row written yet."""
+    made = Mending.begin(api.db, GridFsBlobs(db=api.db), data, dataset="baseline", **params)
+    made.plan()
+    return made
+
+
+def succeeded(api: Api, data: bytes = CSV, **params: object) -> Mending:
+    """The same at its end."""
+    made = begun(api, data, **params)
+    made.run()
+    return made

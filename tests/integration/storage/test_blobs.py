@@ -1,0 +1,201 @@
+"""What every store of blobs promises: the same tests for MongoDB, a folder, and S3 over HTTP."""
+
+import os
+import secrets
+import threading
+from array import array
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import pytest
+from bson import ObjectId
+
+from collect.errors import NotFound, StoreFull, TooLarge, Transient
+from collect.storage.blobs import CHUNK_BYTES, Blobs, FileBlobs, GridFsBlobs, open_blobs, stream
+from collect.storage.database import Database
+from collect.storage.objects import PIECE_BYTES
+from s3server import s3_server
+
+KINDS = ("gridfs", "file", "s3")
+BUCKET = "blobs-of-tests"
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with s3_server(BUCKET) as environment:
+        yield environment
+
+
+@pytest.fixture(params=KINDS)
+def blobs(request: pytest.FixtureRequest, db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Blobs:
+    match request.param:
+        case "s3":
+            for name, value in request.getfixturevalue("s3").items():
+                monkeypatch.setenv(name, value)
+            return open_blobs(f"s3://{BUCKET}/{secrets.token_hex(4)}/below", db)
+        case "file":
+            return open_blobs(f"file://{tmp_path}/blobs", db)
+    return open_blobs("gridfs://", db)
+
+
+def pieces(size: int, *, of: int = 300_000) -> Iterator[bytes]:
+    """``size`` bytes that are nowhere the same."""
+    whole = data(size)
+    for start in range(0, size, of):
+        yield whole[start : start + of]
+
+
+@cache
+def data(size: int) -> bytes:
+    return array("I", range((size + 3) // 4)).tobytes()[:size]
+
+
+SIZES = [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * PIECE_BYTES + 12_345]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_was_written_is_read(blobs: Blobs, size: int) -> None:
+    assert blobs.write("results/a/one", pieces(size)) == size
+    assert blobs.size("results/a/one") == size
+    assert b"".join(stream(blobs, "results/a/one")) == data(size)
+    assert blobs.read("results/a/one", 0, size + 10) == data(size)
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [(0, 1), (5, 5), (CHUNK_BYTES - 1, CHUNK_BYTES + 1), (CHUNK_BYTES, 2 * CHUNK_BYTES), (7, 3 * CHUNK_BYTES + 7)],
+)
+def test_any_stretch_is_cut_out(blobs: Blobs, start: int, end: int) -> None:
+    whole = data(3 * CHUNK_BYTES + 7)
+    blobs.write("one", pieces(len(whole)))
+    assert b"".join(stream(blobs, "one", start=start, end=end)) == whole[start:end]
+    assert blobs.read("one", start, end - start) == whole[start:end]
+
+
+def test_behind_the_end_is_nothing_to_read_and_no_stretch(blobs: Blobs) -> None:
+    blobs.write("one", [b"12345"])
+    assert blobs.read("one", 5, 10) == blobs.read("one", 99, 1) == b""
+    with pytest.raises((NotFound, Transient)):
+        list(stream(blobs, "one", start=0, end=6))
+
+
+def test_what_is_not_there_is_not_found(blobs: Blobs) -> None:
+    for act in (
+        lambda: blobs.size("none"),
+        lambda: blobs.read("none", 0, 1),
+        lambda: list(stream(blobs, "none", start=0, end=1)),
+    ):
+        with pytest.raises(NotFound):
+            act()
+    blobs.delete("none")
+    assert blobs.delete_prefix("none/") == 0
+
+
+@pytest.mark.parametrize("came", [0, 3, 2 * PIECE_BYTES])
+def test_a_write_that_is_broken_off_leaves_nothing_and_says_why(blobs: Blobs, came: int) -> None:
+    def breaks_off() -> Iterator[bytes]:
+        yield from pieces(came)
+        raise TooLarge("It is too large.")
+
+    with pytest.raises(TooLarge):
+        blobs.write("files/one", breaks_off())
+    assert list(blobs.stored()) == []
+    with pytest.raises(NotFound):
+        blobs.size("files/one")
+
+
+def test_nothing_is_seen_of_a_blob_before_it_is_whole(blobs: Blobs) -> None:
+    seen: list[list[str]] = []
+
+    def looked_at() -> Iterator[bytes]:
+        for piece in pieces(2 * PIECE_BYTES):
+            seen.append([name for name, _ in blobs.stored()])
+            yield piece
+
+    blobs.write("one", looked_at())
+    assert seen
+    assert not any(seen)
+    assert [name for name, _ in blobs.stored()] == ["one"]
+
+
+def test_names_are_listed_by_how_they_begin_folder_by_folder(blobs: Blobs) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=2)
+    names = ["files/labs/x", "results/ab/header", "results/ab/part-1-0-0", "results/abc/part-1-0-0", "results/b/header"]
+    for name in names:
+        blobs.write(name, [b"x"])
+    assert {name for name, _ in blobs.stored()} == set(names)
+    assert {name for name, _ in blobs.stored("results/ab/")} == {"results/ab/header", "results/ab/part-1-0-0"}
+    assert {name for name, _ in blobs.stored("results/ab/pa")} == {"results/ab/part-1-0-0"}
+    folders = [name.rpartition("/")[0] for name, _ in blobs.stored("results/")]
+    assert len(dict.fromkeys(folders)) == len([n for n, f in enumerate(folders) if n == 0 or folders[n - 1] != f])
+    assert all(before < at < datetime.now(UTC) + timedelta(seconds=2) for _, at in blobs.stored())
+
+
+def test_all_that_begin_so_are_removed_and_no_others(blobs: Blobs) -> None:
+    for name in ("results/ab/1", "results/ab/2", "results/abc/1"):
+        blobs.write(name, [b"x"])
+    assert blobs.delete_prefix("results/ab/") == 2
+    assert blobs.delete_prefix("results/ab/") == 0
+    blobs.delete("results/ab/1")
+    assert [name for name, _ in blobs.stored()] == ["results/abc/1"]
+    blobs.write("results/ab/1", [b"again"])
+    assert blobs.read("results/ab/1", 0, 9) == b"again"
+
+
+def test_many_at_once(blobs: Blobs) -> None:
+    ready = threading.Barrier(8)
+
+    def one(n: int) -> bool:
+        ready.wait()
+        blobs.write(f"many/{n}", pieces(CHUNK_BYTES + n))
+        return b"".join(stream(blobs, f"many/{n}")) == data(CHUNK_BYTES + n)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(one, range(8)))
+
+
+def test_sweeping_leaves_blobs_and_young_writes_alone(blobs: Blobs) -> None:
+    def while_writing() -> Iterator[bytes]:
+        for piece in pieces(2 * PIECE_BYTES):
+            blobs.sweep(datetime.now(UTC) - timedelta(hours=1))
+            yield piece
+
+    blobs.write("one", while_writing())
+    blobs.sweep(datetime.now(UTC) + timedelta(hours=1))
+    assert b"".join(stream(blobs, "one")) == data(2 * PIECE_BYTES)
+
+
+def test_what_a_killed_write_has_left_in_a_folder_is_swept(tmp_path: Path) -> None:
+    blobs = FileBlobs(folder=tmp_path)
+    blobs.write("results/a/one", [b"x"])
+    (tmp_path / "results" / "a" / ".writing-abc").write_bytes(b"half")
+    assert blobs.sweep(datetime.now(UTC) - timedelta(hours=1)) == 0
+    assert blobs.sweep(datetime.now(UTC) + timedelta(hours=1)) == 1
+    assert [path.name for path in (tmp_path / "results" / "a").iterdir()] == ["one"]
+
+
+def test_what_a_killed_write_has_left_in_mongodb_is_swept(db: Database) -> None:
+    blobs = GridFsBlobs(db=db)
+    blobs.write("one", pieces(2 * CHUNK_BYTES))
+    db["blobs.chunks"].insert_many([{"files_id": half, "n": n, "data": b"x"} for half in [ObjectId()] for n in (0, 1)])
+    assert blobs.sweep(datetime.now(UTC) - timedelta(hours=1)) == 0
+    assert blobs.sweep(datetime.now(UTC) + timedelta(hours=1)) == 1
+    assert db["blobs.chunks"].count_documents({}) == 2
+
+
+def test_a_store_that_does_not_answer_or_refuses_is_told_apart(
+    db: Database, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises((NotFound, Transient, StoreFull)):
+        open_blobs("s3://no-such-bucket/x", db).write("one", [b"x"])
+    assert os.environ["AWS_ENDPOINT_URL"] == s3["AWS_ENDPOINT_URL"]
+
+
+def test_an_unknown_kind_of_store_is_refused_with_those_that_there_are(db: Database) -> None:
+    with pytest.raises(ValueError, match="s3://bucket/prefix"):
+        open_blobs("ftp://somewhere", db)

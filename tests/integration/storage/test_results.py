@@ -1,0 +1,118 @@
+"""Results: any stretch of what is joined, what happens meanwhile, and who waits while it is made."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import byhand
+import exported
+from collect.errors import Conflict, NotFound, Transient
+from collect.jobs.model import Job
+from collect.jobs.states import State, Verb
+from collect.storage import results
+from collect.storage.blobs import FileBlobs
+from collect.storage.database import Database, now
+
+SIZES = st.lists(st.integers(0, 40), max_size=8)
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> FileBlobs:
+    return FileBlobs(folder=tmp_path)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@given(sizes=SIZES, start=st.integers(0, 350), length=st.integers(0, 350))
+def test_any_stretch_is_that_of_the_joined_bytes(tmp_path: Path, sizes: list[int], start: int, length: int) -> None:
+    blobs, whole, objects = FileBlobs(folder=tmp_path), b"", []
+    for n, size in enumerate(sizes):
+        data = bytes((n * 41 + i) % 256 for i in range(size))
+        objects.append({"name": f"{n}-{size}", "bytes": blobs.write(f"{n}-{size}", [data])})
+        whole += data
+    end = min(start + length, len(whole))
+    assert b"".join(results.read(blobs, objects, start, end)) == whole[start:end]
+
+
+class Watched(FileBlobs):
+    """Something happens before the first object is read."""
+
+    meanwhile: list[Verb]
+
+    def on(self, db: Database, job: Job, *verbs: Verb) -> None:
+        self._db, self._job, self.meanwhile = db, job, list(verbs)
+
+    def read(self, name: str, offset: int, length: int) -> bytes:
+        while self.meanwhile:
+            byhand.ask(self._db, self._job, self.meanwhile.pop(0))
+        return super().read(name, offset, length)
+
+
+def test_a_stopped_export_that_is_taken_back_while_its_result_is_made_has_none(db: Database, tmp_path: Path) -> None:
+    blobs = Watched(folder=tmp_path)
+    blobs.meanwhile = []
+    job = exported.stopped(db, blobs)
+    blobs.on(db, job, Verb.UNDO)
+    with pytest.raises(Conflict) as refused:
+        results.keep_stopped(db, blobs, job)
+    assert refused.value.code == "no_result"
+    found = byhand.read_job(db, job)
+    assert (found.state, found.result) == (State.UNDOING, None)
+
+
+def test_of_two_that_make_it_at_once_one_is_kept_and_both_are_given_it(db: Database, blobs: FileBlobs) -> None:
+    job = exported.stopped(db, blobs)
+    one, other = results.keep_stopped(db, blobs, job), results.keep_stopped(db, blobs, job)
+    assert one.result == other.result == byhand.read_job(db, job).result
+    assert one.result is not None
+    assert one.result["complete"] is False
+
+
+def test_making_it_lets_others_have_a_look_again_and_again(
+    db: Database, blobs: FileBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "STEP_SECONDS", 0.0)
+    job = exported.stopped(db, blobs)
+    *steps, last = results.assemble(db, blobs, job, complete=True)
+    assert steps == [None, None]
+    assert last is not None
+    assert last["objects"][0]["name"] == results.header_name(job.id)
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_an_object_that_is_not_as_it_was_written_makes_no_result(db: Database, blobs: FileBlobs, damage: str) -> None:
+    job = exported.stopped(db, blobs)
+    name = (db.ledger.find_one({"job_id": job.id}) or {})["objects"][0]["name"]
+    blobs.delete(name)
+    if damage == "cut":
+        blobs.write(name, [b"r-1"])
+    with pytest.raises(Transient) as refused:
+        list(results.assemble(db, blobs, job, complete=True))
+    assert refused.value.code == "result_damaged"
+
+
+def test_what_was_not_of_its_field_s_type_is_counted_over_all_chunks(db: Database, blobs: FileBlobs) -> None:
+    job = exported.make(db)
+    exported.plan(db, blobs, job, [[b"a\n", b"b\n"]])
+    with byhand.holding(db, job, 1) as tenure:
+        exported.write(db, blobs, tenure, job, b"a\n", misfits={"age": 2})
+        exported.write(db, blobs, tenure, job, b"b\n", misfits={"age": 1, "gps": 4})
+    last = list(results.assemble(db, blobs, job, complete=True))[-1]
+    assert last is not None
+    assert last["misfits"] == {"age": 3, "gps": 4}
+
+
+def test_expiring_again_or_after_it_was_taken_back_does_nothing(db: Database, blobs: FileBlobs) -> None:
+    job = exported.succeeded(db, blobs)
+    late = now() + timedelta(days=31)
+    assert [found.id for found in results.expired(db, late)] == [job.id]
+    assert results.expire(db, blobs, job, at=late) is True
+    assert results.expire(db, blobs, job, at=late) is False
+    assert list(results.expired(db, late)) == []
+    with pytest.raises(NotFound):
+        list(results.read(blobs, (job.result or {})["objects"], 0, 1))
+    byhand.ask(db, job, Verb.UNDO)
+    assert results.expire(db, blobs, job, at=late) is False
+    assert byhand.read_job(db, job).result is None

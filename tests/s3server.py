@@ -1,0 +1,47 @@
+"""A server that speaks S3, as a process of its own on the loopback interface."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from collect.testing.system import LOOPBACK, eventually, free_port
+
+READY_SECONDS = 60.0
+ACCOUNT = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_REGION": "us-east-1"}
+
+
+@contextmanager
+def s3_server(*buckets: str) -> Iterator[dict[str, str]]:
+    """The environment variables under which it is found. It has these buckets, and ends with the context."""
+    port = free_port()
+    url = f"http://{LOOPBACK}:{port}"
+    command = [sys.executable, "-m", "moto.server", "-H", LOOPBACK, "-p", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        eventually(lambda: _answers(url), seconds=READY_SECONDS, what="the S3 server is ready")
+        for bucket in buckets:
+            _call(f"{url}/{bucket}", "PUT")
+        yield {"AWS_ENDPOINT_URL": url, **ACCOUNT}
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        _call(url, "GET")
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _call(url: str, method: str) -> None:
+    with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=5):
+        pass

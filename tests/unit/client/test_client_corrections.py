@@ -1,0 +1,88 @@
+import json
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from collect.client.api import TeamsApi
+from collect.client.jobs import JobsApi
+from unit.client.commandline import run
+from unit.client.scripted import Scripted, Time, answering, job, problem, transport
+
+ROWS = [{"row": 17, "values": {"manager_phone": "+919431000017"}}]
+
+
+def test_mended_rows_go_into_the_job_that_rejected_them() -> None:
+    gateway = Scripted(answering(202, job(state="queued")))
+
+    found = JobsApi(transport=transport(gateway)).correct("01kj", rows=ROWS, reason="Read again")
+
+    assert (found.id, found.state) == ("01kj", "queued")
+    assert urlsplit(gateway.requests[0].url or "").path == "/v1/jobs/01kj/corrections"
+    assert json.loads(gateway.bodies[0]) == {"reason": "Read again", "rows": ROWS}
+
+
+def test_a_mended_file_goes_with_its_reason_and_again_under_the_same_key_when_nobody_answers(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.csv"
+    path.write_text("row,team_name\n17,Team Pune\n")
+    gateway = Scripted(answering(503, problem(503)), answering(202, job()))
+
+    JobsApi(transport=transport(gateway, Time())).correct("01kj", path=path, reason="Read again")
+
+    first, second = gateway.requests
+    assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
+    for request, body in zip(gateway.requests, gateway.bodies, strict=True):
+        assert request.headers["Content-Type"].startswith("multipart/form-data")
+        assert b'name="reason"\r\n\r\nRead again\r\n' in body
+        assert b'name="file"; filename="rejects.csv"\r\nContent-Type: text/csv\r\n\r\nrow,team_name\n17,' in body
+
+
+def test_what_is_corrected_is_said_once(tmp_path: Path) -> None:
+    jobs = JobsApi(transport=transport(Scripted()))
+
+    with pytest.raises(ValueError, match="rows, or in the file"):
+        jobs.correct("01kj")
+    with pytest.raises(ValueError, match="rows, or in the file"):
+        jobs.correct("01kj", rows=ROWS, path=tmp_path / "rejects.csv")
+
+
+def test_the_command_sends_the_file_and_waits_for_the_job_that_was_corrected(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.csv"
+    path.write_text("row,team_name\n17,Team Pune\n")
+    gateway = Scripted(answering(202, job(state="queued")), answering(200, job(state="succeeded")))
+
+    ran = run(gateway, "jobs", "correct", "01kj", path, "--wait", "--json")
+
+    assert (ran.code, json.loads(ran.out)["state"]) == (0, "succeeded")
+    assert urlsplit(gateway.requests[0].url or "").path == "/v1/jobs/01kj/corrections"
+
+
+def test_what_became_of_mended_rows_is_told_revision_by_revision() -> None:
+    wrong = {"row": 17, "revision": 1, "code": "not_a_phone", "message": "manager_phone '12' is no phone number."}
+    mended = {"line": "Team Pune,12", "corrected_line": "Team Pune,9431000017", "became": "written"}
+    gateway = Scripted(answering(200, {"items": [{**wrong, **mended, "at": "2017-08-01T10:00:00.000Z"}]}))
+
+    ran = run(gateway, "jobs", "corrections", "01kj", "--row", 17)
+
+    assert parse_qs(urlsplit(gateway.requests[0].url or "").query)["row"] == ["17"]
+    assert "not_a_phone" in ran.out
+    assert "Team Pune,9431000017  written  2017-08-01 10:00:00 UTC" in ran.out
+
+
+def test_a_team_is_asked_for_by_any_name_it_may_have() -> None:
+    gateway = Scripted(answering(200, {"name": "North/2?", "managers": [{"phone": "+919431000017"}]}))
+
+    team = TeamsApi(transport=transport(gateway)).get("North/2?")
+
+    assert (gateway.requests[0].url or "").endswith("/v1/teams/North%2F2%3F")
+    assert [manager.phone for manager in team.managers] == ["+919431000017"]
+
+
+def test_teams_are_listed_by_the_beginning_of_their_names() -> None:
+    found = {"items": [{"name": "Team Pune", "members": [{"phone": f"+9194310000{n}"} for n in range(5)]}]}
+    gateway = Scripted(answering(200, found))
+
+    ran = run(gateway, "teams", "list", "--name", "Team P")
+
+    assert parse_qs(urlsplit(gateway.requests[0].url or "").query)["name"] == ["Team P"]
+    assert "+91943100002, …" in ran.out

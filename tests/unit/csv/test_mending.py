@@ -1,0 +1,182 @@
+"""Rows that somebody has mended: which they are, what their columns are called, and their text."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collect.csv import layout, mending
+from collect.csv.grammar import Grammar
+from collect.csv.layout import REJECT_COLUMNS
+from collect.csv.mending import Given, Sheet
+from collect.errors import InvalidInput, TooLarge
+from collect.jobs.template import Template
+from inmemory import MemoryBlobs
+
+TEMPLATE = Template.model_validate(
+    {"key": ["k"], "columns": [{"name": name, "type": "string"} for name in ("k", "n", "row")]}
+)
+SHEET = Sheet(headers=("k", "Number", "note"), columns=("k", "n", None), delimiter=",")
+SWAPPED = Sheet(headers=("k", "n"), columns=("n", "k"), delimiter=",")
+MOST_BYTES = 10_000
+cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+
+
+def read(text: str | bytes, sheet: Sheet = SHEET, most_bytes: int = MOST_BYTES) -> dict[int, dict[int, str]]:
+    data = text.encode() if isinstance(text, str) else text
+    found = mending.from_csv(MemoryBlobs({"c": data}), "c", sheet=sheet, template=TEMPLATE, most_bytes=most_bytes)
+    return {one.row: dict(one.cells) for one in found}
+
+
+def codes(ask: Any, *asked: Any, **options: Any) -> list[tuple[str, str]]:
+    with pytest.raises(InvalidInput) as refused:
+        ask(*asked, **options)
+    return [(error.field, error.code) for error in refused.value.errors]
+
+
+def test_values_are_called_as_in_the_template_and_where_it_has_no_such_name_as_in_the_file() -> None:
+    given = mending.from_values([(7, {"n": "1", "note": "x"}), (3, {"Number": "2"})], SHEET)
+    assert given == [Given(row=3, cells={1: "2"}), Given(row=7, cells={1: "1", 2: "x"})]
+
+
+def test_of_two_columns_that_were_exchanged_json_means_the_template_and_csv_the_file() -> None:
+    assert mending.from_values([(1, {"k": "x"})], SWAPPED) == [Given(row=1, cells={1: "x"})]
+    assert read("row,k\n1,x\n", SWAPPED) == {1: {0: "x"}}
+
+
+@pytest.mark.parametrize(
+    ("rows", "wrong"),
+    [
+        ([(1, {"x": "1"})], [("x", "unknown_column")]),
+        ([(1, {"n": "1", "Number": "2"})], [("Number", "duplicate_column")]),
+        ([(1, {"n": "1"}), (1, {"n": "2"})], [("1", "duplicate_row")]),
+        ([], [("rows", "no_rows")]),
+    ],
+)
+def test_what_is_wrong_with_values_is_said(rows: list[tuple[int, dict[str, str]]], wrong: list[Any]) -> None:
+    assert codes(mending.from_values, rows, SHEET) == wrong
+
+
+def test_a_file_of_rejects_is_read_as_it_is_given_out() -> None:
+    tail = ",".join(REJECT_COLUMNS)
+    text = f"k,Number,note,{tail}\na,1,,7,not_an_integer,n,It is none.\nb,2,x,3,,,\n"
+    assert read(text) == {7: {0: "a", 1: "1", 2: ""}, 3: {0: "b", 1: "2", 2: "x"}}
+    assert read("\ufeff" + text.replace(",", ";").replace("\n", "\r\n")) == read(text)
+
+
+def test_columns_may_be_moved_or_missing_and_then_stay_as_they_are() -> None:
+    assert read("row,n\n4,5\n") == {4: {1: "5"}}
+    assert read("message,Number,row\nwrong,5,4\n") == {4: {1: "5"}}
+
+
+def test_a_column_of_the_file_that_is_called_row_is_told_from_the_rows_number() -> None:
+    own = Sheet(headers=("k", "row"), columns=("k", "row"), delimiter=",")
+    assert read(f"k,row,{','.join(REJECT_COLUMNS)}\na,9,3,,,\n", own) == {3: {0: "a", 1: "9"}}
+    assert codes(read, "k,row\na,3\n", own) == [("row", "missing_column")]
+
+
+def test_a_line_in_which_nothing_stands_is_passed_over() -> None:
+    assert read("k,Number,note,row,code,field,message\na,1,,2,,,\n,,,,more_not_stored,,7 more\n") == {
+        2: {0: "a", 1: "1", 2: ""}
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("k,Number\na,1\n", [("row", "missing_column")]),
+        ("row,k,k\n1,a,b\n", [("k", "duplicate_column")]),
+        ("row,k,what\n1,a,b\n", [("what", "unknown_column")]),
+        ("row,k\nx,a\n,b\n0,c\n1.5,d\n", [("row", "not_a_row")] * 4),
+        ("row,k\n１,a\n", [("row", "not_a_row")]),
+        (f"row,k\n{10**15},a\n", [("row", "not_a_row")]),
+        ("row,k\n1,a\n1,b\n", [("1", "duplicate_row")]),
+        ("row,k\n1,a,b\n2\n", [("", "wrong_number_of_cells")] * 2),
+        ("row,k\n", [("rows", "no_rows")]),
+    ],
+)
+def test_what_is_wrong_with_a_csv_is_said(text: str, wrong: list[Any]) -> None:
+    assert codes(read, text) == wrong
+
+
+@pytest.mark.parametrize("data", [b"", b'row,k\n1,"a\n', b"PK\x03\x04", b"row,k\n1,\xff\n", b"row,k\r1,a\r"])
+def test_what_is_no_csv_is_refused(data: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        read(data)
+
+
+def test_more_rows_or_bytes_than_are_put_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TooLarge):
+        read("row,k\n1,aaaaaaaaaaaaaaaa\n", most_bytes=10)
+    monkeypatch.setattr(mending, "MOST_ROWS", 2)
+    assert codes(read, "row,k\n1,a\n2,b\n3,c\n4,d\n") == [("rows", "too_many_rows")]
+
+
+def test_only_the_first_errors_are_told_and_all_are_counted() -> None:
+    rows = [(n, {"x": "1"}) for n in range(1, 100)]
+    with pytest.raises(InvalidInput, match="And 79 more") as refused:
+        mending.from_values(rows, SHEET)
+    assert len(refused.value.errors) == 20
+
+
+def test_a_row_keeps_the_cells_that_are_not_given() -> None:
+    given = [Given(row=2, cells={1: "5"}), Given(row=9, cells={0: 'b "x"', 2: "c,d"})]
+    lines = {2: 'a,"x, y",z', 9: "b,1,"}
+    assert mending.text_of(given, lines, SHEET, lacking={}) == b'a,5,z\n"b ""x""",1,"c,d"\n'
+
+
+def test_a_row_with_another_number_of_cells_needs_all_of_its_columns() -> None:
+    lines = {1: "a,1,x,y"}
+    with pytest.raises(InvalidInput, match="give all of its columns") as refused:
+        mending.text_of([Given(row=1, cells={1: "5"})], lines, SHEET, lacking={})
+    assert refused.value.code == "incomplete_row"
+    assert mending.text_of([Given(row=1, cells={0: "a", 1: "5"})], lines, SHEET, lacking={}) == b"a,5,\n"
+
+
+def shown(line: str) -> Given:
+    """The row as a file of rejects shows it, sent back as it is."""
+    return Given(row=1, cells=dict(enumerate(SHEET.shown(line.split(",")))), is_line=True)
+
+
+@pytest.mark.parametrize("line", ["a,1,x,y", "a", "a,1"])
+def test_a_line_of_another_number_of_cells_that_comes_back_untouched_is_as_wrong_as_before(line: str) -> None:
+    assert mending.text_of([shown(line)], {1: line}, SHEET, lacking={}) == f"{line}\n".encode()
+    mended = Given(row=1, cells={**shown(line).cells, 0: "b"}, is_line=True)
+    assert mending.text_of([mended], {1: line}, SHEET, lacking={}).count(b",") == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "is_said"),
+    [
+        (Given(row=1, cells={0: "a", 1: "", 2: "x"}, is_line=True), False),
+        (Given(row=1, cells={0: "a", 1: "5", 2: "x"}, is_line=True), True),
+        (Given(row=1, cells={0: "b"}), False),
+        (Given(row=1, cells={1: ""}), True),
+    ],
+)
+def test_a_cell_that_a_moved_column_does_not_have_has_to_be_given(given: Given, is_said: bool) -> None:
+    lines, lacking = {1: "a,,x"}, {1: [SHEET.columns[1] or ""]}
+    if is_said:
+        assert mending.text_of([given], lines, SHEET, lacking=lacking)
+    else:
+        with pytest.raises(InvalidInput, match="since that was moved: give one"):
+            mending.text_of([given], lines, SHEET, lacking=lacking)
+
+
+def test_a_row_and_its_correction_fit_into_its_history_together() -> None:
+    line = f"a,1,{'x' * (8 * 1024 * 1024 - 100)}"
+    with pytest.raises(InvalidInput, match="together"):
+        mending.text_of([Given(row=1, cells={1: "5"})], {1: line}, SHEET, lacking={})
+
+
+@given(own=st.lists(cells, min_size=1, max_size=4), data=st.data(), delimiter=st.sampled_from(layout.DELIMITERS))
+@settings(max_examples=200)
+def test_what_is_put_together_is_read_as_it_was_meant(own: list[str], data: st.DataObject, delimiter: str) -> None:
+    names = tuple(f"c{place}" for place in range(len(own)))
+    sheet = Sheet(headers=names, columns=names, delimiter=delimiter)
+    changes: Mapping[int, str] = data.draw(st.dictionaries(st.integers(0, len(own) - 1), cells))
+    text = mending.text_of([Given(row=1, cells=changes)], {1: mending.record(own, delimiter)}, sheet, lacking={})
+    (record,) = Grammar(delimiter).split(text, final=True).lines
+    assert layout.parse(record, delimiter) == [changes.get(place, cell) for place, cell in enumerate(own)]

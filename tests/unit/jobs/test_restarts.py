@@ -1,0 +1,31 @@
+"""What is true of one file is not taken over for another."""
+
+from typing import Any
+
+import pytest
+
+from collect.jobs import restarts
+
+PARENT = {
+    "file_id": "f1", "mode": "upsert", "column_map": {"a": "b"}, "column_shift": {"manager_phone": -10},
+    "encoding": "cp1252", "on_conflict": "supersede", "supersedes": "j0",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("given", [{}, {"file_id": "f1"}, {"mode": "create"}])
+def test_the_same_file_is_read_as_before(given: dict[str, Any]) -> None:
+    found = restarts.params(PARENT, given, with_file=False)
+    assert (
+        found == {name: PARENT[name] for name in ("file_id", "mode", "column_map", "column_shift", "encoding")} | given
+    )
+
+
+@pytest.mark.parametrize(("given", "with_file"), [({"file_id": "f2"}, False), ({}, True)])
+def test_another_file_is_read_without_what_mended_the_first(given: dict[str, Any], with_file: bool) -> None:
+    found = restarts.params(PARENT, given, with_file=with_file)
+    assert found == {"file_id": "f1", "mode": "upsert", "column_map": {"a": "b"}} | given
+
+
+def test_what_is_said_again_holds_for_another_file_too() -> None:
+    given = {"file_id": "f2", "column_shift": {"manager_phone": -3}}
+    assert restarts.params(PARENT, given, with_file=False)["column_shift"] == {"manager_phone": -3}
