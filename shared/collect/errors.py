@@ -17,6 +17,7 @@ CollectError
 ├── Transient               try again (503)
 │   ├── TooNew              leave it to a newer release
 │   ├── StoreFull           make room, then try again
+│   ├── TransactionTooBig   write less at once, or try again
 │   └── ResultDamaged       put back what is missing from the store, then try again
 └── Poison                  set the message aside
 
@@ -190,6 +191,12 @@ class StoreFull(Transient):
     """The file store has no room left."""
 
     code = "store_full"
+
+
+class TransactionTooBig(Transient):
+    """The database cannot hold the transaction beside all else that it has not written down yet."""
+
+    code = "transaction_too_big"
 
 
 class ResultDamaged(Transient):

@@ -10,7 +10,18 @@ from opentelemetry.trace import Span
 from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 
-from collect.errors import Abandoned, ChunkTooBig, Drained, Fenced, NotFound, StoreFull, TaskRefused, TooNew, Transient
+from collect.errors import (
+    Abandoned,
+    ChunkTooBig,
+    Drained,
+    Fenced,
+    NotFound,
+    StoreFull,
+    TaskRefused,
+    TooNew,
+    TransactionTooBig,
+    Transient,
+)
 from collect.jobs.model import Job, Part, Phase, Reason
 from collect.jobs.outcomes import Applied
 from collect.jobs.states import WRITING
@@ -145,8 +156,8 @@ class Holding:
         try:
             try:
                 return self._work()
-            except TooNew:
-                self._control.rest(LOOK_SECONDS)  # others are to get it, and not this one again and again
+            except (TooNew, TransactionTooBig):
+                self._control.rest(LOOK_SECONDS)  # others are to get it, or room; and not this one again and again
                 return self._release()
             except StoreFull as full:
                 work.fail(self.tenure, Reason(code=full.code, message=full.detail, hint="Make room, then resume."))
@@ -255,7 +266,14 @@ class Holding:
         def write(entry_id: str, session: ClientSession) -> Applied:
             return self.task.apply(self.job, self.tenure.part, chunk, entry_id=entry_id, session=session)
 
-        return work.chunk(self.tenure, self.job, cursor=chunk.cursor, write=write, mended=chunk.mended)
+        try:
+            return work.chunk(self.tenure, self.job, cursor=chunk.cursor, write=write, mended=chunk.mended)
+        except TransactionTooBig as error:
+            if chunk.rows == 1:
+                raise
+            part = self.tenure.part
+            where = f"row {part.counts.done + 1:,} of part {part.n}"
+            raise ChunkTooBig(error.detail, where=where, rows=chunk.rows) from error
 
     def _done(self) -> Ending:
         """The part's rows are written. Part 0 has some when it was alone, and then nothing but the finish is left."""

@@ -47,14 +47,16 @@ GIVE_UP_AFTER_SECONDS = 10.0
 HUNG_SECONDS = 90.0
 """Longer than one look into a database that does not answer takes: 5 s to find it, and 30 s twice to hear from it."""
 _AUTHENTICATION_FAILED = 18
+TOO_LARGE_FOR_CACHE = 388
 _RETRYABLE_CODES = frozenset(
-    {24, 43, 112, 225, 237, 246, 251, 290, 11600, 11601, 11602}
+    {24, 43, 112, 225, 237, 246, 251, 290, 365, TOO_LARGE_FOR_CACHE, 11600, 11601, 11602}
     | {6, 7, 64, 89, 91, 189, 262, 9001, 10107, 13435, 13436}
 )
 """LockTimeout, CursorNotFound, WriteConflict, TransactionTooOld, CursorKilled, SnapshotUnavailable, NoSuchTransaction,
-TransactionExceededLifetimeLimitSeconds, Interrupted…; and those with which a write that was applied is answered when
-the server goes away before a majority has it: ShutdownInProgress (91), PrimarySteppedDown, WriteConcernFailed… As the
-answer to a whole command the driver makes them connection failures; as a write concern error it does not."""
+TransactionExceededLifetimeLimitSeconds, TemporarilyUnavailable, Interrupted…; and those with which a write that was
+applied is answered when the server goes away before a majority has it: ShutdownInProgress (91), PrimarySteppedDown,
+WriteConcernFailed… As the answer to a whole command the driver makes them connection failures; as a write concern error
+it does not."""
 
 _log = logging.getLogger(__name__)
 

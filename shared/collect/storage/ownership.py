@@ -13,14 +13,24 @@ from typing import Any, TypeVar
 from bson.timestamp import Timestamp
 from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
-from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from collect.errors import Fenced, Transient
+from collect.errors import Fenced, TransactionTooBig, Transient
 from collect.jobs.model import Job, Part, part_id
 from collect.jobs.states import State, Trigger
 from collect.storage import transitions
-from collect.storage.database import Again, Database, SessionId, Transaction, begin, now, retryable, settle
+from collect.storage.database import (
+    TOO_LARGE_FOR_CACHE,
+    Again,
+    Database,
+    SessionId,
+    Transaction,
+    begin,
+    now,
+    retryable,
+    settle,
+)
 from collect.storage.outbox import OutboxEntry
 
 T = TypeVar("T")
@@ -168,6 +178,7 @@ class Tenure:
 
         Raises:
             Fenced: the part is no longer ours; nothing, or what was committed before that, has been written.
+            TransactionTooBig: nothing was written, and a smaller one may be.
             DuplicateKeyError: other writers came between again and again. That is an error of the task.
         """
         returned: list[T] = []
@@ -184,6 +195,8 @@ class Tenure:
             except (_NotMine, Again):
                 pass
             except PyMongoError as error:
+                if isinstance(error, OperationFailure) and error.code == TOO_LARGE_FOR_CACHE:
+                    raise TransactionTooBig("The database cannot hold the transaction now.") from error
                 if not retryable(error):
                     raise
             else:

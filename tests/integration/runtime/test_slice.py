@@ -13,6 +13,7 @@ from collect.runtime import pacing
 from collect.runtime.commands import Alive, Ended, Ending, Look, Publish, Report
 from collect.runtime.task import Applied, Chunk, ChunkSize
 from collect.storage.database import Database
+from integration.storage.failpoints import failing
 from slots import Numbers, Slot
 
 
@@ -113,6 +114,44 @@ def test_the_next_slice_begins_with_big_chunks_again(db: Database) -> None:
     task.fits, task.tried = 100, []
     slot.run(job, 2)
     assert task.tried == [4]
+
+
+CROWDED = 388
+"""TransactionTooLargeForCache: the server holds too much else that is not yet written down. In the tests that use it
+the first transaction is the one that sets the job running; it is left for others to do."""
+
+
+def test_a_chunk_that_the_database_cannot_hold_beside_all_else_is_tried_again_with_half_of_its_rows(
+    db: Database,
+) -> None:
+    job = planned(db, 4)
+    task = Numbers()
+    with failing(db, "commitTransaction", app_name="tests", times=2, errorCode=CROWDED):
+        assert ending(Slot(db, task).run(job, 1)) is Ending.COMPLETED
+    assert task.tried == [4, 2, 2]
+    assert read_part(db, job, 1).counts.succeeded == 4
+
+
+def test_where_not_even_a_row_can_be_held_the_part_goes_back_and_loses_nothing(db: Database) -> None:
+    job = planned(db, 4)
+    slot = Slot(db, Numbers())
+    with failing(db, "commitTransaction", app_name="tests", times=4, errorCode=CROWDED):
+        assert ending(slot.run(job, 1)) is Ending.RELEASED
+    part = read_part(db, job, 1)
+    assert (part.losses, part.seq) == (0, 0)
+    assert ending(slot.run(job, 1)) is Ending.COMPLETED
+
+
+def test_an_entry_whose_undo_cannot_be_held_is_taken_back_by_the_next_slice(db: Database) -> None:
+    job = planned(db, 4)
+    slot = Slot(db, Numbers())
+    slot.run(job, 1)
+    ask(db, job, Verb.STOP)
+    ask(db, job, Verb.UNDO)
+    with failing(db, "commitTransaction", app_name="tests", times=1, errorCode=CROWDED):
+        assert ending(slot.run(job, 1)) is Ending.RELEASED
+    assert read_part(db, job, 1).losses == 0
+    assert ending(slot.run(job, 1)) is Ending.COMPLETED
 
 
 def test_a_file_that_is_not_there_fails_the_job_and_says_so(db: Database) -> None:
