@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from collect.testing.system import LOOPBACK, eventually, free_port
 
@@ -30,6 +32,35 @@ def s3_server(*buckets: str) -> Iterator[dict[str, str]]:
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def refusing(status: int, code: str) -> Iterator[dict[str, str]]:
+    """The same variables, of a server that answers whatever it is asked with this status and this code of S3's."""
+    body = f"<Error><Code>{code}</Code><Message>In words.</Message><Key>a secret</Key></Error>".encode()
+
+    class Refusal(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(b"" if self.command == "HEAD" else body)
+
+        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _answer  # noqa: N815 - as the library names them
+
+        def log_message(self, *_args: object) -> None:
+            """Not to the terminal."""
+
+    server = ThreadingHTTPServer((LOOPBACK, 0), Refusal)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield {"AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{server.server_port}", **ACCOUNT}
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def _answers(url: str) -> bool:

@@ -7,16 +7,17 @@ Endpoint, region and credentials come from the environment variables that each s
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import obstore
-from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import BaseError
 from obstore.store import from_url
 
-from collect.errors import NotFound, StoreFull, Transient
+from collect.errors import CollectError, NotFound, StoreFull, Transient
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore
@@ -27,6 +28,13 @@ READ_BYTES = 1024 * 1024
 """What is read in one request by whoever wants it all: of many at once little is held, and none takes long."""
 AT_ONCE = 2
 NAMES_AT_ONCE = 1_000
+_ANSWER = re.compile(r"status code: ((\d{3})[\w ]*)(.*)", re.DOTALL)
+"""How the library's errors repeat what a store has answered: status, and body where there was one."""
+_WORDS = re.compile(r"<(?:Code|Message)>([^<]*)")
+"""Of a body no more is told: some repeat names of keys and what was signed."""
+_NO_ROOM = re.compile(r"quota|storage.?full|storage.?cap|insufficient.?storage", re.IGNORECASE)
+_NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound")
+_PASSING = frozenset({408, 409, 429})
 
 
 def open_remote(url: str) -> ObjectBlobs:
@@ -105,9 +113,22 @@ def _told(name: str) -> Iterator[None]:
     """What the library raises, as what the caller should do about it."""
     try:
         yield
-    except FileNotFoundError as error:
-        raise NotFound(f"There is no blob {name!r}.") from error
-    except (PermissionDeniedError, UnauthenticatedError) as error:
-        raise StoreFull("The file store refuses what is asked of it.", code="store_refused") from error
-    except BaseError as error:
-        raise Transient(f"The file store did not answer: {error}") from error
+    except (BaseError, OSError) as error:  # closing a writer raises none of the library's own
+        raise _classed(name, error) from error
+
+
+def _classed(name: str, error: Exception) -> CollectError:
+    """A store that will answer the same next time refuses; all else passes."""
+    text = str(error).partition("\n\nDebug source:")[0]
+    answer = _ANSWER.search(text)
+    if isinstance(error, FileNotFoundError) and not _NO_BUCKET.search(text):
+        return NotFound(f"There is no blob {name!r}.")
+    if answer is None:
+        return Transient(f"The file store did not answer: {text}")
+    status, body = int(answer[2]), answer[3]
+    words = ", ".join((answer[1], *_WORDS.findall(body))).rstrip(".")
+    if status == 507 or _NO_ROOM.search(body):
+        return StoreFull(f"The file store has no room left: {words}.")
+    if status in _PASSING or status >= 500 or "RequestTimeout" in body:
+        return Transient(f"The file store cannot do it now: {words}.")
+    return StoreFull(f"The file store refuses what is asked of it: {words}.", code="store_refused")

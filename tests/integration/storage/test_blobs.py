@@ -1,10 +1,9 @@
 """What every store of blobs promises: the same tests for MongoDB, a folder, and S3 over HTTP."""
 
-import os
 import secrets
 import threading
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -12,13 +11,16 @@ from pathlib import Path
 
 import pytest
 from bson import ObjectId
+from obstore.store import from_url
 
-from collect.errors import NotFound, StoreFull, TooLarge, Transient
+from collect.errors import CollectError, NotFound, StoreFull, TooLarge, Transient
 from collect.storage.blobs import CHUNK_BYTES, Blobs, FileBlobs, GridFsBlobs, open_blobs, stream
 from collect.storage.database import Database
-from collect.storage.objects import PIECE_BYTES
-from s3server import s3_server
+from collect.storage.objects import PIECE_BYTES, ObjectBlobs
+from collect.testing.system import LOOPBACK, free_port
+from s3server import ACCOUNT, refusing, s3_server
 
+Act = Callable[[Blobs], object]
 KINDS = ("gridfs", "file", "s3")
 BUCKET = "blobs-of-tests"
 
@@ -186,14 +188,76 @@ def test_what_a_killed_write_has_left_in_mongodb_is_swept(db: Database) -> None:
     assert db["blobs.chunks"].count_documents({}) == 2
 
 
-def test_a_store_that_does_not_answer_or_refuses_is_told_apart(
-    db: Database, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
+READS: list[Act] = [
+    lambda blobs: blobs.size("one"),
+    lambda blobs: blobs.read("one", 0, 1),
+    lambda blobs: list(blobs.stretch("one", 0, 1)),
+]
+WRITES: list[Act] = [
+    lambda blobs: blobs.write("one", [b"x"]),
+    lambda blobs: blobs.write("one", pieces(2 * PIECE_BYTES)),
+    lambda blobs: blobs.delete("one"),
+    lambda blobs: blobs.delete_prefix("results/"),
+]
+REFUSALS: list[tuple[int, str, type[Exception], str]] = [
+    (403, "AccessDenied", StoreFull, "store_refused"),
+    (400, "ExpiredToken", StoreFull, "store_refused"),
+    (413, "EntityTooLarge", StoreFull, "store_refused"),
+    (404, "NoSuchBucket", StoreFull, "store_refused"),
+    (507, "XMinioStorageFull", StoreFull, "store_full"),
+    (400, "XMinioAdminBucketQuotaExceeded", StoreFull, "store_full"),
+    (403, "QuotaExceeded", StoreFull, "store_full"),
+    (400, "RequestTimeout", Transient, "unavailable"),
+    (429, "TooManyRequests", Transient, "unavailable"),
+    (500, "InternalError", Transient, "unavailable"),
+    (503, "SlowDown", Transient, "unavailable"),
+]
+
+
+@pytest.mark.parametrize(("status", "said", "kind", "code"), REFUSALS, ids=[said for _, said, _, _ in REFUSALS])
+def test_what_an_object_store_answers_is_told_apart_by_what_one_can_do_about_it(
+    monkeypatch: pytest.MonkeyPatch, status: int, said: str, kind: type[Exception], code: str
 ) -> None:
-    for name, value in s3.items():
+    with refusing(status, said) as blobs_of:
+        blobs = remote(blobs_of, monkeypatch)
+        for act in WRITES:
+            with pytest.raises(CollectError, match=said) as refused:
+                act(blobs)
+            assert (type(refused.value), refused.value.code) == (kind, code)
+            assert "a secret" not in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "code"),
+    [
+        (400, StoreFull, "store_refused"), (401, StoreFull, "store_refused"), (403, StoreFull, "store_refused"),
+        (404, NotFound, "not_found"), (503, Transient, "unavailable"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_from_an_object_store_is_told_apart_by_the_status_alone(
+    monkeypatch: pytest.MonkeyPatch, status: int, kind: type[Exception], code: str
+) -> None:
+    with refusing(status, "x") as blobs_of:
+        blobs = remote(blobs_of, monkeypatch)
+        for act in READS:
+            with pytest.raises(CollectError) as refused:
+                act(blobs)
+            assert (type(refused.value), refused.value.code) == (kind, code)
+
+
+def test_an_object_store_that_does_not_answer_is_asked_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs = remote({"AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{free_port()}", **ACCOUNT}, monkeypatch)
+    for act in (*READS, *WRITES):
+        with pytest.raises(Transient) as refused:
+            act(blobs)
+        assert refused.value.code == "unavailable"
+
+
+def remote(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Blobs:
+    """The store that the environment names, asked once and not again and again."""
+    for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises((NotFound, Transient, StoreFull)):
-        open_blobs("s3://no-such-bucket/x", db).write("one", [b"x"])
-    assert os.environ["AWS_ENDPOINT_URL"] == s3["AWS_ENDPOINT_URL"]
+    return ObjectBlobs(store=from_url("s3://b/x", client_options={"allow_http": True}, retry_config={"max_retries": 0}))
 
 
 def test_an_unknown_kind_of_store_is_refused_with_those_that_there_are(db: Database) -> None:
