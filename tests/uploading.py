@@ -1,10 +1,12 @@
 """An upload without its runtime: parts cut anywhere, chunks committed in any order, entries undone in any order."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from pymongo.client_session import ClientSession
 from ulid import ULID
 
 from collect.jobs.model import Actor, Counts, FileRef, Job, Part, PartStatus, Phase, entry_id, part_id
@@ -14,7 +16,7 @@ from collect.jobs.template import Template
 from collect.runtime.task import Chunk, ChunkSize, Task
 from collect.storage import datasets, ledger, rejects
 from collect.storage.blobs import Blobs
-from collect.storage.database import Database, Transaction, begin, transact
+from collect.storage.database import Again, Database, Transaction, begin, transact
 from upload_worker.task import UploadTask
 
 ORG = "labs"
@@ -83,12 +85,19 @@ class Upload:
         with self.db.client.start_session() as session:
             for _ in range(tries - 1):
                 session.start_transaction()
-                self.write(n, chunk, Transaction(db=self.db, session=session))
+                with suppress(Again):
+                    self.write(n, chunk, Transaction(db=self.db, session=session))
                 session.abort_transaction()
-            with begin(session):
-                applied = self.write(n, chunk, Transaction(db=self.db, session=session))
+            applied = self._write(n, chunk, session)
         self.moved(n, chunk, applied)
         return applied
+
+    def _write(self, n: int, chunk: Chunk, session: ClientSession) -> Applied:
+        try:
+            with begin(session):
+                return self.write(n, chunk, Transaction(db=self.db, session=session))
+        except Again:
+            return self._write(n, chunk, session)
 
     def write(self, n: int, chunk: Chunk, tx: Transaction) -> Applied:
         part = self.parts[n]

@@ -9,6 +9,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError
 
 from collect.csv.layout import is_upsert
 from collect.jobs.model import Job
@@ -19,7 +20,7 @@ from collect.rows.writing import Decision, Stored
 from collect.storage import joined
 from collect.storage import rejects as reject_store
 from collect.storage.blobs import Blobs
-from collect.storage.database import Database
+from collect.storage.database import Again, Database
 
 
 class Table:
@@ -29,6 +30,8 @@ class Table:
         self._db = db
         self._blobs = blobs
         self._rows = db[name]
+        self._meets_keys: str | None = None
+        """The job whose file has keys that are there already."""
         self._raw_rows: Collection[RawBSONDocument] = db[name].with_options(codec_options=marks.RAW)
 
     def write(
@@ -37,13 +40,22 @@ class Table:
         """Write a batch. One read of its keys tells which are new, which change, and which are twice.
 
         ``rejects``: those that its chunk has without looking.
+
+        Raises:
+            Again: a key is there, and it was not asked for: abort, and write it once more.
         """
         if is_upsert(job.params):
             decision = writing.decide_upsert(rows, self._replaced(rows, session), job_id=job.id)
         else:
-            there = marks.stored(self._raw_rows, rows.ids, session, marks.MARK)
+            there = self._there(job, rows, session)
             decision = writing.decide_insert(rows, there, job_id=job.id)
-        made = self._put(rows, decision, entry_id=entry_id, session=session)
+        try:
+            made = self._put(rows, decision, entry_id=entry_id, session=session)
+        except BulkWriteError as error:
+            if self._meets_keys == job.id:
+                raise
+            self._meets_keys = job.id
+            raise Again from error
         displaced = self._displaced(job, rows, decision, session)
         rejected = (*rejects, *decision.rejects, *displaced)
         applied = Applied(
@@ -74,6 +86,16 @@ class Table:
         made = writing.new_documents(rows, decision, entry_id=entry_id)
         joined.insert(self._rows, made, session=session)
         return made.count
+
+    def _there(self, job: Job, rows: Batch, session: ClientSession) -> dict[str, Stored]:
+        """The documents that have one of these keys, as far as that has to be asked.
+
+        Mostly none has, and the server looks for each key anyhow when it inserts: so inserts are tried without asking
+        until one has met a key. Its transaction is aborted then, and runs again.
+        """
+        if self._meets_keys != job.id:
+            return {}
+        return marks.stored(self._raw_rows, rows.ids, session, marks.MARK)
 
     def _replaced(self, rows: Batch, session: ClientSession) -> dict[str, Stored]:
         """The documents that may be changed, whole."""

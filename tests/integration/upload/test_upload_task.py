@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from collect.errors import ChunkTooBig, DatasetHeld, NotFound, TaskRefused
+from collect.jobs.outcomes import Applied
 from collect.jobs.template import Template
 from collect.rows import lines
-from collect.runtime.task import ChunkSize
+from collect.runtime.task import Chunk, ChunkSize
 from collect.storage import datasets, indexes, locks, rejects
 from collect.storage.blobs import Blobs, FileBlobs, GridFsBlobs
-from collect.storage.database import Database, connect, transact
+from collect.storage.database import Database, Transaction, connect, transact
 from inmemory import MemoryBlobs
 from uploading import ORG, Upload, new_dataset, new_job
 
@@ -101,6 +102,25 @@ def test_an_upsert_replaces_the_columns_that_the_file_has_and_leaves_the_others(
     assert second.counts == (1, 1)
     (reject,) = second.rejected().values()
     assert (reject["row"], reject["field"], reject["code"]) == (2, "seen", "required")
+
+
+def test_keys_are_asked_for_once_an_insert_has_met_one_that_is_there(
+    db: Database, dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = b"c,%d-01-01,,,no,,1\n"
+    run(db, dataset, HEADER + row % 2011)
+    made = upload(db, dataset, HEADER + b"".join(row % year for year in (2010, 2011, 2012, 2011)))
+    tried: list[int] = []
+    write = made.write
+
+    def written(n: int, chunk: Chunk, tx: Transaction) -> Applied:
+        tried.append(chunk.cursor["row"] - 1)
+        return write(n, chunk, tx)
+
+    monkeypatch.setattr(made, "write", written)
+    made.run(ChunkSize(rows=1))
+    assert tried == [1, 2, 2, 3, 4]
+    assert made.counts == (2, 2)
 
 
 def test_an_upsert_of_all_columns_and_its_undo(db: Database, dataset: str) -> None:
