@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
 from collect.jobs.states import State
 from gateway.pages import PageQuery
@@ -16,6 +27,27 @@ Id = Annotated[str, StringConstraints(max_length=100)]
 Header = Annotated[str, StringConstraints(max_length=200_000, pattern=r"^[^\x00]*$")]
 """A name in a file's header. It becomes the name of a field, and those have no NUL."""
 PriorityName = Literal["low", "normal", "high"]
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float():  # JSON does not tell 34 from 34.0, and a column of integers does; no exponent, as people write
+            return str(int(value)) if value.is_integer() else f"{Decimal(repr(value)):f}"
+    raise ValueError("a cell is a text, a number, true, false or null")
+
+
+Cell = Annotated[
+    str, BeforeValidator(_cell), WithJsonSchema({"type": ["string", "integer", "number", "boolean", "null"]})
+]
+"""A cell as JSON has it, and as the text that stands for it in a file: an empty one is null."""
 
 
 class Strict(BaseModel):
@@ -180,7 +212,7 @@ class MendedRow(Strict):
     """A rejected row by its number in the file, and the columns that change; the others stay as they are."""
 
     row: StrictInt = Field(ge=1, le=2**53 - 1)
-    values: dict[str, StrictStr] = Field(min_length=1, max_length=2_000)
+    values: dict[str, Cell] = Field(min_length=1, max_length=2_000)
 
 
 class CorrectionsBody(Strict):

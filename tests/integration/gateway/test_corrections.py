@@ -138,7 +138,7 @@ def test_rows_that_cannot_be_corrected_are_named_and_none_is(api: Api) -> None:
         ({"rows": [{"row": 1, "values": {}}]}, ["rows.0.values"]),
         ({"rows": [{"row": 0, "values": {"age": "1"}}]}, ["rows.0.row"]),
         ({"rows": [{"row": "1", "values": {"age": "1"}}]}, ["rows.0.row"]),
-        ({"rows": [{"row": 1, "values": {"age": 1}}]}, ["rows.0.values.age"]),
+        ({"rows": [{"row": 1, "values": {"age": ["1"]}}]}, ["rows.0.values.age"]),
         ({"rows": [{"row": 1, "values": {"age": {"$gt": ""}}}]}, ["rows.0.values.age"]),
         ({"rows": [{"row": 1, "values": {"age": "1"}, "line": "x"}]}, ["rows.0.line"]),
         ({"rows": [{"row": 1, "values": {"age": "1"}}], "force": True}, ["force"]),
