@@ -105,7 +105,7 @@ def read_part(db: Database, job: Job, n: int) -> Part:
 @contextmanager
 def holding(db: Database, job: Job, n: int, *, lease_seconds: float = LEASE_SECONDS) -> Iterator[Tenure]:
     """Part ``n`` claimed with its present ticket, and a session to work in."""
-    ticket = Ticket(job_id=job.id, part=n, ticket=read_part(db, job, n).ticket)
+    ticket = Ticket(kind=job.kind, job_id=job.id, part=n, ticket=read_part(db, job, n).ticket)
     with db.client.start_session(causal_consistency=True) as session:
         part = claim(
             db,

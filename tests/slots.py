@@ -84,7 +84,7 @@ class Slot:
     def run(self, job: Job, n: int, *, redelivered: bool = False) -> list[Report]:
         """Run one slice of part ``n``, with its present ticket. Returns all that was said, its end included."""
         self._runs += 1
-        ticket = Ticket(job_id=job.id, part=n, ticket=read_part(self._db, job, n).ticket)
+        ticket = Ticket(kind=job.kind, job_id=job.id, part=n, ticket=read_part(self._db, job, n).ticket)
         self._parent.send(Run(run=self._runs, ticket=ticket, redelivered=redelivered, traceparent=None))
         command = self.control.next_run()
         assert command is not None

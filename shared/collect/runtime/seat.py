@@ -68,7 +68,7 @@ class Seat:
         self._runs += 1
         self.running = Running(run=self._runs, delivery=delivery)
         message = delivery.message
-        ticket = Ticket(job_id=message.job_id, part=message.part, ticket=message.ticket)
+        ticket = Ticket(kind=message.kind, job_id=message.job_id, part=message.part, ticket=message.ticket)
         self._send(
             Run(run=self._runs, ticket=ticket, redelivered=delivery.redelivered, traceparent=delivery.traceparent)
         )

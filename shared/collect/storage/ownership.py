@@ -47,8 +47,9 @@ class _NotMine(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Ticket:
-    """What a job message says: which part, and with which ticket it may be claimed."""
+    """What a job message says: which part, of a job of which kind, and with which ticket it may be claimed."""
 
+    kind: str
     job_id: str
     part: int
     ticket: int
@@ -66,6 +67,7 @@ def claim(
     """
     this = {
         "_id": part_id(ticket.job_id, ticket.part),
+        "kind": ticket.kind,
         "ticket": ticket.ticket,
         "status": {"$in": ["queued", "leased"] if redelivered else ["queued"]},
     }

@@ -63,7 +63,7 @@ def test_f23_a_relay_killed_between_confirm_and_deletion_sends_twice_and_the_par
 
 def _claimed(db: Database, message: RunPart) -> bool:
     """Whether a slot that has not seen the message before gets the part: its session is its own."""
-    ticket = Ticket(job_id=message.job_id, part=message.part, ticket=message.ticket)
+    ticket = Ticket(kind=message.kind, job_id=message.job_id, part=message.part, ticket=message.ticket)
     lsid = {"id": Binary.from_uuid(uuid.uuid4())}
     return claim(db, ticket, redelivered=False, owner="x", session_id=lsid, lease_seconds=LEASE_SECONDS) is not None
 

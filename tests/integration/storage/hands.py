@@ -197,7 +197,7 @@ class Hand:
         """Claim, and say that the job runs. ``False``: the ticket is void."""
         part = ownership.claim(
             self.db,
-            Ticket(job_id=message.job_id, part=message.part, ticket=message.ticket),
+            Ticket(kind=message.kind, job_id=message.job_id, part=message.part, ticket=message.ticket),
             redelivered=redelivered,
             owner=self.name,
             session_id=self.db.session_id(self.session),

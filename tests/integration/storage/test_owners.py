@@ -84,6 +84,13 @@ def test_f20_an_older_ticket_claims_nothing(db: Database) -> None:
     assert Hand(db).claim(new)
 
 
+def test_a_message_of_another_kind_claims_nothing(db: Database) -> None:
+    message = newest(db, make(db))
+    before = snapshot(db)
+    assert not Hand(db).claim(message.model_copy(update={"kind": "teams"}), redelivered=True)
+    assert snapshot(db) == before
+
+
 def test_a_leased_part_is_taken_over_only_by_a_redelivered_message(db: Database) -> None:
     owner = take_hold(db, make(db), chunks=1)
     assert owner.message is not None

@@ -11,7 +11,7 @@ from collect.storage.ownership import Ticket
 
 
 def run(number: int) -> Run:
-    ticket = Ticket(job_id="j", part=1, ticket=1)
+    ticket = Ticket(kind="upload", job_id="j", part=1, ticket=1)
     return Run(run=number, ticket=ticket, redelivered=False, traceparent=None)
 
 
