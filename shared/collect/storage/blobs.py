@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING
 
-from collect.errors import NotFound, StoreFull
+from collect.errors import NotFound, StoreFull, Transient
 from collect.storage.database import Database, Document
 
 CHUNK_BYTES = 1024 * 1024
@@ -37,17 +37,22 @@ REMOTE = ("s3", "gs", "az")
 WRITING = ".writing-"
 """How the names of files begin that are not whole yet."""
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
-_REFUSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+_PASSING = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
+"""What a file server says that comes back, and a disk that another read of may get over."""
 
 
 class Blobs(Protocol):
-    """A blob is written once and never changed. Names are ours: letters, digits, ``-``, ``.`` and ``/``."""
+    """A blob is written once and never changed. Names are ours: letters, digits, ``-``, ``.`` and ``/``.
+
+    All of them may raise :class:`collect.errors.StoreFull` (there is no room, or the store refuses it), and
+    :class:`collect.errors.Transient` when the store cannot do it now.
+    """
 
     def size(self, name: str) -> int:
         """Bytes. Raises :class:`collect.errors.NotFound`."""
 
     def read(self, name: str, offset: int, length: int) -> bytes:
-        """At most ``length`` bytes from ``offset``; fewer only at the end."""
+        """At most ``length`` bytes from ``offset``; fewer only at the end. Raises :class:`collect.errors.NotFound`."""
 
     def stretch(self, name: str, start: int, end: int) -> Iterator[bytes]:
         """The bytes from ``start`` to before ``end``, in pieces, of which a few are held at most.
@@ -57,10 +62,7 @@ class Blobs(Protocol):
         """
 
     def write(self, name: str, data: Iterable[bytes]) -> int:
-        """Store ``data`` in flat memory; the blob is there when this returns, whole, or not at all. Gives its bytes.
-
-        Raises :class:`collect.errors.StoreFull`.
-        """
+        """Store ``data`` in flat memory; the blob is there when this returns, whole, or not at all. Gives its bytes."""
 
     def delete(self, name: str) -> None:
         """Remove it. Idempotent."""
@@ -224,16 +226,19 @@ def _resized(data: Iterable[bytes], size: int) -> Iterator[bytes]:
 
 
 @contextmanager
-def _taken_by_the_disk() -> Iterator[None]:
-    """A disk that takes nothing is a reason to stop and to go on later, and not a crash."""
+def _told(name: str) -> Iterator[None]:
+    """What the system says, as what the caller should do about it: a disk that fails is a reason, and not a crash."""
     try:
         yield
+    except FileNotFoundError as error:
+        raise NotFound(f"There is no blob {name!r}.") from error
     except OSError as error:
+        words = error.strerror or str(error)
         if error.errno in _NO_ROOM:
             raise StoreFull("The file store has no room left. Ask again when there is some.") from error
-        if error.errno in _REFUSED:
-            raise StoreFull(f"The file store refuses it: {error.strerror}.", code="store_refused") from error
-        raise
+        if error.errno in _PASSING:
+            raise Transient(f"The file store did not answer: {words}.") from error
+        raise StoreFull(f"The file store refuses it: {words}.", code="store_refused") from error
 
 
 def _make_durable(folder: Path) -> None:
@@ -252,56 +257,53 @@ class FileBlobs:
         self._folder = folder.resolve()
 
     def size(self, name: str) -> int:
-        try:
+        with _told(name):
             return self._path(name).stat().st_size
-        except FileNotFoundError as error:
-            raise NotFound(f"There is no blob {name!r}.") from error
 
     def read(self, name: str, offset: int, length: int) -> bytes:
-        try:
-            with self._path(name).open("rb") as source:
-                source.seek(offset)
-                return source.read(length)
-        except FileNotFoundError as error:
-            raise NotFound(f"There is no blob {name!r}.") from error
+        with _told(name), self._path(name).open("rb") as source:
+            source.seek(offset)
+            return source.read(length)
 
     def stretch(self, name: str, start: int, end: int) -> Iterator[bytes]:
-        try:
-            with self._path(name).open("rb", buffering=0) as source:
-                source.seek(start)
-                while start < end:
-                    piece = source.read(min(PIECE_BYTES, end - start))
-                    if not piece:
-                        raise NotFound(f"The blob {name!r} ends at {start:,}.")
-                    yield piece
-                    start += len(piece)
-        except FileNotFoundError as error:
-            raise NotFound(f"There is no blob {name!r}.") from error
+        with _told(name), self._path(name).open("rb", buffering=0) as source:
+            source.seek(start)
+            while start < end:
+                piece = source.read(min(PIECE_BYTES, end - start))
+                if not piece:
+                    raise NotFound(f"The blob {name!r} ends at {start:,}.")
+                yield piece
+                start += len(piece)
 
     def write(self, name: str, data: Iterable[bytes]) -> int:
-        with _taken_by_the_disk():
-            return self._write(self._path(name), data)
-
-    def _write(self, path: Path, data: Iterable[bytes]) -> int:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """As the protocol says. What ``data`` raises is not the disk's, and goes on as it is."""
         written = 0
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=WRITING)
+        with _told(name):
+            path = self._path(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=WRITING)
+        target = os.fdopen(descriptor, "wb")
         try:
-            with os.fdopen(descriptor, "wb") as target:
-                for piece in data:
+            for piece in data:
+                with _told(name):
                     target.write(piece)
-                    written += len(piece)
+                written += len(piece)
+            with _told(name):
                 target.flush()
                 os.fsync(target.fileno())
-            Path(temporary).replace(path)
-            _make_durable(path.parent)
+                target.close()
+                Path(temporary).replace(path)
+                _make_durable(path.parent)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            with suppress(OSError):  # it would write what it holds
+                target.close()
+            with suppress(OSError):  # it is swept in time
+                Path(temporary).unlink(missing_ok=True)
             raise
         return written
 
     def delete(self, name: str) -> None:
-        with _taken_by_the_disk():
+        with _told(name):
             self._path(name).unlink(missing_ok=True)
 
     def delete_prefix(self, prefix: str) -> int:
@@ -313,15 +315,17 @@ class FileBlobs:
         return len(found)
 
     def stored(self, prefix: str = "") -> Iterator[tuple[str, datetime]]:
-        for path, at in self._walk(self._path(prefix.rpartition("/")[0])):
-            name = path.relative_to(self._folder).as_posix()
-            if name.startswith(prefix) and not path.name.startswith(WRITING):
-                yield name, at
+        with _told(prefix):
+            for path, at in self._walk(self._path(prefix.rpartition("/")[0])):
+                name = path.relative_to(self._folder).as_posix()
+                if name.startswith(prefix) and not path.name.startswith(WRITING):
+                    yield name, at
 
     def sweep(self, before: datetime) -> int:
         left = [path for path, at in self._walk(self._folder) if path.name.startswith(WRITING) and at < before]
         for path in left:
-            path.unlink(missing_ok=True)
+            with _told(path.name):
+                path.unlink(missing_ok=True)
         return len(left)
 
     def _walk(self, folder: Path) -> Iterator[tuple[Path, datetime]]:

@@ -1,5 +1,8 @@
 """What every store of blobs promises: the same tests for MongoDB, a folder, and S3 over HTTP."""
 
+import errno
+import os
+import resource
 import secrets
 import threading
 from array import array
@@ -258,6 +261,71 @@ def remote(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Blob
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     return ObjectBlobs(store=from_url("s3://b/x", client_options={"allow_http": True}, retry_config={"max_retries": 0}))
+
+
+DISK_REFUSALS: list[tuple[int, type[Exception], str]] = [
+    (errno.ENOSPC, StoreFull, "store_full"),
+    (errno.EDQUOT, StoreFull, "store_full"),
+    (errno.EACCES, StoreFull, "store_refused"),
+    (errno.EROFS, StoreFull, "store_refused"),
+    (errno.EFBIG, StoreFull, "store_refused"),
+    (errno.ENOTCONN, StoreFull, "store_refused"),
+    (errno.EMFILE, StoreFull, "store_refused"),
+    (errno.EIO, Transient, "unavailable"),
+    (errno.ESTALE, Transient, "unavailable"),
+    (errno.ETIMEDOUT, Transient, "unavailable"),
+]
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "code"), DISK_REFUSALS, ids=[errno.errorcode[number] for number, *_ in DISK_REFUSALS]
+)
+def test_what_a_folder_s_disk_says_is_told_apart_by_what_one_can_do_about_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception], code: str
+) -> None:
+    blobs = FileBlobs(folder=tmp_path)
+    blobs.write("results/one", [b"x"])
+
+    def fails(*_args: object, **_options: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    acts: list[Act] = [
+        lambda blobs: blobs.size("results/one"),
+        lambda blobs: blobs.read("results/one", 0, 1),
+        lambda blobs: list(blobs.stretch("results/one", 0, 1)),
+        lambda blobs: blobs.write("results/two", [b"x"]),
+        lambda blobs: blobs.delete("results/one"),
+    ]
+    with monkeypatch.context() as patched:
+        for whose, what in ((Path, "stat"), (Path, "open"), (Path, "unlink"), (os, "fsync")):
+            patched.setattr(whose, what, fails)
+        for act in acts:
+            with pytest.raises(CollectError) as refused:
+                act(blobs)
+            assert (type(refused.value), refused.value.code) == (kind, code)
+
+
+def test_a_file_larger_than_the_disk_allows_is_refused_in_its_words_and_leaves_nothing(tmp_path: Path) -> None:
+    blobs = FileBlobs(folder=tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (CHUNK_BYTES, before[1]))
+    try:
+        with pytest.raises(StoreFull, match=r"File too large\.") as refused:
+            blobs.write("results/one", pieces(2 * CHUNK_BYTES))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert refused.value.code == "store_refused"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_what_the_source_of_a_write_raises_is_none_of_the_store_s(blobs: Blobs) -> None:
+    def breaks_off() -> Iterator[bytes]:
+        yield b"x"
+        raise OSError(errno.EIO, "of a client's")
+
+    with pytest.raises(OSError, match="of a client's"):
+        blobs.write("one", breaks_off())
+    assert list(blobs.stored()) == []
 
 
 def test_an_unknown_kind_of_store_is_refused_with_those_that_there_are(db: Database) -> None:
