@@ -86,12 +86,14 @@ def _all_in_one_line() -> TaskRefused:
 
 def _head(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
     """Enough of the text to hold a header, and whether it is all of it."""
-    head = b""
+    head: list[bytes] = []
+    size = 0
     for piece in pieces:
-        head += piece
-        if len(head) > MAX_HEADER_BYTES:
-            return head, False
-    return head, True
+        head.append(piece)
+        size += len(piece)
+        if size > MAX_HEADER_BYTES:
+            return b"".join(head), False
+    return b"".join(head), True
 
 
 def _header(head: bytes, *, final: bool, template: Template, params: Params) -> tuple[Header, int]:

@@ -28,6 +28,12 @@ ENCODINGS = {
 
 BOMB_RATIO = 200
 BOMB_FLOOR_BYTES = 64 * 1024 * 1024
+FEWEST_MEMBER_BYTES = 8
+FREE_MEMBERS = 50_000
+"""So many gzip members may hold less on the average: each costs a few microseconds, also where it holds nothing."""
+FED_BYTES = 16 * 1024
+"""An inflator gets so much at once, because at its member's end it copies what is left of that."""
+GATHERED_BYTES = 256 * 1024
 _GZIP = b"\x1f\x8b"
 _GZIP_WINDOW = 31
 _MAGIC = (
@@ -81,7 +87,7 @@ def open_text(blobs: Readable, name: str, *, encoding: str | None = None, sent: 
         pieces = _compared(pieces, size, sent)
     if is_gzip:
         pieces = _inflated(pieces)
-        first = next(pieces, b"")
+        first = next(filter(None, pieces), b"")
         if first.startswith(_GZIP):
             raise TaskRefused("The file is a gzip archive within a gzip archive. Unpack it once.", code="nested_gzip")
         head, pieces = first, _put_back(first, pieces)
@@ -159,41 +165,70 @@ def _advice(looks_like: str) -> str:
 
 
 def _inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """What a gzip archive of one or more members holds."""
+    """What a gzip archive of one or more members holds; for each of its own pieces at least one, which may be empty."""
+    held: list[bytes] = []
+    size = 0
+    try:
+        for text in _of_members(pieces):
+            held.append(text or b"")
+            size += len(held[-1])
+            if text is None or size >= GATHERED_BYTES:
+                yield b"".join(held)
+                held, size = [], 0
+    except TaskRefused:
+        yield b"".join(held)
+        raise
+
+
+def _of_members(pieces: Iterator[bytes]) -> Iterator[bytes | None]:
+    """What the members hold, in pieces of any size; ``None`` after each piece of the archive."""
     packed = unpacked = 0
-    inflator = zlib.decompressobj(_GZIP_WINDOW)
+    members, inflator = 1, zlib.decompressobj(_GZIP_WINDOW)
     for piece in pieces:
         packed += len(piece)
-        while piece:
-            if inflator.eof:
-                if not piece.strip(b"\0"):  # padding, as tape archives have it
-                    break
-                inflator = zlib.decompressobj(_GZIP_WINDOW)
-            try:
-                text = inflator.decompress(piece, PIECE_BYTES)
-            except zlib.error as error:
-                raise TaskRefused("The gzip archive is damaged. Pack it again.", code="damaged_gzip") from error
-            piece = inflator.unused_data if inflator.eof else inflator.unconsumed_tail
-            unpacked += len(text)
-            if unpacked > max(BOMB_FLOOR_BYTES, BOMB_RATIO * packed):
-                raise TaskRefused(
-                    f"The gzip archive unpacks to over {BOMB_RATIO} times its size, which no survey does. "
-                    "If it is one all the same, send it unpacked.",
-                    code="gzip_bomb",
-                )
-            if text:
+        for begin in range(0, len(piece), FED_BYTES):
+            fed = piece[begin : begin + FED_BYTES]
+            while fed:
+                if inflator.eof:
+                    fed = fed.lstrip(b"\0")  # padding, as tape archives have it
+                    if not fed:
+                        break
+                    members, inflator = members + 1, zlib.decompressobj(_GZIP_WINDOW)
+                try:
+                    text = inflator.decompress(fed, PIECE_BYTES)
+                except zlib.error as error:
+                    raise TaskRefused("The gzip archive is damaged. Pack it again.", code="damaged_gzip") from error
+                fed = inflator.unused_data if inflator.eof else inflator.unconsumed_tail
+                unpacked += len(text)
+                _check_sizes(packed, unpacked, members)
                 yield text
+        yield None
     if not inflator.eof:
         raise TaskRefused("The gzip archive ends too early: it was cut off. Send it again.", code="truncated_gzip")
+
+
+def _check_sizes(packed: int, unpacked: int, members: int) -> None:
+    if unpacked > max(BOMB_FLOOR_BYTES, BOMB_RATIO * packed):
+        raise TaskRefused(
+            f"The gzip archive unpacks to over {BOMB_RATIO} times its size, which no survey does. "
+            "If it is one all the same, send it unpacked.",
+            code="gzip_bomb",
+        )
+    if unpacked < FEWEST_MEMBER_BYTES * (members - FREE_MEMBERS):
+        raise TaskRefused(
+            f"The first {members:,} members of the gzip archive hold {unpacked:,} bytes together, next to nothing "
+            "each. Pack the file as a whole, or send it unpacked.",
+            code="tiny_gzip_members",
+        )
 
 
 def _transcoded(pieces: Iterator[bytes], codec: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(codec)()
     line, at = 1, 0
-    for piece in itertools.chain(pieces, [b""]):
-        before = decoder.getstate()
+    for given in itertools.chain(pieces, [None]):
+        piece, before = given or b"", decoder.getstate()
         try:
-            text = decoder.decode(piece, final=not piece)
+            text = decoder.decode(piece, final=given is None)
         except UnicodeDecodeError as error:
             good = max(0, error.start - len(before[0]))
             decoder.setstate(before)

@@ -53,6 +53,7 @@ def noise(rows: int) -> bytes:
         (gzip.compress(TEXT) + b"and more", "damaged_gzip", ["damaged"]),
         (gzip.compress(TEXT)[:-8] + bytes(8), "damaged_gzip", ["damaged"]),
         (b"\x1f\x8b" + b"rubbish" * 9, "damaged_gzip", ["damaged"]),
+        (gzip.compress(b"") * 2_000_000, "tiny_gzip_members", ["next to nothing each", "Pack the file as a whole"]),
     ],
 )
 def test_what_is_no_csv_is_refused_with_what_it_looks_like(desk: Desk, data: bytes, code: str, says: list[str]) -> None:

@@ -141,6 +141,7 @@ def test_the_same_rows_whatever_the_dress(data: bytes, params: dict[str, Any]) -
         (gzip.compress(gzip.compress(LINES)), {}, "nested_gzip", "within"),
         (gzip.compress(random.Random(1).randbytes(9999).hex().encode())[:-20], {}, "truncated_gzip", "cut off"),
         (gzip.compress(LINES)[:-1], {}, "truncated_gzip", "cut off"),
+        (gzip.compress(b"x") * 100_000, {}, "tiny_gzip_members", "send it unpacked"),
         (gzip.compress(LINES) + b"rubbish", {}, "damaged_gzip", "damaged"),
         (gzip.compress(LINES)[:-8] + bytes(8), {}, "damaged_gzip", "damaged"),
         (gzip.compress(LINES + b"a,1,xxxxxxxx\n" * 12 * MIB, 9), {}, "gzip_bomb", "200 times"),
