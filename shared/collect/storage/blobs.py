@@ -151,6 +151,8 @@ class GridFsBlobs:
             while together := list(islice(pieces, TOGETHER_BYTES // size)):
                 self._chunks.insert_many([{"files_id": file_id, "n": n, "data": piece} for n, piece in together])
                 written += sum(len(piece) for _, piece in together)
+            if self._chunks.count_documents({"files_id": file_id}) != -(-written // size):
+                raise Transient("Something of the file was taken for a leftover while it came in. Send it again.")
             self._files.insert_one(
                 {
                     "_id": file_id,
@@ -181,15 +183,23 @@ class GridFsBlobs:
             yield document["filename"], document["uploadDate"]
 
     def sweep(self, before: datetime) -> int:
-        """Chunks of which no file is known: its document is written when they all are there."""
+        """Chunks of which no file is known: its document is written when they all are there.
+
+        A write may have begun long ago, and still go on: its newest chunk tells.
+        """
         early = {"files_id": {"$lt": ObjectId.from_datetime(before)}}
         removed = 0
         each: list[Document] = [{"$match": early}, {"$sort": {"files_id": 1, "n": 1}}, {"$group": {"_id": "$files_id"}}]
         for found in self._chunks.aggregate(each):
-            if self._files.find_one({"_id": found["_id"]}, {"_id": 1}) is None:
+            if self._files.find_one({"_id": found["_id"]}, {"_id": 1}) is None and self._newest(found["_id"]) < before:
                 self._chunks.delete_many({"files_id": found["_id"]})
                 removed += 1
         return removed
+
+    def _newest(self, file_id: ObjectId) -> datetime:
+        """When the last of its chunks was written, as their ids have it."""
+        chunk = self._chunks.find_one({"files_id": file_id}, {"_id": 1}, sort=[("n", DESCENDING)])
+        return chunk["_id"].generation_time if chunk is not None else datetime.max.replace(tzinfo=UTC)
 
     def _file(self, name: str) -> Document:
         document = self._files.find_one({"filename": name}, sort=[("uploadDate", DESCENDING)])

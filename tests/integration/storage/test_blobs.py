@@ -17,7 +17,7 @@ from bson import ObjectId
 from obstore.store import from_url
 
 from collect.errors import CollectError, NotFound, StoreFull, TooLarge, Transient
-from collect.storage.blobs import CHUNK_BYTES, Blobs, FileBlobs, GridFsBlobs, open_blobs, stream
+from collect.storage.blobs import CHUNK_BYTES, TOGETHER_BYTES, Blobs, FileBlobs, GridFsBlobs, open_blobs, stream
 from collect.storage.database import Database
 from collect.storage.objects import PIECE_BYTES, ObjectBlobs
 from collect.testing.system import LOOPBACK, free_port
@@ -189,6 +189,30 @@ def test_what_a_killed_write_has_left_in_mongodb_is_swept(db: Database) -> None:
     assert blobs.sweep(datetime.now(UTC) - timedelta(hours=1)) == 0
     assert blobs.sweep(datetime.now(UTC) + timedelta(hours=1)) == 1
     assert db["blobs.chunks"].count_documents({}) == 2
+
+
+def test_a_write_into_mongodb_that_goes_on_for_longer_is_not_swept(db: Database) -> None:
+    blobs, at = GridFsBlobs(db=db), datetime.now(UTC)
+    began, lately = (ObjectId.from_datetime(at - timedelta(hours=hours)) for hours in (30, 1))
+    db["blobs.chunks"].insert_many(
+        [{"_id": chunk, "files_id": began, "n": n, "data": b"x"} for n, chunk in enumerate((began, lately))]
+    )
+    assert blobs.sweep(at - timedelta(hours=24)) == 0
+    assert blobs.sweep(at) == 1
+
+
+def test_a_write_into_mongodb_of_which_something_is_swept_all_the_same_is_none(db: Database) -> None:
+    blobs = GridFsBlobs(db=db)
+
+    def swept() -> Iterator[bytes]:
+        yield data(TOGETHER_BYTES)
+        assert blobs.sweep(datetime.now(UTC) + timedelta(hours=1)) == 1
+        yield data(TOGETHER_BYTES)
+
+    with pytest.raises(Transient, match="again"):
+        blobs.write("one", swept())
+    assert list(blobs.stored()) == []
+    assert db["blobs.chunks"].count_documents({}) == 0
 
 
 READS: list[Act] = [
