@@ -53,13 +53,16 @@ def without_strays(db: Database, job: Job) -> Iterator[Write | None]:
         yield partial(_remove, db, job, ids, entry["_id"])
 
 
-def _remove(db: Database, job: Job, ids: list[str], mark: str, session: ClientSession) -> None:
+def _remove(db: Database, job: Job, made: list[str], mark: str, session: ClientSession) -> None:
     prefix = team_store.member_id(org_id=job.org_id, phone="")
-    phones = [id_.removeprefix(prefix) for id_ in ids]
+    phones = [id_.removeprefix(prefix) for id_ in made]
     linked = team_store.of_phones(db, org_id=job.org_id, phones=phones, session=session)
-    strays = [prefix + phone for phone in phones if phone not in linked]
+    strays = [phone for phone in phones if phone not in linked]
     if strays:
-        db.members.delete_many({"_id": {"$in": strays}, "written_by": mark}, session=session)
-        # The entry has not made them after all: whoever a correction makes again would be its conflict.
-        left = Binary(pack_keys([phone for phone in phones if phone in linked]))
+        ids = [prefix + phone for phone in strays]
+        db.members.delete_many({"_id": {"$in": ids}, "written_by": mark}, session=session)
+        # Whoever another job has taken over stays, and is this entry's again when that job is taken back. The others
+        # it has not made after all: whoever a correction makes again would be its conflict.
+        stay = linked.keys() | team_store.known(db, org_id=job.org_id, phones=strays, session=session)
+        left = Binary(pack_keys([phone for phone in phones if phone in stay]))
         db.ledger.update_one({"_id": mark}, {"$set": {f"undo.{PEOPLE}.created": left}}, session=session)

@@ -1,6 +1,6 @@
 """For any small file of teams, cut and ordered anyhow, the outcome is that of reading it downwards; undo is exact."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from ulid import ULID
 
 import teamed
+from collect.csv.reading import Source, cursor
 from collect.errors import ChunkTooBig
 from collect.jobs.forms import Form
-from collect.jobs.model import Job
+from collect.jobs.model import Counts, Job, part_id
 from collect.runtime.task import ChunkSize
 from collect.storage import forms, indexes
 from collect.storage.database import Database, connect
@@ -92,6 +93,7 @@ ROW = st.builds(
     manager=st.one_of(NUMBER, st.just(""), st.just(BAD)),
     members=st.lists(NUMBER, max_size=3).map(tuple),
 )
+RIGHT = ROW.filter(lambda row: row.is_good)
 CASES = st.builds(
     Case,
     mode=st.sampled_from(["create", "upsert"]),
@@ -107,11 +109,11 @@ CASES = st.builds(
 
 
 class Work:
-    """A case in an organisation of its own."""
+    """A case in an organisation of its own, or in one that is there."""
 
-    def __init__(self, db: Database, case: Case) -> None:
+    def __init__(self, db: Database, case: Case, *, org: str | None = None) -> None:
         self.db, self.case = db, case
-        self.org = f"o{str(ULID()).lower()}"
+        self.org = org or f"o{str(ULID()).lower()}"
         forms.ensure(db, Form.model_validate({"_id": f"{self.org}:{FORM}", "org_id": self.org, "form_id": FORM,
             "title": "t", "version": 1, "fields": []}))  # fmt: skip
         there = set(case.people_before).union(*case.teams_before.values())
@@ -155,14 +157,37 @@ class Work:
                 self.hands.commit(n, chunk, tries=self.case.tries)
         self.hands.finish()
 
+    def correct(self, rows: Sequence[Row]) -> None:
+        """Run rejected rows once more, from the first on, as these; then finish again."""
+        rejected = sorted(reject["row"] for reject in self.db.rejects.find({"job_id": self.job.id}))
+        numbers = tuple(rejected[: len(rows)])
+        if not numbers:
+            return
+        self.db.rejects.delete_many({"job_id": self.job.id, "row": {"$in": list(numbers)}})
+        text = "".join(row.line for row, _ in zip(rows, numbers, strict=False)).encode()
+        self.hands.blobs.write("mended", [text])
+        source = Source(blob="mended", start=0, end=len(text), first_row=1, delimiter=",", numbers=numbers)
+        part, n = self.hands.parts[1], max(self.hands.parts) + 1
+        mended = {"id": part_id(self.job.id, n), "n": n, "seq": 0, "cursor": cursor(0, 1), "counts": Counts()}
+        mended["source"] = {**part.source, **source.document()}
+        self.hands.parts[n] = part.model_copy(update=mended)
+        self.db.parts.insert_one(self.hands.parts[n].model_dump(by_alias=True))
+        for chunk in self.hands.chunks(n, ChunkSize(rows=self.case.sizes[0])):
+            self.hands.commit(n, chunk, tries=self.case.tries)
+        self.hands.finish()
+
     def undo(self) -> dict[str, str]:
-        """Take back all entries in the case's order; id → why of what was left alone."""
-        left = list(self.hands.entries)
+        """Take back all entries in the case's order, but those that are; id → why of what was left alone."""
+        left = list(self.db.ledger.find({"job_id": self.job.id}).sort("_id", 1))
         conflicts: dict[str, str] = {}
         for turn in range(len(left)):
             at = self.case.undo_order[turn % len(self.case.undo_order)] % len(left)
-            taken = self.hands.undo(*left.pop(at))
-            conflicts.update({conflict.id: conflict.why for conflict in taken.conflicts})
+            entry = left.pop(at)
+            if not entry["undone"] or entry["conflicts"]:
+                taken = self.hands.undo(entry["_id"], entry["undo"])
+                found = {conflict.id: conflict.why for conflict in taken.conflicts}
+                self.db.ledger.update_one({"_id": entry["_id"]}, {"$set": {"undone": True, "conflicts": list(found)}})
+                conflicts.update(found)
         return conflicts
 
 
@@ -213,6 +238,36 @@ def test_the_outcome_is_that_of_reading_downwards_and_undo_restores_every_docume
 
     assert work.undo() == {}
     assert work.all() == work.before
+
+
+AND_A_TEAM = replace(SAME_TEAM_LATER_FIRST, rows=[*SAME_TEAM_LATER_FIRST.rows, Row("South", NUMBERS[3], ())])
+WITHOUT_MANAGER = a_case("upsert", [Row("South", "", ())])
+
+
+@settings(max_examples=40)
+@given(
+    case=CASES,
+    other=CASES,
+    mended=st.lists(RIGHT, max_size=5),
+    mended_later=st.booleans(),
+    undone=st.lists(st.booleans(), max_size=4),
+)
+@example(case=AND_A_TEAM, other=WITHOUT_MANAGER, mended=[Row("North", "", ())], mended_later=True, undone=[True])
+def test_two_jobs_and_a_correction_are_taken_back_in_any_order(
+    db: Database, case: Case, other: Case, mended: list[Row], mended_later: bool, undone: list[bool]
+) -> None:
+    first = Work(db, case)
+    first.run()
+    if not mended_later:
+        first.correct(mended)
+    second = Work(db, replace(other, teams_before={}, people_before=set()), org=first.org)
+    second.run()
+    if mended_later:
+        first.correct(mended)
+
+    for is_second in (*undone, False, True, False):
+        (second if is_second else first).undo()
+    assert first.all() == first.before
 
 
 @settings(max_examples=40)
@@ -280,8 +335,7 @@ def test_a_team_that_is_made_has_every_field_even_of_columns_that_its_file_does_
 def test_whoever_has_left_a_team_is_there_when_it_becomes_what_it_was(db: Database) -> None:
     first = Work(db, a_case("create", [Row("North", NUMBERS[0], (NUMBERS[1],))]))
     first.run()
-    second = Work(db, a_case("upsert", [Row("North", NUMBERS[2], ())]))
-    second.job = second.hands.job = second.job.model_copy(update={"org_id": first.org})
+    second = Work(db, a_case("upsert", [Row("North", NUMBERS[2], ())]), org=first.org)
     made = first.all()
     second.run()
 
@@ -314,16 +368,13 @@ def test_whom_a_displaced_row_named_and_a_correction_names_again_is_no_conflict_
     assert {one["phone"] for one in work.values("members")} == {e164(NUMBERS[0])}
     for number in (NUMBERS[1], NUMBERS[2]):  # as a correction of the second row makes them
         teamed.person(db, e164(number), org_id=work.org, written_by=f"{work.job.id}:3:0")
-    entries = db.ledger.find({"job_id": work.job.id})
-    work.hands.entries = [(entry["_id"], entry["undo"]) for entry in entries]
     assert work.undo() == {}
 
 
 def test_two_jobs_that_share_people_are_taken_back_in_any_order(db: Database) -> None:
     first = Work(db, a_case("create", [Row("North", NUMBERS[0], (NUMBERS[1],))]))
     first.run()
-    second = Work(db, a_case("create", [Row("South", NUMBERS[1], (NUMBERS[2],))]))
-    second.job = second.hands.job = second.job.model_copy(update={"org_id": first.org})
+    second = Work(db, a_case("create", [Row("South", NUMBERS[1], (NUMBERS[2],))]), org=first.org)
     forms_before = first.all()
     second.run()
 
