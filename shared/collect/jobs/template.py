@@ -168,9 +168,18 @@ class Template(BaseModel):
         """Whether every row has a value in this column."""
         return name in self.key or self.column(name).required
 
+    @property
+    def explicit(self) -> Template:
+        """The same, with what goes without saying: that the columns of the key are required."""
+        columns = (
+            column.model_copy(update={"required": True}) if column.name in self.key else column
+            for column in self.columns
+        )
+        return self.model_copy(update={"columns": tuple(columns)})
+
     def fingerprint(self) -> str:
         """The same for two templates exactly when they say the same."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        return hashlib.sha256(self.explicit.model_dump_json().encode()).hexdigest()[:16]
 
 
 def key_text(parts: Sequence[str]) -> str:

@@ -82,6 +82,15 @@ def test_a_template_is_made_and_changed_but_not_under_a_job(api: Api) -> None:
     assert problem(api.call("PUT", "/v1/datasets/baseline", json=changed, key="admin"), 409)["holder"] == job
 
 
+def test_what_is_shown_of_a_template_can_be_put_again_and_changes_nothing(api: Api) -> None:
+    silent = {"key": ["respondent_id"], "columns": [{"name": "respondent_id", "type": "string"}, *TEMPLATE_COLUMNS[1:]]}
+    assert api.call("PUT", "/v1/datasets/people", json=silent, key="admin").status_code == 201
+    shown = api.get("/v1/datasets/people").get_json()
+    assert [column["required"] for column in shown["columns"]] == [True, False, False]
+    again = api.call("PUT", "/v1/datasets/people", json={"key": shown["key"], "columns": shown["columns"]}, key="admin")
+    assert (again.status_code, again.get_json()) == (200, shown)
+
+
 @pytest.mark.parametrize("name", ["Baseline", "1st", "$where", "a b"])
 def test_a_dataset_has_a_plain_name(api: Api, name: str) -> None:
     assert fields(problem(api.call("PUT", f"/v1/datasets/{name}", json=TEMPLATE, key="admin"), 422)) == ["name"]

@@ -78,3 +78,10 @@ def test_what_is_stored_reads_as_the_same_template() -> None:
        other=st.lists(st.text(alphabet="a|\\", max_size=3), min_size=2, max_size=2))  # fmt: skip
 def test_two_composite_keys_have_one_text_only_when_they_are_one(one: list[str], other: list[str]) -> None:
     assert (key_text(one) == key_text(other)) == (one == other)
+
+
+def test_a_template_says_the_same_whether_or_not_it_says_that_its_key_is_required() -> None:
+    silent = Template.model_validate({"key": ["a"], "columns": [{"name": "a", "type": "string"}]})
+    explicit = Template.model_validate({"key": ["a"], "columns": [{"name": "a", "type": "string", "required": True}]})
+    assert silent.fingerprint() == explicit.fingerprint()
+    assert silent.explicit.columns == explicit.columns

@@ -66,7 +66,7 @@ def _shown(name: str, template: Template) -> dict[str, Any]:
     db, org_id = services().db, caller().org_id
     return {
         "name": name,
-        **template.model_dump(mode="json"),
+        **template.explicit.model_dump(mode="json"),
         "locked_by": datasets.holder(db, org_id=org_id, name=name),
         "row_count": datasets.row_count(db, org_id=org_id, name=name),
     }
