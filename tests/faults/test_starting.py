@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
+from collect.client.api import CollectClient
 from collect.testing.system import Service, System, eventually, free_port
 from faults.proxy import Proxy
 from plant import REST_SECONDS, Plant
@@ -21,6 +23,8 @@ SERVICES = {
     path.parent.name: path.name for path in sorted(ROOT.glob("services/*/*")) if (path / "__main__.py").exists()
 }
 WAITS_FOR = {"mongodb", "rabbitmq"}
+PROBE_SECONDS = 5
+"""What the chart's probes wait."""
 UNLIKE = ("gateway", "upload-worker", "monitor")
 """Workers differ by their tasks only."""
 
@@ -32,10 +36,10 @@ def proxies(shared: Plant, mongodb_url: str, redis_url: str) -> Iterator[dict[st
         yield {"MONGODB_URL": mongodb, "AMQP_URL": rabbitmq, "REDIS_URL": redis}
 
 
-def status(port: int, page: str) -> int | None:
-    """What it answers; nothing if it does not."""
+def status(port: int, page: str, *, seconds: float = 30) -> int | None:
+    """What it answers; nothing if it does not within that time."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=seconds) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -85,6 +89,32 @@ def test_a_database_that_no_name_server_knows_yet_is_waited_for(shared: Plant, s
     assert running.process.poll() is None
     assert running.stop() == 0
     assert "password" not in running.log.read_text()
+
+
+def test_f15_a_gateway_whose_broker_says_nothing_passes_its_probes_while_verbs_go_on(
+    shared: Plant, proxies: dict[str, Proxy]
+) -> None:
+    port = free_port()
+    started(shared, "gateway", port, {"AMQP_URL": proxies["AMQP_URL"].url})
+    ready = f"http://127.0.0.1:{port}/readyz"
+    eventually(
+        lambda: status(port, "/readyz") == 200 and requests.get(ready, timeout=30).json()["rabbitmq"],
+        seconds=REST_SECONDS,
+        what="it knows its broker",
+    )
+    client = CollectClient(url=f"http://127.0.0.1:{port}", api_key=shared.token)
+    job = shared.upload(shared.file(rows=10))
+    proxies["AMQP_URL"].hold()
+    for _ in range(3):
+        client.jobs.pause(job, reason="a message that hangs")
+        assert status(port, "/readyz", seconds=PROBE_SECONDS) == 200
+        client.jobs.resume(job, reason="another one")
+        assert status(port, "/readyz", seconds=PROBE_SECONDS) == 200
+    eventually(
+        lambda: requests.get(ready, timeout=30).json()["rabbitmq"] is False, seconds=REST_SECONDS, what="it says so"
+    )
+    proxies["AMQP_URL"].flow()
+    eventually(lambda: requests.get(ready, timeout=30).json()["rabbitmq"], seconds=REST_SECONDS, what="it is back")
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -20,6 +20,7 @@ MAX_WAITING = 10_000
 BATCH = 100
 """Entries that are deleted together when much is to be sent. Dying before means that the relay sends them again."""
 IDLE_SECONDS = 3.0
+"""So long after the last message the thread looks whether the broker is there."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class OutboxSender:
         self._waiting: queue.Queue[Entry | None] = queue.Queue(maxsize=MAX_WAITING)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+        self._reached: bool | None = None
 
     def send(self, entries: Sequence[Entry]) -> None:
         """Publish entries that are committed."""
@@ -84,9 +86,13 @@ class OutboxSender:
         body = encode(heartbeat, traceparent=None).decode()
         self._put(_Loose(exchange=exchange, routing_key=key, body=body))
 
-    def reachable(self) -> bool:
-        """Whether the broker answers. Blocks for some seconds when it does not."""
-        return self._publisher.reachable()
+    def reachable(self) -> bool | None:
+        """Whether the broker answered when the thread last turned to it; nothing before it has done so. Never blocks.
+
+        The thread looks anew whenever it has been idle for a while, so what is said is some seconds old.
+        """
+        self._start()
+        return self._reached
 
     def close(self, *, timeout_seconds: float) -> None:
         """Send what waits, for as long as that; then close the connection."""
@@ -103,22 +109,25 @@ class OutboxSender:
     def _put(self, *entries: Entry) -> None:
         if not entries:
             return
-        with self._starting:
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="outbox-sender", daemon=True)
-                self._thread.start()
         try:
             for entry in entries:
                 self._waiting.put_nowait(entry)
         except queue.Full:
             _log.warning("outbox_sender_full")
+        self._start()
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="outbox-sender", daemon=True)
+                self._thread.start()
 
     def _run(self) -> None:
         while True:
             try:
-                first = self._waiting.get(timeout=IDLE_SECONDS)
+                first = self._waiting.get(timeout=0.0 if self._reached is None else IDLE_SECONDS)
             except queue.Empty:
-                self._publisher.keep_alive()
+                self._reached = self._publisher.reachable()
                 continue
             batch = [first, *self._at_hand(BATCH - 1)]
             self._publish([entry for entry in batch if entry is not None])
@@ -140,7 +149,9 @@ class OutboxSender:
             for entry in entries:
                 if self._sent(entry) and entry.id:
                     sent.append(entry.id)
+                self._reached = True
         except Transient as error:
+            self._reached = False
             # What waits behind it would wait in vain for as long: pokes and heartbeats are worth nothing late, and the
             # relay has the rest. A stop is among it at worst, and `close` has its own deadline for that.
             left = [entry for entry in self._at_hand(MAX_WAITING) if entry is None]

@@ -29,7 +29,8 @@ class Scripted(Publisher):
         super().__init__("amqp://nobody/")
         self.answers: dict[str, Exception] = {}
         self.sent: list[str] = []
-        self.beats = 0
+        self.looks = 0
+        self.there = True
         self.closed = False
         self.letting = threading.Event()
         self.letting.set()
@@ -40,8 +41,10 @@ class Scripted(Publisher):
         if (answer := self.answers.get(str(body))) is not None:
             raise answer
 
-    def keep_alive(self) -> None:
-        self.beats += 1
+    def reachable(self) -> bool:
+        assert self.letting.wait(10)
+        self.looks += 1
+        return self.there
 
     def close(self) -> None:
         self.closed = True
@@ -148,5 +151,33 @@ def test_an_idle_sender_keeps_the_connection(publisher: Scripted, monkeypatch: p
     monkeypatch.setattr(outbox, "IDLE_SECONDS", 0.01)
     sender = OutboxSender(publisher, delete=lambda _ids: None)
     sender.send(entries("a"))
-    eventually(lambda: publisher.beats > 2, what="the heartbeats")
+    eventually(lambda: publisher.looks > 2, what="the heartbeats")
+    sender.close(timeout_seconds=10)
+
+
+def test_whether_the_broker_is_there_is_said_without_waiting_for_it(publisher: Scripted) -> None:
+    sender = OutboxSender(publisher, delete=lambda _ids: None)
+    publisher.letting.clear()
+    assert sender.reachable() is None
+    sender.send(entries("a"))
+    assert sender.reachable() is None
+    publisher.letting.set()
+    eventually(lambda: sender.reachable(), what="the answer to be known")
+    sender.close(timeout_seconds=10)
+
+
+def test_what_is_known_of_the_broker_is_what_was_seen_last(
+    publisher: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "IDLE_SECONDS", 0.01)
+    publisher.there = False
+    sender = OutboxSender(publisher, delete=lambda _ids: None)
+    eventually(lambda: sender.reachable() is False, what="the broker to be missed by an idle sender")
+    publisher.there = True
+    eventually(lambda: sender.reachable(), what="it to be found again by an idle sender")
+    monkeypatch.setattr(outbox, "IDLE_SECONDS", 60.0)
+    publisher.answers = {"b": Transient("away"), "c": Refused("full")}
+    for body, there in (("a", True), ("b", False), ("c", True)):
+        sender.send(entries(body))
+        eventually(lambda there=there: sender.reachable() is there, what=f"the answer to {body}")  # type: ignore[misc]
     sender.close(timeout_seconds=10)

@@ -29,8 +29,11 @@ def healthz() -> dict[str, str]:
 @blueprint.get("/readyz")
 @public
 def readyz() -> Response:
-    """Stores and broker answer. Without the broker or Redis requests are still taken: only the database decides."""
-    found = {"mongodb": _mongodb(), "rabbitmq": services().sender.reachable(), "redis": _redis()}
+    """Stores and broker answer. Without the broker or Redis requests are still taken: only the database decides.
+
+    Of the broker it says what is known, and nothing is when nobody has asked yet: one that hangs would hold the probe.
+    """
+    found = {"mongodb": _mongodb(), "rabbitmq": bool(services().sender.reachable()), "redis": _redis()}
     answer = jsonify({"status": "ok" if all(found.values()) else "degraded", **found})
     answer.status_code = 200 if found["mongodb"] else 503
     if answer.status_code != 200:
