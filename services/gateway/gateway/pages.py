@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +18,7 @@ MAX_CURSOR_CHARACTERS = 6_000
 _LARGEST = 2**53
 
 P = TypeVar("P", str, int)
+T = TypeVar("T")
 
 
 class PageQuery(BaseModel):
@@ -52,6 +53,20 @@ def place(query: PageQuery, kind: type[P]) -> P | None:
     if type(value) is not kind or (isinstance(value, int) and not 0 <= value < _LARGEST):
         raise _forged()
     return value
+
+
+def one_of_all(
+    query: PageQuery, items: Sequence[T], kind: type[P], place_of: Callable[[T], P]
+) -> tuple[list[T], P | None]:
+    """The page of a list that is so short that all of it is at hand, in the order of ``place_of``; and its last place.
+
+    Raises:
+        InvalidInput: malformed: the cursor is none of ours.
+    """
+    after = place(query, kind)
+    left = [item for item in items if after is None or place_of(item) > after]
+    found = left[: query.limit]
+    return found, place_of(found[-1]) if len(left) > len(found) else None
 
 
 def two(following: tuple[int, int]) -> str:

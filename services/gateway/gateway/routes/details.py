@@ -15,7 +15,7 @@ from collect.storage import jobs, ledger, parts, rejects
 from gateway import csv_files, views
 from gateway.auth import caller
 from gateway.models import CsvQuery, JobPath, UnprocessedQuery
-from gateway.pages import PageQuery, page, place
+from gateway.pages import PageQuery, one_of_all, page, place
 from gateway.ranges import csv_download
 from gateway.services import services
 from gateway.times import written
@@ -39,10 +39,8 @@ def audit(path: JobPath, query: PageQuery) -> dict[str, Any]:
 def show_parts(path: JobPath, query: PageQuery) -> dict[str, Any]:
     """The ranges that are run one by one."""
     job = _job(path)
-    first = place(query, int) or 0
-    found = [part for part in parts.of_job(services().db, job_id=job.id) if part.n >= first]
-    following = found[query.limit].n if len(found) > query.limit else None
-    return page([views.part(part) for part in found[: query.limit]], following)
+    found, following = one_of_all(query, parts.of_job(services().db, job_id=job.id), int, lambda part: part.n)
+    return page([views.part(part) for part in found], following)
 
 
 @blueprint.get("/rejects")

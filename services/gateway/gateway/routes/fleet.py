@@ -9,6 +9,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from collect.messaging import topology
 from collect.storage import workers
 from gateway.auth import caller
+from gateway.pages import PageQuery, one_of_all, page
 from gateway.services import services
 from gateway.times import written
 
@@ -16,18 +17,20 @@ blueprint = APIBlueprint("fleet", __name__, url_prefix="/v1", abp_tags=[Tag(name
 
 
 @blueprint.get("/workers")
-def show_workers() -> dict[str, Any]:
+def show_workers(query: PageQuery) -> dict[str, Any]:
     """The workers that have been heard of lately. What slots do for other organisations is not shown."""
-    found = workers.seen(services().db)
+    seen = workers.seen(services().db)
+    found, following = one_of_all(query, seen, str, lambda worker: str(worker["_id"]))
     named = [slot["job_id"] for worker in found for slot in worker["slots"] if slot["job_id"]]
     ours = services().db.jobs.distinct("_id", {"_id": {"$in": named}, "org_id": caller().org_id})
-    return {"items": [_worker(worker, set(ours)) for worker in found], "next_cursor": None}
+    return page([_worker(worker, set(ours)) for worker in found], following)
 
 
 @blueprint.get("/queues")
-def show_queues() -> dict[str, Any]:
+def show_queues(query: PageQuery) -> dict[str, Any]:
     """For each kind, the organisation's parts that wait for a slot and those that have one."""
     db, org_id = services().db, caller().org_id
+    found, following = one_of_all(query, topology.KINDS, int, topology.KINDS.index)
     items = [
         {
             "kind": kind,
@@ -35,9 +38,9 @@ def show_queues() -> dict[str, Any]:
             "waiting": db.parts.count_documents({"org_id": org_id, "kind": kind, "status": "queued"}),
             "running": db.parts.count_documents({"org_id": org_id, "kind": kind, "status": "leased"}),
         }
-        for kind in topology.KINDS
+        for kind in found
     ]
-    return {"items": items, "next_cursor": None}
+    return page(items, following)
 
 
 def _worker(worker: dict[str, Any], ours: set[str]) -> dict[str, Any]:

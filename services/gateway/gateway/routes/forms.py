@@ -10,11 +10,11 @@ from flask_openapi3 import APIBlueprint, Tag
 from collect.jobs.forms import Form
 from collect.storage import forms
 from gateway.auth import caller
-from gateway.pages import page
+from gateway.pages import PageQuery, one_of_all, page
 from gateway.services import services
 
 COUNT_SECONDS = 2.0
-"""For counting the responses of all forms together: some millions a second."""
+"""For counting the responses of all forms of a page together: some millions a second."""
 LEAST_SECONDS = 0.1
 """For one form at the least, however long those before it have taken."""
 
@@ -22,10 +22,12 @@ blueprint = APIBlueprint("forms", __name__, url_prefix="/v1/forms", abp_tags=[Ta
 
 
 @blueprint.get("")
-def show() -> dict[str, Any]:
+def show(query: PageQuery) -> dict[str, Any]:
     """The organisation's forms. Responses are counted; those of very large forms are estimated, which is said."""
+    known = forms.all_of(services().db, org_id=caller().org_id)
+    found, following = one_of_all(query, known, str, lambda form: form.form_id)
     until = time.monotonic() + COUNT_SECONDS
-    return page([_shown(form, until) for form in forms.all_of(services().db, org_id=caller().org_id)], None)
+    return page([_shown(form, until) for form in found], following)
 
 
 def _shown(form: Form, until: float) -> dict[str, Any]:
