@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from collect.csv.blocks import MAX_RECORD_BYTES
 from collect.csv.files import Opened, open_file
+from collect.csv.grammar import Grammar
 from collect.csv.layout import REJECT_COLUMNS, Params, parse
 from collect.csv.mending import record
 from collect.csv.reading import Source
@@ -36,8 +38,10 @@ def rejects(db: Database, blobs: Blobs, job: Job) -> Iterator[bytes]:
 def unprocessed(db: Database, blobs: Blobs, job: Job) -> Iterator[bytes]:
     """The header and the rows that no chunk has reached, in the file's order: UTF-8, as the job would have read them.
 
+    Text that has to be unpacked or decoded ends with the last whole record before what cannot be.
+
     Raises:
-        Conflict: the job has no file, or it cannot be read. Whatever can go wrong goes wrong before the first piece.
+        Conflict: the job has no file, or it cannot be read so far as its header. That is known before the first piece.
     """
     template = template_of(db, job)
     return _unprocessed(blobs, open_input(blobs, job, template), parts.of_job(db, job_id=job.id))
@@ -70,7 +74,22 @@ def _unprocessed(blobs: Blobs, opened: Opened, of_job: Sequence[Part]) -> Iterat
     for part in planned:
         yield from _rest(blobs, part)
     if of_job[0].phase is Phase.PLAN and of_job[0].status is not PartStatus.DONE:
-        yield from opened.from_(planned[-1].source["end"]) if planned else opened.pieces
+        left = opened.from_(planned[-1].source["end"]) if planned else opened.pieces
+        yield from left if opened.text.is_plain else _readable(left, opened.grammar)
+
+
+def _readable(pieces: Iterator[bytes], grammar: Grammar) -> Iterator[bytes]:
+    """The whole records before what cannot be read; all of the text where all of it can be."""
+    held = b""
+    try:
+        for piece in pieces:
+            held += piece
+            end = grammar.end(held) if len(held) <= MAX_RECORD_BYTES else len(held)
+            yield held[:end]
+            held = held[end:]
+    except TaskRefused:
+        return
+    yield held
 
 
 def _rest(blobs: Blobs, part: Part) -> Iterator[bytes]:

@@ -76,6 +76,11 @@ class Grammar:
             found, end = [*found, data[end:]], len(data)
         return Records(lines=_bare(found, self._section, has_returns=b"\r" in data), end=end)
 
+    def end(self, data: bytes) -> int:
+        """Where the last line of ``data``, which begins at a record, ends that is not within a quoted section."""
+        outside = self._section.sub(_blank, data) if QUOTE in data else data
+        return outside.rfind(b"\n") + 1
+
     def is_open(self, data: bytes) -> bool:
         """Whether a quoted section of ``data``, which begins at a record, is open at its end."""
         return self._opens(data, 0) is not None
@@ -110,6 +115,10 @@ class Grammar:
         for last in self._section.finditer(piece, start):  # noqa: B007 - the last match, in flat memory
             pass
         return last.start() if last is not None and last.lastindex is not None else None
+
+
+def _blank(section: re.Match[bytes]) -> bytes:
+    return bytes(len(section[0]))
 
 
 def _bare(lines: list[bytes], section: re.Pattern[bytes], *, has_returns: bool) -> list[bytes]:

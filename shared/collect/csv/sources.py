@@ -232,7 +232,9 @@ def _transcoded(pieces: Iterator[bytes], codec: str) -> Iterator[bytes]:
         except UnicodeDecodeError as error:
             good = max(0, error.start - len(before[0]))
             decoder.setstate(before)
-            line += decoder.decode(piece[:good]).count("\n")
+            text = decoder.decode(piece[:good])
+            yield text.encode()
+            line += text.count("\n")
             wrong = error.object[error.start : error.end].hex(" ")
             raise TaskRefused(
                 f"The file is not {codec}: byte {at + good:,}, in line {line:,}, is 0x{wrong} ({error.reason}). "

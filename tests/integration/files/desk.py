@@ -12,7 +12,7 @@ from ulid import ULID
 
 from collect.admin.check import check
 from collect.client.api import CollectClient
-from collect.client.errors import ClientError
+from collect.client.errors import Refused
 from collect.client.models import Job, Reject
 from collect.jobs.template import Template
 from collect.storage import datasets, keys
@@ -143,11 +143,13 @@ class Desk(System):
         return outcome
 
     def unprocessed_bytes(self, job_id: str) -> bytes | None:
-        """The rows that no chunk has reached, as they come; ``None`` if not even the file's header can be read."""
+        """The rows that no chunk has reached, as they come; ``None`` if the file cannot be read up to them."""
         path = self.folder / f"unprocessed-{job_id}.csv"
         try:
             self.client.jobs.save_unprocessed(job_id, path)
-        except ClientError:
+        except Refused as refused:
+            if refused.code != "unreadable_file":
+                raise
             return None
         return path.read_bytes()
 

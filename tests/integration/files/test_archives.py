@@ -72,13 +72,19 @@ def test_a_gzip_archive_is_read_as_what_it_holds(desk: Desk, data: bytes) -> Non
     assert (outcome.state, outcome.rows) == ("succeeded", BOTH)
 
 
-def test_a_big_gzip_archive_that_was_cut_off_leaves_each_row_one_outcome(desk: Desk) -> None:
-    """What lies before the cut is good, and may have been written by the time that the cut is reached."""
-    data = noise(100_000)
-    failed = desk.outcome(desk.start(desk.send(gzip.compress(data, 1)[:-1_000]), desk.new_dataset()))
-    assert (failed.state, failed.code) == ("failed", "truncated_gzip")
-    assert len(failed.rows) <= 100_000
+@pytest.mark.parametrize("code", ["truncated_gzip", "damaged_gzip"])
+def test_a_big_gzip_archive_that_is_not_whole_leaves_each_row_before_that_one_outcome(desk: Desk, code: str) -> None:
+    """What lies before is good, and may have been written by the time that the end of it is reached."""
+    packed = gzip.compress(noise(100_000) + b'q,1,"in the\nmiddle', 1)
+    packed = packed + b"rubbish" if code == "damaged_gzip" else packed[:-100_000]
+    failed = desk.outcome(desk.start(desk.send(packed), desk.new_dataset()))
+    assert (failed.state, failed.code) == ("failed", code)
     assert failed.numbers == {f"k{number - 1}": number for number in failed.numbers.values()}
+    rest = desk.unprocessed_bytes(failed.job.id)
+    assert rest is not None
+    lines = [line for line in zlib.decompressobj(31).decompress(packed).split(b"\n")[:-1] if not line.startswith(b"q")]
+    left = [line for line in lines if line.split(b",")[0].decode() not in failed.rows]
+    assert rest.split(b"\n") == [*left, b""]
     desk.client.jobs.undo(failed.job.id, reason="a test", wait_seconds=60)
     desk.client.jobs.wait(failed.job.id, "undone", timeout_seconds=60)
     assert desk.db.rows.count_documents({"dataset": failed.job.params["dataset"]}) == 0

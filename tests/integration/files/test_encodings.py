@@ -77,6 +77,18 @@ def test_a_byte_that_is_not_utf8_late_in_a_big_file_names_its_row_and_the_job_re
     assert outcome.rows["last"]["s"] == "café"
 
 
+def test_a_byte_that_the_named_encoding_has_not_late_in_a_big_file_leaves_the_rows_before_it(desk: Desk) -> None:
+    lines = [f"k{row},{row},{'é' * 150}\n" for row in range(1, 60_000)]
+    data = ("k,n,s\n" + "".join(lines)).encode("cp1252") + b"last,0,\x81\nnever,0,x\n"
+    assert len(data) > 9 * MIB
+    failed = desk.outcome(desk.start(desk.send(data), desk.new_dataset(), encoding="cp1252"))
+    assert (failed.state, failed.code) == ("failed", "encoding")
+    rest = desk.unprocessed_bytes(failed.job.id)
+    assert rest is not None
+    left = [line for line in lines if line.split(",")[0] not in failed.rows]
+    assert rest.decode() == "k,n,s\n" + "".join(left)
+
+
 def test_characters_that_lie_across_the_pieces_of_a_file_stay_whole(desk: Desk) -> None:
     """Three bytes each, so that pieces of a mebibyte cut through some of them, in the blob and in the block."""
     cell = "प" * 100_000

@@ -62,6 +62,12 @@ def test_blocks_of_rough_text_hold_the_records_that_csv_reads_or_say_which_quote
         check_blocks(text, piece=piece, block=block)
 
 
+@given(text=csv_texts() | ROUGH, size=st.integers(0, 60))
+def test_the_end_of_a_text_is_that_of_its_last_whole_record(text: str, size: int) -> None:
+    data = text.encode()[:size]
+    assert Grammar(",").end(data) == Grammar(",").split(data.replace(b"\r", b"_")).end
+
+
 def check_blocks(text: str, *, piece: int, block: int) -> None:
     data = text.encode()
     found = cut(data, piece=piece, block=block)
