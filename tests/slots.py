@@ -76,6 +76,7 @@ class Slot:
 
     def __init__(self, db: Database, task: Numbers) -> None:
         self._db = db
+        self.task = task
         self._parent, child = Pipe()
         self.control = Waiting(connection=child)
         self.slice = Slice(db=db, task=task, control=self.control, owner="slot", lease_seconds=LEASE_SECONDS)

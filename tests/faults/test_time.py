@@ -51,6 +51,15 @@ def test_a_lease_is_renewed_while_a_slow_job_rests_between_two_rows(shared: Plan
     shared.succeeded(job, rows=ROWS)
 
 
+def test_a_lease_is_renewed_while_a_chunk_is_long_in_the_making(shared: Plant) -> None:
+    before = reaped(shared)
+    shared.worker(COLLECT_FAULT_POINTS=f"in_chunks:sleep:seconds={LONG}:once={shared.marks / 'slow-store'}")
+    job = shared.upload(shared.file(rows=ROWS))
+    shared.succeeded(job, rows=ROWS)
+    assert (shared.marks / "slow-store").exists()
+    assert reaped(shared) == before
+
+
 def test_a_chunk_that_takes_longer_than_its_lease_is_fenced_and_done_elsewhere(shared: Plant) -> None:
     before = reaped(shared)
     shared.worker(

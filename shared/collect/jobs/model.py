@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from collect.jobs.states import State, Verb, allowed_verbs
+from collect.jobs.states import WRITING, State, Verb, allowed_verbs
 
 SYSTEM_ID = "system"
 
@@ -106,6 +106,13 @@ class MaxRejected(_Value):
         return total * (100.0 if self.percent is None else self.percent) / 100
 
 
+class Rest(_Value):
+    """Until when none of a job's parts go out, since it has written as much as its limit lets it."""
+
+    until: datetime
+    rows_per_second: float
+
+
 class Counts(_Value):
     """Rows by outcome, and documents that undo would delete (``created``) and restore (``changed``).
 
@@ -165,6 +172,7 @@ class Job(_Value):
     audit_seq: int = 0
     v: int = 0
     max_rows_per_second: float | None = None
+    rest: Rest | None = None
     max_rejected: MaxRejected | None = None
     rejected_before: int = 0
     undo_until: datetime | None = None
@@ -175,6 +183,12 @@ class Job(_Value):
     callback: dict[str, Any] | None = None
     request_id: str | None = None
     traceparent: str | None = None
+
+    def rests(self, now: datetime) -> bool:
+        """Whether its limit of rows a second, unless it has been changed since, forbids to go on already."""
+        if self.rest is None or self.state not in WRITING:
+            return False
+        return self.rest.rows_per_second == self.max_rows_per_second and now < self.rest.until
 
     def allowed_verbs(self, now: datetime) -> list[Verb]:
         """The verbs that would change something at ``now``."""

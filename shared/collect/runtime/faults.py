@@ -44,8 +44,9 @@ class _Point:
 class FaultPoints:
     """``where:action[:row=N][:seconds=S][:once=FILE]``, several with commas between.
 
-    ``where``: ``in_transaction`` (written, not committed), ``after_commit`` (before the next chunk of the part is
-    written, so not behind its last one), ``in_undo``, ``in_plan``, ``after_planned`` (a part was found), ``in_finish``.
+    ``where``: ``in_chunks`` (before a slice's first chunk is made), ``in_transaction`` (written, not committed),
+    ``after_commit`` (before the next chunk of the part is written, so not behind its last one), ``in_undo``,
+    ``in_plan``, ``after_planned`` (a part was found), ``in_finish``.
     ``action``: ``kill`` or ``stop``, the signal that the process sends itself; ``sleep`` for ``seconds``, silently;
     ``linger`` for ``seconds``, in steps that show life (planning and finishing only); ``hold`` until something is
     written into FILE. ``row``: only at the chunk, or the planned part, that holds this row. ``once``: only while FILE
@@ -102,6 +103,7 @@ class _Faulty:
                 yield from self._points.linger("after_planned", rows=rows)
 
     def chunks(self, job: Job, part: Part, size: ChunkSize) -> Iterator[Chunk]:
+        self._points.reach("in_chunks")
         yield from self._task.chunks(job, part, size)
 
     def apply(self, job: Job, part: Part, chunk: Chunk, *, entry_id: str, session: ClientSession) -> Applied:

@@ -37,15 +37,16 @@ class Pace:
         self._limit = rows_per_second
         self._resize()
 
-    def spent(self, *, rows: int, seconds: float) -> float:
-        """A chunk of ``rows`` took ``seconds``. Returns the seconds to rest before the next one."""
+    def spent(self, *, rows: int, seconds: float) -> None:
+        """A chunk of ``rows`` took ``seconds``."""
         if rows >= self.size.rows and seconds > 0:
             factor = min(2.0, max(0.5, CHUNK_SECONDS / seconds))
             self._rows = round(min(self._bounds.most, max(self._bounds.fewest, self._rows * factor)))
             self._resize()
-        if self._limit is None:
-            return 0.0
-        return max(0.0, rows / self._limit - seconds)
+
+    def owed(self, *, rows: int, seconds: float) -> float:
+        """Seconds to rest, by the limit as it is now, when ``rows`` have been written in the last ``seconds``."""
+        return 0.0 if self._limit is None else max(0.0, rows / self._limit - seconds)
 
     def _resize(self) -> None:
         rows = min(self._rows, self._most)

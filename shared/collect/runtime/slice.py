@@ -33,11 +33,13 @@ from collect.runtime.control import Control
 from collect.runtime.pacing import Pace, queue_behind, share
 from collect.runtime.task import Chunk, Task
 from collect.storage import jobs, ownership, parts, planning, rejects, verbs, work
-from collect.storage.database import Database, retryable
+from collect.storage.database import Database, now, retryable
 from collect.storage.ownership import Tenure
 from collect.storage.reaping import MAX_LOSSES, poisoned
 
 LOOK_SECONDS = 1.0
+MAKING_SECONDS = 600.0
+"""A chunk that is not made in this time, by a slow file store say, is taken for one that hangs."""
 WHOLE_PLAN_SECONDS = 0.1
 SOME_PLAN_SECONDS = 0.25
 """How long a plan goes on before its first parts are given out, and then between two times."""
@@ -48,7 +50,11 @@ _MAY_BE_KILLED = frozenset({Ending.FENCED, Ending.ABANDONED})
 
 
 class SliceOver(Exception):
-    """The slice has had its time: release the part."""
+    """The slice has had its time: release the part, whose job is to rest for so long by its own limit."""
+
+    def __init__(self, *, rest_seconds: float = 0.0) -> None:
+        super().__init__()
+        self.rest_seconds = rest_seconds
 
 
 class Slice:
@@ -149,6 +155,8 @@ class Holding:
         self._pace = pace
         self._began = time.monotonic()
         self._looked = self._began
+        self._alive = self._began
+        self._rows_per_second = 0.0
         self._slice_seconds = 0.0
 
     def work(self) -> Ending:
@@ -166,7 +174,9 @@ class Holding:
                 hint = "See that this worker reaches the file store; then resume."
                 work.fail(self.tenure, Reason(code="file_missing", message=lost.detail, hint=hint))
                 return Ending.FAILED
-            except (SliceOver, Drained, Transient):
+            except SliceOver as over:
+                return self._release(rest_seconds=over.rest_seconds)
+            except (Drained, Transient):
                 return self._release()
             except PyMongoError as error:  # a read that found no server: what was committed stands, go on from there
                 if not retryable(error):
@@ -180,8 +190,8 @@ class Holding:
         except Abandoned:
             return Ending.ABANDONED
 
-    def _release(self) -> Ending:
-        work.release(self.tenure)
+    def _release(self, *, rest_seconds: float = 0.0) -> Ending:
+        work.release(self.tenure, rest_seconds=rest_seconds)
         return Ending.RELEASED
 
     def _work(self) -> Ending:
@@ -240,8 +250,8 @@ class Holding:
     def _write_on(self) -> Ending:
         """From where the part stands."""
         chunks = self.task.chunks(self.job, self.tenure.part, self._pace.size)
-        with ahead(chunks, hear=lambda: self.step(release=False)) as made:
-            since = time.monotonic()
+        since = time.monotonic()
+        with ahead(chunks, hear=lambda: self._await_chunk(since)) as made:
             for nth, chunk in enumerate(made):
                 self.step(release=nth > 0)  # a slice that is shorter than its first chunk would never get on
                 began = time.monotonic()
@@ -251,16 +261,26 @@ class Holding:
                     work.over_limit(self.tenure, reason)
                     return Ending.FAILED
                 seconds = time.monotonic() - since
-                idle = self._pace.spent(rows=chunk.rows, seconds=seconds)
-                rows_per_second = chunk.rows / max(seconds + idle, 1e-6)
+                self._pace.spent(rows=chunk.rows, seconds=seconds)
+                self._rows_per_second = chunk.rows / max(
+                    seconds + self._pace.owed(rows=chunk.rows, seconds=seconds), 1e-6
+                )
                 done = ChunkDone(
                     phase=Phase.RUN, seconds=committing, succeeded=applied.succeeded, rejected=applied.rejected
                 )
-                self.breathe(rows_per_second, done)
-                self._rest(idle, rows_per_second)
+                self.breathe(self._rows_per_second, done)
+                self._rest(chunk.rows, since=since)
                 since = time.monotonic()
         self.step(release=False)
         return self._done()
+
+    def _await_chunk(self, since: float) -> None:
+        """Hear while the next chunk is being made; and show life, unless it has taken so long that it may never be."""
+        at = time.monotonic()
+        if at - self._alive >= LOOK_SECONDS and at - since < MAKING_SECONDS:
+            self.breathe(self._rows_per_second)
+        else:
+            self.step(release=False)
 
     def _commit(self, chunk: Chunk) -> Applied:
         def write(entry_id: str, session: ClientSession) -> Applied:
@@ -307,11 +327,15 @@ class Holding:
         told = self._control.check()
         if told or time.monotonic() - self._looked >= LOOK_SECONDS:
             self.look()
-        if release and time.monotonic() - self._began >= self._slice_seconds:
+        if release and self._is_over():
             raise SliceOver
+
+    def _is_over(self) -> bool:
+        return time.monotonic() - self._began >= self._slice_seconds or self.job.rests(now())
 
     def breathe(self, rows_per_second: float, chunk: ChunkDone | None = None) -> None:
         """Show life, so that the parent prolongs the lease while a step takes long; and hear."""
+        self._alive = time.monotonic()
         self._control.report(Alive(run=self._run, rows_per_second=rows_per_second, chunk=chunk))
         self.step(release=False)
 
@@ -329,11 +353,13 @@ class Holding:
             if not retryable(error):
                 raise
 
-    def _rest(self, seconds: float, rows_per_second: float) -> None:
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            self._control.rest(min(left, LOOK_SECONDS))
-            self.breathe(rows_per_second)
+    def _rest(self, rows: int, *, since: float) -> None:
+        """Rest as long as the job's limit asks for, as it is at each look; outside the slot when the slice is over."""
+        while (owed := self._pace.owed(rows=rows, seconds=time.monotonic() - since)) > 0:
+            if owed > LOOK_SECONDS and self._is_over():
+                raise SliceOver(rest_seconds=owed)
+            self._control.rest(min(owed, LOOK_SECONDS))
+            self.breathe(self._rows_per_second)
 
     def _over_limit(self) -> Reason | None:
         job = self.job

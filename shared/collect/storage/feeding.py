@@ -6,14 +6,14 @@ writes the job's document: else two snapshots would not notice each other, and a
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pymongo import ReturnDocument
 
-from collect.jobs.model import OUT, Job, Part
+from collect.jobs.model import OUT, Job, Part, Rest
 from collect.jobs.states import ACTIVE, WRITING
-from collect.storage import locks, organisations, outbox
-from collect.storage.database import Again, Transaction
+from collect.storage import jobs, locks, organisations, outbox
+from collect.storage.database import Again, Transaction, now
 
 
 def publish(tx: Transaction, part: Part, *, traceparent: str | None) -> None:
@@ -69,9 +69,29 @@ def may_run(tx: Transaction, job: Job) -> bool:
         return True
     if job.start_at is not None and job.started_at is None and job.start_at > datetime.now(UTC):
         return False
+    if job.rests(now()):
+        return False
     if job.lock is not None and locks.queue(tx, job.lock)[:1] != [job.id]:
         return False
     return not _cap_reached(tx, job)
+
+
+def rest(tx: Transaction, job: Job, *, seconds: float) -> Job:
+    """Let the job rest as a whole by its limit of rows a second, if it still has one: parts that wait wait no more.
+
+    Those that are held are let go by their owners, who look at the job each second.
+    """
+    if job.max_rows_per_second is None:
+        return job
+    until = now() + timedelta(seconds=seconds)
+    if job.rests(until):  # somebody else has more to make up for
+        return job
+    tx.db.parts.update_many(
+        {"job_id": job.id, "status": "queued"},
+        [{"$set": {"status": "idle", "epoch": {"$add": ["$epoch", 1]}}}],
+        session=tx.session,
+    )
+    return jobs.update(tx, job, {"rest": Rest(until=until, rows_per_second=job.max_rows_per_second).model_dump()})
 
 
 def _cap_reached(tx: Transaction, job: Job) -> bool:

@@ -62,9 +62,10 @@ _TIMES_SWEPT = {"$cond": [{"$eq": ["$swept.ticket", "$ticket"]}, {"$add": ["$swe
 def hungry(db: Database) -> list[Job]:
     """Jobs that may run and have idle parts below their window, by priority, then age, up to each organisation's cap.
 
-    What it leaves out (jobs that wait for a lock, a time, or the cap) would cost a transaction each to find out.
+    What it leaves out (jobs that rest or wait for a lock, a time or the cap) would cost a transaction each to find out.
     """
-    active = [Job.model_validate(found) for found in db.jobs.find({"state": {"$in": _ACTIVE}})]
+    found = map(Job.model_validate, db.jobs.find({"state": {"$in": _ACTIVE}}))
+    active = [job for job in found if not job.rests(now())]
     active.sort(key=lambda job: (_PRIORITIES[job.priority], job.id))
     heads = locks.holders(db, {job.lock for job in active if job.lock is not None})
     caps = _Caps(db)

@@ -90,12 +90,18 @@ def _left_alone(entry: dict[str, Any], taken: TakenBack) -> list[Conflict]:
     return [conflict for conflict in taken.conflicts if conflict.id in earlier]
 
 
-def release(tenure: Tenure) -> None:
-    """The slice is over: the part goes back, and the job's next idle parts go out, this one last."""
+def release(tenure: Tenure, *, rest_seconds: float = 0.0) -> None:
+    """The slice is over: the part goes back, and the job's next idle parts go out, this one last.
+
+    ``rest_seconds``: as long as the job keeps its limit of rows a second, none goes out before that.
+    """
 
     def work(tx: Transaction) -> None:
         tenure.let_go(tx, "idle")
-        feeding.feed(tx, jobs.read(tx, tenure.part.job_id), after=tenure.part.n)
+        job = jobs.read(tx, tenure.part.job_id)
+        if rest_seconds:
+            job = feeding.rest(tx, job, seconds=rest_seconds)
+        feeding.feed(tx, job, after=tenure.part.n)
 
     tenure.commit(work)
 

@@ -1,18 +1,20 @@
 """One slice on a real database: how far it gets, what it says and when, and how it ends."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from pymongo.client_session import ClientSession
 
 from byhand import ask, make_job, plan, read_job, read_part
 from collect.errors import ChunkTooBig, NotFound
-from collect.jobs.model import Job, Part
+from collect.jobs.model import OUT, Job, Part
 from collect.jobs.states import State, Verb
 from collect.runtime import pacing
 from collect.runtime.commands import Alive, Ended, Ending, Look, Publish, Report
 from collect.runtime.task import Applied, Chunk, ChunkSize
-from collect.storage.database import Database
+from collect.storage import upkeep
+from collect.storage.database import Database, now
 from integration.storage.failpoints import failing
 from slots import Numbers, Slot
 
@@ -96,6 +98,47 @@ def test_a_limit_that_came_after_a_chunk_was_made_does_not_make_it_a_chunk_of_on
     task.meanwhile = slow_down
     assert ending(slot.run(job, 1)) is Ending.COMPLETED
     assert task.tried[:2] == [4, 1]
+
+
+def test_a_slot_that_rests_goes_on_at_once_when_the_limit_is_lifted(db: Database) -> None:
+    job = planned(db, 12)
+    db.jobs.update_one({"_id": job.id}, {"$set": {"max_rows_per_second": 0.01}})
+    slot = Slot(db, Numbers())
+
+    def lift() -> None:
+        db.jobs.update_one({"_id": job.id}, {"$set": {"max_rows_per_second": None}})
+        slot.tell(Look(run=1))
+
+    slot.control.meanwhile = lift
+    assert ending(slot.run(job, 1)) is Ending.COMPLETED
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+def test_a_job_that_has_to_rest_gives_its_slot_to_another_one_and_none_of_its_parts_goes_out(db: Database) -> None:
+    job = planned(db, 12, 12)
+    db.jobs.update_one({"_id": job.id}, {"$set": {"max_rows_per_second": 0.01}})
+    make_job(db, dataset="another")
+    assert ending(Slot(db, Numbers()).run(job, 1)) is Ending.RELEASED
+    assert read_part(db, job, 1).counts.succeeded == 1
+    assert db.parts.count_documents({"job_id": job.id, "status": {"$in": OUT}}) == 0
+    assert job.id not in [hungry.id for hungry in upkeep.hungry(db)]
+    assert upkeep.feed_again(db, job.id).value == 0
+    db.jobs.update_one({"_id": job.id}, {"$set": {"max_rows_per_second": 10.0}})
+    assert upkeep.feed_again(db, job.id).value == 2
+
+
+def test_an_owner_lets_its_part_go_when_its_job_rests(db: Database) -> None:
+    job = planned(db, 12, 12)
+    slot = Slot(db, Numbers())
+    rest = {"until": now() + timedelta(hours=1), "rows_per_second": 1_000.0}
+
+    def begin_to_rest() -> None:
+        db.jobs.update_one({"_id": job.id}, {"$set": {"max_rows_per_second": 1_000.0, "rest": rest}})
+        slot.tell(Look(run=1))
+
+    slot.task.meanwhile = begin_to_rest
+    assert ending(slot.run(job, 1)) is Ending.RELEASED
+    assert 0 < read_part(db, job, 1).counts.succeeded < 12
 
 
 def test_one_row_that_is_too_big_is_refused_by_its_name(db: Database) -> None:

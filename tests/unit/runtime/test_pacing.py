@@ -32,7 +32,8 @@ def test_the_last_short_chunk_of_a_part_says_nothing_about_the_size() -> None:
 def test_the_size_stays_within_its_bounds(chunks: list[tuple[int, float]]) -> None:
     pace = Pace(ROWS)
     for rows, seconds in chunks:
-        assert pace.spent(rows=rows, seconds=seconds) == 0.0
+        pace.spent(rows=rows, seconds=seconds)
+        assert pace.owed(rows=rows, seconds=seconds) == 0.0
         assert ROWS.fewest <= pace.size.rows <= ROWS.most
 
 
@@ -40,7 +41,7 @@ def test_the_size_stays_within_its_bounds(chunks: list[tuple[int, float]]) -> No
 def test_rows_and_rest_together_keep_the_limit(limit: float, rows: int, seconds: float) -> None:
     pace = Pace(ROWS)
     pace.limit(limit)
-    rest = pace.spent(rows=rows, seconds=seconds)
+    rest = pace.owed(rows=rows, seconds=seconds)
     assert rows / max(rest + seconds, 1e-12) <= limit * 1.0001
     assert pace.size.rows >= 1
 
@@ -51,7 +52,7 @@ def test_lifting_the_limit_restores_the_size() -> None:
     assert pace.size.rows == 25
     pace.limit(None)
     assert pace.size.rows == ROWS.first
-    assert pace.spent(rows=1, seconds=0.0) == 0.0
+    assert pace.owed(rows=1, seconds=0.0) == 0.0
 
 
 def test_another_job_ends_a_slice_sooner_than_parts_of_the_same_job() -> None:
