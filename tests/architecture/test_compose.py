@@ -31,23 +31,46 @@ SETTINGS: dict[str, type[ServerSettings]] = {
 STANDARD = {"OTEL_EXPORTER_OTLP_ENDPOINT"}
 
 
+def image(service: str) -> str:
+    return f"${{REGISTRY:-collect-jobs}}/{service}:${{VERSION:-dev}}"
+
+
+def images_alike(one: str, other: str) -> bool:
+    return bool(CONTAINERS[one]["image"] == CONTAINERS[other]["image"])
+
+
+def waited_for(name: str) -> set[str]:
+    """All that it starts after."""
+    next_ones = set(CONTAINERS[name].get("depends_on", {}))
+    return next_ones.union(*map(waited_for, next_ones))
+
+
 def test_there_is_a_container_for_each_service_and_server_and_no_other() -> None:
     assert sorted(CONTAINERS) == sorted([*OURS, *SERVERS])
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_runs_from_the_image_that_is_built_for_it(name: str) -> None:
-    container = CONTAINERS[name]
-    assert container["image"] == f"${{REGISTRY:-collect-jobs}}/{name}:${{VERSION:-dev}}"
-    assert container["build"]["args"]["SERVICE"] == name
-    assert "command" not in container
+def test_a_service_runs_from_an_image_of_its_name(name: str) -> None:
+    assert CONTAINERS[name]["image"] == image(name)
+    assert "command" not in CONTAINERS[name]
 
 
 @pytest.mark.parametrize("name", TO_THEIR_END)
-def test_commands_run_from_the_image_of_a_service_and_are_built_alike(name: str) -> None:
-    (service,) = [each for each in SERVICES if CONTAINERS[each]["image"] == CONTAINERS[name]["image"]]
-    assert CONTAINERS[name]["build"] == CONTAINERS[service]["build"]
+def test_commands_run_from_the_image_of_a_service(name: str) -> None:
+    assert CONTAINERS[name]["image"] in map(image, SERVICES)
     assert CONTAINERS[name]["command"][0] == "collect-admin"
+
+
+def test_an_image_is_built_once_since_of_two_builds_of_one_name_the_second_fails() -> None:
+    built = {name: each for name, each in CONTAINERS.items() if "build" in each}
+    assert sorted(each["image"] for each in built.values()) == sorted(map(image, SERVICES))
+    assert [name for name, each in built.items() if image(each["build"]["args"]["SERVICE"]) != each["image"]] == []
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if name != "toolbox"])
+def test_whatever_is_started_waits_for_the_one_its_image_is_built_for(name: str) -> None:
+    (builder,) = [each for each in OURS if "build" in CONTAINERS[each] and images_alike(each, name)]
+    assert builder in {name, *waited_for(name)}
 
 
 @pytest.mark.parametrize("name", SERVICES)
