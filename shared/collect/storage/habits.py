@@ -14,7 +14,7 @@ from collect.storage.database import Database
 LOOKED_AT = 20
 AT_LEAST = 5
 TIMES = 3
-MORE_ROWS = 10_000
+MORE_ROWS = 500
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,7 +74,7 @@ def _over(asker: Asker, chosen: Selection, threshold: int) -> Estimate | None:
 
 
 def _unusual(asker: Asker, chosen: Selection, found: Estimate) -> dict[str, Any] | None:
-    """The warning that the dates are far from those which this key is used to. Filters make no difference to it."""
+    """The warning that the dates hold far more than this key is used to ask for. Filters make no difference to it."""
     usual = habits.usual(asker.db, org_id=asker.org_id, key_id=asker.key_id, form_id=chosen.form_id)
     if usual is None or not usual.is_far_below(found.in_range):
         return None
