@@ -80,8 +80,7 @@ def start(tx: Transaction, job: Job, mended: Mended, request: Request) -> Job:
         return _move(tx, job, State.PAUSED, request, {**changes, "until_seq": until_seq})
     if job.state is State.FAILED:
         tx.db.parts.update_many({"job_id": job.id}, {"$set": {"losses": 0}}, session=tx.session)
-    else:
-        changes["rejected_before"] = parts.rejected_first(tx.db, job_id=job.id, session=tx.session)
+    changes["rejected_before"] = parts.rejected_first(tx.db, job_id=job.id, session=tx.session)
     if job.lock is not None:
         locks.take_free(tx, job.lock, job.id)
     job = _move(tx, job, State.QUEUED, request, {**changes, "reason": None})

@@ -228,11 +228,10 @@ def _resume(tx: Transaction, job: Job, request: Request, options: Options) -> Jo
             locks.take_free(tx, job.lock, job.id)
     elif job.lock is not None and not _starts_later(job):
         locks.join(tx, job.lock, job.id)
-    changes: dict[str, Any] = {"until": None, "until_seq": None, "reason": None}
+    accepted = parts.rejected_first(tx.db, job_id=job.id, session=tx.session)
+    changes: dict[str, Any] = {"until": None, "until_seq": None, "reason": None, "rejected_before": accepted}
     if options.max_rejected is not None:
         changes["max_rejected"] = options.max_rejected.model_dump(exclude_none=True)
-    elif job.reason is not None and job.reason.code == OVER_LIMIT:
-        changes["rejected_before"] = parts.rejected_first(tx.db, job_id=job.id, session=tx.session)
     job = transitions.move(tx, job, trigger=Trigger.RESUME, target=State.QUEUED, request=request, changes=changes)
     feeding.feed(tx, job)
     return job

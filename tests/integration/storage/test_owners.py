@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from collect.errors import Fenced
-from collect.jobs.model import Phase
+from collect.jobs.model import MaxRejected, Phase
 from collect.jobs.states import State, Verb
 from collect.messaging.messages import RunPart
 from collect.storage import ownership, parts, reaping, verbs, work
@@ -299,18 +299,23 @@ def test_too_many_rejects_pause_the_job_by_the_verb_that_people_use(db: Database
     assert do(db, job, Verb.PAUSE).repeated
 
 
-def test_resuming_forgives_the_rejects_so_far_only_after_too_many_of_them(db: Database) -> None:
+@pytest.mark.parametrize("limit", [None, MaxRejected(rows=20)])
+def test_who_resumes_accepts_the_rejects_so_far_and_the_limit_counts_anew(
+    db: Database, limit: MaxRejected | None
+) -> None:
     job = make(db)
+    hand = take_hold(db, job)
+    hand.toy.rejected = 1
+    hand.chunk()
+    hand.over_limit()
+    do(db, job, Verb.RESUME, max_rejected=limit)
+    assert now_is(db, job).rejected_before == 1
     hand = take_hold(db, job)
     hand.toy.rejected = 1
     hand.chunk()
     do(db, job, Verb.PAUSE)
     do(db, job, Verb.RESUME)
-    assert now_is(db, job).rejected_before == 0
-    hand = take_hold(db, job)
-    hand.over_limit()
-    do(db, job, Verb.RESUME)
-    assert now_is(db, job).rejected_before == 1
+    assert now_is(db, job).rejected_before == 2
 
 
 def test_what_an_owner_of_another_part_has_open_ends_when_the_job_fails(db: Database) -> None:
