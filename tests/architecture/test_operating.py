@@ -28,3 +28,18 @@ def test_numbers_that_are_named_as_defaults_are_the_defaults() -> None:
         if type(field.default) in (int, float) and field.validation_alias != "MONITOR_PORT"
     }
     assert said == read
+
+
+def test_whoever_restores_keeps_every_writer_away_and_migrates_where_something_runs() -> None:
+    restoring = TEXT[TEXT.index("To restore:") : TEXT.index("With Compose the database is")]
+    steps = (
+        "annotate scaledobject --selector app.kubernetes.io/instance=collect-jobs autoscaling.keda.sh/paused=true",
+        "scale deployment --selector app.kubernetes.io/instance=collect-jobs --replicas=0",
+        "Restore the database.",
+        "helm upgrade collect-jobs",
+        "autoscaling.keda.sh/paused- ",
+        "`collect-admin check`",
+    )
+    assert [restoring.count(step) for step in steps] == [1] * len(steps)
+    assert sorted(steps, key=restoring.index) == list(steps)
+    assert "collect-admin migrate" not in restoring, "the toolbox is away like all the rest"
