@@ -16,6 +16,12 @@ from phonenumbers.phonemetadata import PhoneNumberDesc
 MOST_CHARACTERS = 40
 IN_SCIENTIFIC_NOTATION = re.compile(r"[0-9.]+[eE]\+?[0-9]+")
 """What a spreadsheet makes of a number that is long."""
+WITH_DECIMALS = re.compile(r"'?(?:\+?[0-9 ]+\.0+|[0-9]\.[0-9]+)")
+"""What a spreadsheet or a script makes of a number with which it reckons: it is not known what the digits were."""
+_SPELT = re.compile(r"'?[0-9+\-()./ ]+")
+_BETWEEN = str.maketrans("", "", "'-()./ ")
+"""What people put between the digits, and the apostrophe before a number that a spreadsheet is to leave alone."""
+_DIGITS = re.compile(r"\+?[0-9]+")
 _PASTED = {
     **dict.fromkeys((0xA0, 0x2007, 0x202F), " "),
     **dict.fromkeys((*range(0x2010, 0x2016), 0x2212), "-"),
@@ -29,15 +35,19 @@ _KINDS = (
 )  # fmt: skip
 
 
-def e164(text: str, country: str | None) -> str | None:
-    """The number in E.164, if it is valid; without ``country`` it must begin with a plus sign."""
-    if len(text) > MOST_CHARACTERS:
-        return None
+def cleaned(text: str) -> str:
+    """The digits of a number, and the plus sign before them; what is spelt as no number comes back as it is."""
     if not text.isascii():
         text = text.translate(_PASTED)
-    if not text.isascii() or any(letter.isalpha() for letter in text):
+    return text.translate(_BETWEEN) if _SPELT.fullmatch(text) and not WITH_DECIMALS.fullmatch(text) else text
+
+
+def e164(text: str, country: str | None) -> str | None:
+    """The number in E.164, if it is valid; without ``country`` it must begin with a plus sign."""
+    number = cleaned(text)
+    if len(number) > MOST_CHARACTERS or not _DIGITS.fullmatch(number):
         return None
-    return _parsed(text, country)
+    return _parsed(number, country)
 
 
 def all_e164(texts: Iterable[str], country: str | None) -> dict[str, str | None]:

@@ -75,6 +75,9 @@ def test_a_team_has_the_fields_that_the_file_has_columns_for() -> None:
         "98450\u201112345",
         "\u202a+919845012345\u202c",
         f"0091{PHONE}",
+        f"'{PHONE}",
+        "+91 98450/12345",
+        "+91.98450.12345",
     ],
 )
 def test_a_phone_is_the_same_however_it_is_spelt(spelt: str) -> None:
@@ -100,6 +103,12 @@ def test_a_number_with_its_own_calling_code_needs_no_country() -> None:
     assert [error.code for error in wrong[1]] == ["country_code_missing"]
 
 
+def test_decimals_do_not_make_another_number() -> None:
+    # with its zero it would be one: 812345678 and 8123456780 are both given out in Indonesia
+    assert values(country_code="62", manager_phone="8123456780")["managers"] == ["+628123456780"]
+    assert errors(country_code="62", manager_phone="812345678.0") == [("manager_phone", "phone_with_decimals")]
+
+
 def test_numbers_of_countries_that_share_a_calling_code_are_read() -> None:
     assert values(country_code="1", manager_phone="(604) 555-0199")["managers"] == ["+16045550199"]
 
@@ -109,8 +118,20 @@ def test_numbers_of_countries_that_share_a_calling_code_are_read() -> None:
     [
         ("12345", "not_a_phone"),
         ("9.84E+09", "phone_in_scientific_notation"),
+        ("984501234.0", "phone_with_decimals"),
+        ("+9198450123.00", "phone_with_decimals"),
+        ("'98450 1234.0", "phone_with_decimals"),
+        ("9.845012345", "phone_with_decimals"),
         ("9845O12345", "not_a_phone"),
         ("=9845012345+1", "not_a_phone"),
+        ("=9845012345", "not_a_phone"),
+        ("9845012345*", "not_a_phone"),
+        ("9845012345%", "not_a_phone"),
+        ("##9845012345", "not_a_phone"),
+        ("''9845012345", "not_a_phone"),
+        ("9845012345'", "not_a_phone"),
+        ("9845012345 ext. 1", "not_a_phone"),
+        ("1-800-FLOWERS", "not_a_phone"),
         ("९८४५०१२३४५", "not_a_phone"),
         ("98450123459845012345", "not_a_phone"),
         ("n/a", "not_a_phone"),
