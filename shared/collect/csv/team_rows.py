@@ -179,7 +179,8 @@ def _shows(name: str) -> bool:
 
 
 def _without_plus(place: int, listed: Mapping[str, list[list[str]]]) -> str | None:
-    return next((text for texts in listed.values() for text in texts[place] if not text.startswith("+")), None)
+    every = (text for texts in listed.values() for text in texts[place])
+    return next((text for text in every if not phones.cleaned(text).startswith("+")), None)
 
 
 def _not_a_phone(what: str, text: str, country: str | None) -> tuple[str, str]:

@@ -103,6 +103,11 @@ def test_a_number_with_its_own_calling_code_needs_no_country() -> None:
     assert [error.code for error in wrong[1]] == ["country_code_missing"]
 
 
+@pytest.mark.parametrize("spelt", ["\u202a+919845012345\u202c", "(+91) 98450-12345", "'+919845012345"])
+def test_the_plus_is_seen_behind_what_comes_along_with_a_number(spelt: str) -> None:
+    assert values(country_code="", manager_phone=spelt)["managers"] == [f"+91{PHONE}"]
+
+
 def test_decimals_do_not_make_another_number() -> None:
     # with its zero it would be one: 812345678 and 8123456780 are both given out in Indonesia
     assert values(country_code="62", manager_phone="8123456780")["managers"] == ["+628123456780"]
