@@ -45,13 +45,21 @@ class Opened:
             to_skip = max(0, to_skip - len(piece))
 
 
-def open_file(blobs: Readable, name: str, *, template: Template, params: Params, sent: FileRef | None = None) -> Opened:
-    """Open a blob and read its header. ``sent``: its bytes are to be those that were sent.
+def open_file(
+    blobs: Readable,
+    name: str,
+    *,
+    template: Template,
+    params: Params,
+    sent: FileRef | None = None,
+    hashed: bool = True,
+) -> Opened:
+    """Open a blob and read its header. ``sent``: its bytes are to be those that were sent; not ``hashed``, as many.
 
     Raises:
         TaskRefused: it is no CSV, or its header cannot be read.
     """
-    text = sources.open_text(blobs, name, encoding=params.encoding, sent=sent)
+    text = sources.open_text(blobs, name, encoding=params.encoding, sent=sent, hashed=hashed)
     head, final = _head(text.pieces)
     mark = len(UTF8_BOM) if head.startswith(UTF8_BOM) else 0
     head = head[mark:]

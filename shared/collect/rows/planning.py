@@ -26,7 +26,7 @@ TAIL = 4
 than what stands before it, nor than this share of what is left (guided self-scheduling, Polychronopoulos and Kuck, IEEE
 Transactions on Computers C-36, 1987)."""
 BIGGEST_HASHED_BYTES = 64 * 1024 * 1024
-"""A bigger file is not compared with its SHA-256: that would take longer than finding its parts."""
+"""Of a bigger file only the size is compared with what was sent: its SHA-256 takes longer than finding its parts."""
 REWRITTEN_PART_BYTES = 16 * 1024 * 1024
 """A part that is written anew is held in memory, compressed, until it is whole."""
 
@@ -34,16 +34,17 @@ REWRITTEN_PART_BYTES = 16 * 1024 * 1024
 def plan(blobs: Blobs, job: Job, *, template: Template, after: Part | None = None) -> Iterator[PlannedPart | None]:
     """The parts of the job's file, in order; ``None`` between them, at least once for each block that is read.
 
-    ``after``: only those behind this one. Text that is written anew is read again up to there.
+    ``after``: only those behind this one. Text that is written anew, or compared as a whole, is read again up to there.
 
     Raises:
-        TaskRefused: the file is no CSV, or its columns are not the dataset's, or it ends within a quoted cell.
+        TaskRefused: the file is no CSV, or its columns are not the dataset's, or it ends within a quoted cell; or it is
+            not what was sent.
     """
     if job.file is None:
         raise TaskRefused("The job has no file.", code="no_file")
     params = Params.of(job.params)
-    sent = job.file if job.file.bytes <= BIGGEST_HASHED_BYTES else None
-    opened = open_file(blobs, job.file.blob, template=template, params=params, sent=sent)
+    hashed = job.file.bytes <= BIGGEST_HASHED_BYTES
+    opened = open_file(blobs, job.file.blob, template=template, params=params, sent=job.file, hashed=hashed)
     found, errors = layout.arrange(opened.header, template, params, only_key=layout.is_upsert(job.params))
     if errors:
         raise layout.refuse(errors)
@@ -128,10 +129,10 @@ def _blocks(blobs: Blobs, blob: str, opened: Opened, after: Part | None) -> Iter
     """The blocks of the file's rows, or of those behind a part."""
     if after is None:
         return blocks(opened.pieces, opened.grammar, offset=opened.offset)
-    begin = Source.of(after.source)
+    begin, size = Source.of(after.source), blobs.size(blob)
     pieces = opened.from_(begin.end)
-    if opened.text.is_plain:
-        pieces = stretch(blobs, blob, start=begin.end, end=blobs.size(blob))
+    if opened.text.is_plain and size > BIGGEST_HASHED_BYTES:
+        pieces = stretch(blobs, blob, start=begin.end, end=size)
     return blocks(pieces, opened.grammar, offset=begin.end, first_row=begin.first_row + after.total)
 
 

@@ -1,13 +1,14 @@
 """A plan that was stopped anywhere is taken up behind the parts that stand, and covers the file all the same."""
 
 import gzip
+import hashlib
 from typing import Any
 
 import pytest
 
 from collect.csv.reading import Source
 from collect.errors import TaskRefused
-from collect.jobs.model import Part, PartStatus, Phase
+from collect.jobs.model import FileRef, Job, Part, PartStatus, Phase
 from collect.jobs.template import Template
 from collect.rows import planning
 from collect.runtime.task import PlannedPart
@@ -37,6 +38,13 @@ def case(request: pytest.FixtureRequest) -> tuple[MemoryBlobs, dict[str, Any], l
 def plan(blobs: MemoryBlobs, params: dict[str, Any], after: Part | None = None) -> list[PlannedPart]:
     job = new_job(blob="f", dataset="d", **params)
     return [step for step in planning.plan(blobs, job, template=TEMPLATE, after=after) if step is not None]
+
+
+def sent_job(data: bytes, params: dict[str, Any]) -> Job:
+    """A job whose file is known by what was sent."""
+    job = new_job(blob="f", dataset="d", **params)
+    sent = FileRef(id="f", name="f.csv", bytes=len(data), sha256=hashlib.sha256(data).hexdigest(), blob="f")
+    return job.model_copy(update={"file": sent})
 
 
 def standing(planned: PlannedPart, **changed: Any) -> Part:
@@ -82,3 +90,35 @@ def test_a_plan_is_not_taken_up_with_another_template(
     with pytest.raises(TaskRefused) as refused:
         plan(blobs, params, standing(whole[0], template="another"))
     assert refused.value.code == "template_changed"
+
+
+@pytest.mark.parametrize("most", [planning.BIGGEST_HASHED_BYTES, 0], ids=["hashed", "too big for that"])
+@pytest.mark.parametrize("taken_up", [False, True], ids=["anew", "taken up"])
+def test_a_plan_is_of_what_was_sent(
+    case: tuple[MemoryBlobs, dict[str, Any], list[PlannedPart]],
+    monkeypatch: pytest.MonkeyPatch,
+    most: int,
+    taken_up: bool,
+) -> None:
+    blobs, params, whole = case
+    data = blobs.contents["f"]
+    job, after = sent_job(data, params), standing(whole[0]) if taken_up else None
+    monkeypatch.setattr(planning, "BIGGEST_HASHED_BYTES", most)
+
+    def read(stored: bytes) -> int:
+        parts = planning.plan(MemoryBlobs({"f": stored}), job, template=TEMPLATE, after=after)
+        return sum(part.total for part in parts if part is not None)
+
+    assert read(data) == ROWS - (whole[0].total if taken_up else 0)
+    with pytest.raises(TaskRefused, match="were sent"):
+        read(data + b"\0\0")
+    if most:
+        with pytest.raises(TaskRefused, match="SHA-256"):
+            read(other(data))
+
+
+def other(data: bytes) -> bytes:
+    """As long and as readable; it differs at its beginning, where a plan that is taken up has been already."""
+    if data.startswith(b"\x1f\x8b"):
+        return data[:4] + b"\1" + data[5:]
+    return data.replace(b"x", b"y", 1)
