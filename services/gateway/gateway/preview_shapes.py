@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, RootModel
+from pydantic import BaseModel, Field, RootModel
 
 from collect.jobs.forms import FormField
 
@@ -30,13 +30,13 @@ class FieldErrorShown(BaseModel):
 
 
 class WarningShown(BaseModel):
-    """What looks wrong; ``suggestion`` is to be merged into ``params``."""
+    """What looks wrong; ``suggestion``, where there is one, mends it when it is merged into ``params``."""
 
     code: str
     message: str
     columns: list[str] = []
     evidence: Any = None
-    suggestion: dict[str, Any] | None = None
+    suggestion: dict[str, Any] = Field(default_factory=dict)
 
 
 class HolderShown(BaseModel):

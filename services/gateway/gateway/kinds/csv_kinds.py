@@ -121,12 +121,13 @@ def _many_rejects(seen: CsvPreview, params: CsvParams) -> list[dict[str, Any]]:
 
 
 def _warning(suspicion: Suspicion) -> dict[str, Any]:
+    mends = {} if suspicion.suggestion is None else {"suggestion": dict(suspicion.suggestion)}
     return {
         "code": suspicion.code,
         "message": suspicion.message,
         "columns": list(suspicion.columns),
         "evidence": dict(suspicion.evidence),
-        "suggestion": None if suspicion.suggestion is None else dict(suspicion.suggestion),
+        **mends,
     }
 
 
