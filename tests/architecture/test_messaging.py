@@ -1,5 +1,6 @@
 """The topology is whole: nothing is queued that nobody reads, nothing is sent where nothing is."""
 
+import re
 from pathlib import Path
 
 import click
@@ -41,11 +42,16 @@ def test_the_monitor_consumes_heartbeats() -> None:
     assert "Subscription(queue=topology.HEARTBEAT_QUEUE" in source
 
 
+def policies(queue: topology.Queue) -> list[topology.Policy]:
+    """Those whose pattern the queue's name matches."""
+    return [policy for policy in topology.POLICIES if re.search(policy.pattern, queue.name)]
+
+
 def test_every_queue_is_bound_to_an_exchange_of_the_table() -> None:
     known = {exchange.name for exchange in topology.EXCHANGES}
     assert {queue.exchange for queue in topology.QUEUES} <= known
     for policy in topology.POLICIES:
-        assert policy.definition["dead-letter-exchange"] in known
+        assert policy.definition.get("dead-letter-exchange") in {None, *known}
 
 
 def test_no_two_queues_have_one_name() -> None:
@@ -75,11 +81,26 @@ def test_work_is_in_quorum_queues_with_a_limit_and_a_place_for_what_exceeds_it()
     for kind in topology.KINDS:
         (queue,) = [queue for queue in topology.QUEUES if queue.name == topology.job_queue(kind)]
         assert queue.arguments == {"x-queue-type": "quorum"}
-    (policy,) = topology.POLICIES
-    # At least once needs all three; without `overflow` the broker falls back to at most once without a word.
-    assert policy.definition["dead-letter-strategy"] == "at-least-once"
-    assert policy.definition["overflow"] == "reject-publish"
-    assert policy.definition["delivery-limit"] > 0
+        (policy,) = policies(queue)
+        # At least once needs all three; without `overflow` the broker falls back to at most once without a word.
+        assert policy.definition["dead-letter-exchange"] == topology.DEAD
+        assert policy.definition["dead-letter-strategy"] == "at-least-once"
+        assert policy.definition["overflow"] == "reject-publish"
+        assert policy.definition["delivery-limit"] == topology.DELIVERY_LIMIT
+
+
+@pytest.mark.parametrize("queue", topology.QUEUES, ids=lambda queue: queue.name)
+def test_no_quorum_queue_is_left_to_the_limit_that_the_broker_has_by_itself(queue: topology.Queue) -> None:
+    """It throws away what was delivered 20 times, since RabbitMQ 4.0. The broker applies one policy to a queue."""
+    limits = [policy.definition.get("delivery-limit") for policy in policies(queue)]
+    assert len(limits) == (queue.arguments.get("x-queue-type") == "quorum")
+    assert None not in limits
+
+
+def test_dead_letters_may_be_looked_at_for_ever() -> None:
+    (dead,) = [queue for queue in topology.QUEUES if queue.name == topology.DEAD_QUEUE]
+    (policy,) = policies(dead)
+    assert policy.definition["delivery-limit"] == topology.NO_LIMIT
 
 
 def test_what_nobody_may_read_is_bounded() -> None:

@@ -53,7 +53,7 @@ class DeadLetter:
 
 
 @contextmanager
-def _letters(url: str, *, limit: int) -> Iterator[tuple[list[DeadLetter], Callable[[DeadLetter], None]]]:
+def letters(url: str, *, limit: int) -> Iterator[tuple[list[DeadLetter], Callable[[DeadLetter], None]]]:
     """The dead letters, oldest first, and how to delete one. What is not deleted goes back in its place at the end."""
     connection = pika.BlockingConnection(pika.URLParameters(url))
     channel = connection.channel()
@@ -107,8 +107,8 @@ def replay(url: str, *, ids: frozenset[str], limit: int) -> tuple[list[DeadLette
     left: list[DeadLetter] = []
     publisher = Publisher(url)
     try:
-        with _letters(url, limit=limit) as (letters, delete):
-            for letter in letters:
+        with letters(url, limit=limit) as (found, delete):
+            for letter in found:
                 if ids and letter.id not in ids:
                     continue
                 if letter.exchange is None or letter.routing_key is None:
@@ -138,8 +138,8 @@ _limit = click.option("--limit", default=1000, show_default=True, type=click.Int
 @pass_admin
 def list_letters(admin: Admin, limit: int) -> None:
     """What has been set aside, oldest first; nothing is taken away."""
-    with _letters(admin.broker.amqp_url, limit=limit) as (letters, _):
-        shown = [letter.shown() for letter in letters]
+    with letters(admin.broker.amqp_url, limit=limit) as (found, _):
+        shown = [letter.shown() for letter in found]
     lines = [f"{letter['id'] or '(no id)'}  {letter['queue']}  {letter['why']}\n  {letter['body']}" for letter in shown]
     admin.answer(shown, lines or ["There are no dead letters."])
 

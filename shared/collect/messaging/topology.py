@@ -24,6 +24,8 @@ HEARTBEAT_QUEUE = "monitor.heartbeats"
 DEAD_QUEUE = "dead"
 MAX_HEARTBEATS = 10_000
 DELIVERY_LIMIT = 20
+NO_LIMIT = 1_000_000_000
+"""For ``delivery-limit``. RabbitMQ 3.10 refuses the newer word for none, -1."""
 KINDS = ("upload", "export", "teams")
 """The kinds that have workers. A kind more is a name more."""
 
@@ -110,6 +112,9 @@ POLICIES = (
             "delivery-limit": DELIVERY_LIMIT,
         },
     ),
+    # Whoever looks at dead letters gives them back, which RabbitMQ 4.0 to 4.2 counts as a delivery. By itself it throws
+    # away what was delivered 20 times.
+    Policy(name="collect-dead", pattern=rf"^{DEAD_QUEUE}$", definition={"delivery-limit": NO_LIMIT}),
 )
 
 
