@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,7 @@ from collect.errors import TaskRefused
 from collect.jobs.model import FileRef
 from collect.jobs.template import ColumnType, Template
 
+_SEPARATOR = re.compile(rb'(?P<quote>"?)sep=(?P<delimiter>[^"\r\n\0\x80-\xff])(?P=quote)(?:\r?\n|\Z)', re.IGNORECASE)
 _TEXTUAL = frozenset({ColumnType.STRING})
 
 
@@ -61,8 +63,10 @@ def open_file(
     """
     text = sources.open_text(blobs, name, encoding=params.encoding, sent=sent, hashed=hashed)
     head, final = _head(text.pieces)
-    mark = len(UTF8_BOM) if head.startswith(UTF8_BOM) else 0
-    head = head[mark:]
+    mark, delimiter = _before_the_header(head)
+    head, params = head[mark:], replace(params, delimiter=params.delimiter or delimiter)
+    if not head.strip():
+        raise sources.empty()
     try:
         header, length = _header(head, final=final, template=template, params=params)
     except LoneCarriageReturn as error:
@@ -102,6 +106,13 @@ def _head(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
         if size > MAX_HEADER_BYTES:
             return b"".join(head), False
     return b"".join(head), True
+
+
+def _before_the_header(head: bytes) -> tuple[int, str | None]:
+    """How many bytes stand before the first record, and the delimiter that they name, in a line as Excel writes it."""
+    mark = len(UTF8_BOM) if head.startswith(UTF8_BOM) else 0
+    named = _SEPARATOR.match(head, mark)
+    return (mark, None) if named is None else (named.end(), named["delimiter"].decode())
 
 
 def _header(head: bytes, *, final: bool, template: Template, params: Params) -> tuple[Header, int]:

@@ -94,7 +94,7 @@ def open_text(
         if first.startswith(_GZIP):
             raise TaskRefused("The file is a gzip archive within a gzip archive. Unpack it once.", code="nested_gzip")
         head, pieces = first, _put_back(first, pieces)
-    _check_head(head, encoding)
+    _check_head(head, codec)
     if codec != "utf-8":
         pieces = _transcoded(pieces, codec)
     return Text(pieces=pieces, is_plain=not is_gzip and codec == "utf-8", encoding=codec, is_gzip=is_gzip)
@@ -127,6 +127,11 @@ def packed_member(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
+def empty() -> TaskRefused:
+    """The refusal of a file without a record."""
+    return TaskRefused("The file is empty.", code="empty_file")
+
+
 def _codec(encoding: str | None) -> str:
     if encoding is None:
         return "utf-8"
@@ -138,10 +143,10 @@ def _codec(encoding: str | None) -> str:
     return codec
 
 
-def _check_head(head: bytes, encoding: str | None) -> None:
-    """Refuse what is no text, by its first bytes, saying what it looks like."""
+def _check_head(head: bytes, codec: str) -> None:
+    """Refuse what is no text, or text of another encoding, by its first bytes, saying what it looks like."""
     if not head.removeprefix(UTF8_BOM).strip():
-        raise TaskRefused("The file is empty.", code="empty_file")
+        raise empty()
     looks_like = next((what for magic, what in _MAGIC if head.startswith(magic)), None)
     begin = head.removeprefix(UTF8_BOM).lstrip()[:20].lower()
     if begin.startswith((b"<!doctype", b"<html", b"<?xml")):
@@ -150,12 +155,19 @@ def _check_head(head: bytes, encoding: str | None) -> None:
         looks_like = "a program"
     if looks_like is not None:
         raise TaskRefused(f"The file is no CSV: it looks like {looks_like}. {_advice(looks_like)}", code="not_csv")
-    if encoding is None and head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # the one begins as UTF-16 does
+        raise TaskRefused("The file is UTF-32, which is not read. Save it as UTF-8.", code="encoding")
+    if codec != "utf-16" and head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise TaskRefused('The file is UTF-16. Set "encoding" to "utf-16", or save it as UTF-8.', code="encoding")
-    sample = head[:4096]
-    if encoding is None and sample.count(b"\0") * 4 > len(sample):
+    if codec != "utf-8" and head.startswith(UTF8_BOM):
         raise TaskRefused(
-            'The file is binary, or UTF-16 without its mark. If it is text, set "encoding".', code="encoding"
+            f'The file begins with the mark of UTF-8, and "encoding" says {codec}. Leave "encoding" out.',
+            code="encoding",
+        )
+    sample = head[:4096]
+    if codec != "utf-16" and sample.count(b"\0") * 4 > len(sample):
+        raise TaskRefused(
+            "The file is binary, or UTF-16 without its mark. If it is text, save it as UTF-8.", code="encoding"
         )
 
 
@@ -246,8 +258,9 @@ def _transcoded(pieces: Iterator[bytes], codec: str) -> Iterator[bytes]:
             ) from error  # fmt: skip
         except UnicodeError as error:  # UTF-16 alone: nothing says which of its two forms it is
             raise TaskRefused(
-                f"The file is not {codec}: it does not begin with its mark.", code="encoding", where="line 1"
-            ) from error
+                f"The file is not {codec}: it does not begin with its mark. Save it as UTF-8.",
+                code="encoding", where="line 1",
+            ) from error  # fmt: skip
         line += text.count("\n")
         at += len(piece)
         yield text.encode()

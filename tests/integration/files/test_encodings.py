@@ -1,6 +1,7 @@
 """What the bytes of a file mean: each encoding that is not what it should be is refused with the place of the first
 byte that shows it, and the job can be restarted with the right one."""
 
+import codecs
 import gzip
 
 import pytest
@@ -31,7 +32,15 @@ def test_text_is_the_same_in_each_encoding_that_is_named(desk: Desk, data: bytes
     ("data", "encoding", "says"),
     [
         (TEXT.encode("utf-16"), None, ["The file is UTF-16", 'Set "encoding" to "utf-16"']),
-        (TEXT.encode("utf-16-le"), None, ["UTF-16 without its mark", '"encoding"']),
+        (TEXT.encode("utf-16-le"), None, ["UTF-16 without its mark", "save it as UTF-8"]),
+        (TEXT.encode("utf-16-le"), "utf-16", ["not utf-16", "mark", "Save it as UTF-8"]),
+        (TEXT.encode("utf-16"), "cp1252", ["The file is UTF-16", 'Set "encoding" to "utf-16"']),
+        (codecs.BOM_UTF32_LE + TEXT.encode("utf-32-le"), None, ["UTF-32, which is not read. Save it as UTF-8."]),
+        (codecs.BOM_UTF32_LE + TEXT.encode("utf-32-le"), "utf-16", ["UTF-32, which is not read. Save it as UTF-8."]),
+        (codecs.BOM_UTF32_BE + TEXT.encode("utf-32-be"), None, ["UTF-32, which is not read. Save it as UTF-8."]),
+        (TEXT.encode("utf-8-sig"), "cp1252", ['the mark of UTF-8, and "encoding" says cp1252. Leave "encoding" out.']),
+        (gzip.compress(TEXT.encode("utf-8-sig")), "latin-1", ['"encoding" says latin-1. Leave "encoding" out.']),
+        (TEXT.encode("utf-8-sig"), "utf-16", ['"encoding" says utf-16. Leave "encoding" out.']),
         (b"k,n,s\na,1,M\xfcller\n", None, ["row 1", "byte 11 is 0xfc", '"cp1252"']),
         (b"k,n,\xe9\na,1,x\n", None, ["the header", "byte 4", "0xe9", '"cp1252"']),
         (b"k,n,s\na,1,x\nb,2,\xed\xa0\x80\n", None, ["row 2", "byte 16 is 0xed"]),

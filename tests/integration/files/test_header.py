@@ -77,6 +77,35 @@ def test_another_delimiter_is_seen_and_said(desk: Desk, delimiter: str, name: st
     assert "read with a comma between its cells" in wrong.sentence
 
 
+@pytest.mark.parametrize("first", [b"sep=;", b"\xef\xbb\xbfSEP=;\r", b'"sep=;"'])
+@pytest.mark.parametrize("header", [b"k;n;s\n", b""])
+def test_the_first_line_that_names_the_delimiter_to_excel_is_no_row(desk: Desk, first: bytes, header: bytes) -> None:
+    outcome = desk.run(first + b"\n" + header + b"a;1;x, y\nb;two;z\n", has_header=bool(header))
+    assert (outcome.state, outcome.rows) == ("succeeded", {"a": {"k": "a", "n": 1, "s": "x, y"}})
+    assert outcome.rejected == {2: ("n", "not_an_integer", "b;two;z")}
+
+
+def test_a_delimiter_that_is_set_counts_more_than_the_one_that_excel_is_told(desk: Desk) -> None:
+    outcome = desk.run(b"sep=;\nk,n,s\na,1,x\n", delimiter=",")
+    assert (outcome.state, outcome.rows) == ("succeeded", {"a": {"k": "a", "n": 1, "s": "x"}})
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "says"),
+    [
+        (b"sep=;", "empty_file", "The file is empty."),
+        (b"sep=;\n\n", "empty_file", "The file is empty."),
+        (b"sep=;\nk,n,s\na,1,x\n", "unknown_column", "separated by a comma: set delimiter to that"),
+    ],
+)
+def test_a_file_that_is_wrong_behind_that_line_is_refused_as_any_other(
+    desk: Desk, data: bytes, code: str, says: str
+) -> None:
+    outcome = desk.refused(data)
+    assert outcome.code == code
+    assert says in outcome.sentence
+
+
 def test_the_rejects_of_a_file_with_semicolons_come_back_with_semicolons(desk: Desk) -> None:
     outcome = desk.run(b"k;n;s\na;1;x\nb;1,5;y\n")
     assert outcome.rejected == {2: ("n", "not_an_integer", "b;1,5;y")}
