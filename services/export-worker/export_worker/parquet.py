@@ -55,7 +55,7 @@ def _file(db: Database, blobs: Blobs, job: Job, selection: Selection) -> Iterato
     sink, group = _Sink(), list[pa.Table]()
     with formats.parquet_writer(sink, selection) as writer:
         for _, stored in ledger.objects(db, org_id=job.org_id, job_id=job.id):
-            part = pq.ParquetFile(pa.BufferReader(blobs.read(stored.name, 0, stored.bytes)))
+            part = pq.ParquetFile(pa.BufferReader(results.read_object(blobs, stored)))
             if part.schema_arrow.names != writer.schema.names or part.schema_arrow.types != writer.schema.types:
                 raise TaskRefused("The form has other fields than when this export began.", code="form_changed")
             for n in range(part.num_row_groups):

@@ -24,6 +24,8 @@ LONGEST_PAUSE_SECONDS = 5.0
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _PASSING = frozenset({429, 502, 503, 504})
 IN_PROGRESS = "request_in_progress"
+RESULT_PENDING = "result_pending"
+"""The gateway is at work on it; that it takes long is no trouble."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,10 @@ class Source(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """How long a call may take. ``retry_seconds`` bounds all tries of one call together."""
+    """How long a call may take.
+
+    ``retry_seconds`` bounds all tries of one call together, from when the gateway has last said that it is at work.
+    """
 
     connect_seconds: float = 5.0
     read_seconds: float = 60.0
@@ -202,6 +207,8 @@ class Transport:
             try:
                 return self._once(method, path, wait_seconds=wait_seconds, **options)
             except (ApiError, Unreachable) as error:
+                if error.code == RESULT_PENDING:
+                    deadline = self._monotonic() + self.patience.retry_seconds
                 again = _again_in(error, pause * random.uniform(0.5, 1.5))
                 if again is None or self._monotonic() + again > deadline or not rewind():
                     raise

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from collect.errors import Conflict, NotFound, ResultDamaged
+from collect.errors import CollectError, Conflict, NotFound, ResultDamaged, Transient
 from collect.jobs.model import Job
 from collect.jobs.outcomes import StoredObject
 from collect.jobs.states import State
@@ -29,6 +29,9 @@ NOT_JOINED = "parquet"
 STEP_SECONDS = 0.2
 PIECE_BYTES = 8 * 1024 * 1024
 """So much is read at once for the checksums."""
+MAKING_SECONDS = 30.0
+"""Who makes a stopped export's result, and has not said so for this long, does not make it any more."""
+PENDING = "result_pending"
 LEAST_DAYS = timedelta(days=1)
 """No organisation keeps results for less."""
 
@@ -48,18 +51,19 @@ class _PartSum:
     n: int
     rows: int = 0
     bytes: int = 0
+    sha256: str | None = None
     digest: Any = field(default_factory=hashlib.sha256)
 
-    def shown(self, *, hashed: bool) -> dict[str, Any]:
-        sha256 = self.digest.hexdigest() if hashed else None
-        return {"n": self.n, "rows": self.rows, "bytes": self.bytes, "sha256": sha256}
+    def shown(self) -> dict[str, Any]:
+        return {"n": self.n, "rows": self.rows, "bytes": self.bytes, "sha256": self.sha256}
 
 
 def assemble(db: Database, blobs: Blobs, job: Job, *, complete: bool) -> Iterator[dict[str, Any] | None]:
     """What a job has written, as its result. Reads every byte once, for the checksums; in flat memory.
 
     Yields ``None`` at least every 250 ms, as far as the store lets it, and at last the result. A parquet file is not
-    made from its parts here: each object is a file, and a part of the result; it has no objects and no checksum itself.
+    made from its parts here, and nothing is read: each object is a file, and a part of the result, whose checksum the
+    ledger has; it has no objects and no checksum itself.
 
     Raises:
         ResultDamaged: an object is not as it was written.
@@ -73,17 +77,18 @@ def assemble(db: Database, blobs: Blobs, job: Job, *, complete: bool) -> Iterato
         whole.update(header)
     for n, stored in ledger.objects(db, org_id=job.org_id, job_id=job.id):
         _begin(parts, n, joined=joined)
-        for piece in _pieces(blobs, stored):
+        for piece in _pieces(blobs, stored) if joined else ():
             parts[-1].digest.update(piece)
             whole.update(piece)
             if beat.due():
                 yield None
+        parts[-1].sha256 = parts[-1].digest.hexdigest() if joined else stored.sha256
         parts[-1].rows += stored.rows
         parts[-1].bytes += stored.bytes
         objects.append({"name": stored.name, "bytes": stored.bytes})
     if header is None and job.params["format"].startswith("csv") and (complete or objects):
         raise ResultDamaged(f"{header_name(job.id)} is missing from the store.")
-    made = _made(db, job, parts, objects if joined else [], complete=complete, hashed=True)
+    made = _made(db, job, parts, objects if joined else [], complete=complete)
     yield {**made, "sha256": whole.hexdigest() if joined else None}
 
 
@@ -117,6 +122,15 @@ def _header(blobs: Blobs, job: Job) -> bytes | None:
     return header or None
 
 
+def read_object(blobs: Blobs, stored: StoredObject) -> bytes:
+    """All of what a chunk has written.
+
+    Raises:
+        ResultDamaged: it is not as it was written.
+    """
+    return b"".join(_pieces(blobs, stored))
+
+
 def _pieces(blobs: Blobs, stored: StoredObject) -> Iterator[bytes]:
     came, digest = 0, hashlib.sha256()
     try:
@@ -131,7 +145,7 @@ def _pieces(blobs: Blobs, stored: StoredObject) -> Iterator[bytes]:
 
 
 def _made(
-    db: Database, job: Job, parts: list[_PartSum], objects: list[dict[str, Any]], *, complete: bool, hashed: bool
+    db: Database, job: Job, parts: list[_PartSum], objects: list[dict[str, Any]], *, complete: bool
 ) -> dict[str, Any]:
     at = now()
     days = organisations.get(db, org_id=job.org_id).limits.retention_days
@@ -143,7 +157,7 @@ def _made(
         "sha256": None,
         "complete": complete,
         "objects": objects,
-        "parts": [part.shown(hashed=hashed) for part in parts],
+        "parts": [part.shown() for part in parts],
         "misfits": ledger.misfits(db, org_id=job.org_id, job_id=job.id),
         "made_at": at,
         "expires_at": at + timedelta(days=days),
@@ -180,20 +194,66 @@ def is_joined(job: Job) -> bool:
     return job.params.get("format") != NOT_JOINED
 
 
+def is_unmade(job: Job) -> bool:
+    """Whether a result can be made of what the job has written, and nobody has done so."""
+    return job.result is None and job.kind == KIND and job.state is State.STOPPED
+
+
 def keep_stopped(db: Database, blobs: Blobs, job: Job) -> Job:
     """The job with its result, which is made at the first call for a stopped one: what is there, ``complete: false``.
 
-    Blocks while all of it is read. Of several callers at once one keeps its result, and all are given that.
+    Blocks while all of it is read. Of several callers at once one does that.
 
     Raises:
         Conflict: ``no_result``: it has none and is not stopped, or is not any more.
+        Transient: ``result_pending``: another is making it. What that one has failed with, for a while.
     """
-    if job.result is None and job.kind == KIND and job.state is State.STOPPED:
-        made = [step for step in assemble(db, blobs, job, complete=False) if step is not None]
-        job = _keep(db, job, made[-1])
+    if is_unmade(job):
+        job = _keep(db, job, _stopped(db, blobs, job)) if _claim(db, job) else _of_another(db, job)
     if job.result is None or job.kind != KIND:
         raise Conflict(_no_result(job), code="no_result")
     return job
+
+
+def _claim(db: Database, job: Job) -> bool:
+    """Whether nobody else makes it now."""
+    free = {**_unmade(job), "$expr": {"$lt": ["$making.until", "$$NOW"]}}
+    claim = {"until": _UNTIL, "failed": None}
+    return bool(db.jobs.update_one(free, [{"$set": {"making": claim}}]).modified_count)
+
+
+def _of_another(db: Database, job: Job) -> Job:
+    document = db.jobs.find_one({"_id": job.id}) or {}
+    job = Job.model_validate(document)
+    if is_unmade(job) and (failed := document["making"]["failed"]):
+        raise Transient(failed["message"], code=failed["code"])
+    if is_unmade(job):
+        raise Transient("The result is being made from what the export has written. Ask again.", code=PENDING)
+    return job
+
+
+_UNTIL = {"$add": ["$$NOW", round(MAKING_SECONDS * 1000)]}
+
+
+def _stopped(db: Database, blobs: Blobs, job: Job) -> dict[str, Any]:
+    """What there is of a stopped export, made by whoever has the claim."""
+    result: dict[str, Any] = {}
+    said = time.monotonic()
+    try:
+        for step in assemble(db, blobs, job, complete=False):
+            result = step or result
+            if time.monotonic() - said >= MAKING_SECONDS / 3:
+                db.jobs.update_one(_unmade(job), [{"$set": {"making.until": _UNTIL}}])
+                said = time.monotonic()
+    except CollectError as error:  # whoever asked may have gone, and who asks next is not to wait for the same again
+        failed = {"code": error.code, "message": error.detail}
+        db.jobs.update_one(_unmade(job), {"$set": {"making.failed": failed}})
+        raise
+    return result
+
+
+def _unmade(job: Job) -> dict[str, Any]:
+    return {"_id": job.id, "state": State.STOPPED.value, "result": None}
 
 
 def _no_result(job: Job) -> str:
@@ -204,8 +264,7 @@ def _no_result(job: Job) -> str:
 
 def _keep(db: Database, job: Job, result: dict[str, Any]) -> Job:
     """Compare-and-set: only for a job that is stopped still, and has none."""
-    unmade = {"_id": job.id, "state": State.STOPPED.value, "result": None}
-    db.jobs.update_one(unmade, {"$set": {"result": result}, "$inc": {"v": 1}})
+    db.jobs.update_one(_unmade(job), {"$set": {"result": result}, "$unset": {"making": ""}, "$inc": {"v": 1}})
     return Job.model_validate(db.jobs.find_one({"_id": job.id}))
 
 
@@ -239,7 +298,7 @@ def _unread(db: Database, job: Job) -> dict[str, Any]:
         _begin(parts, n, joined=is_joined(job))
         parts[-1].rows += stored.rows
         parts[-1].bytes += stored.bytes
-    return _made(db, job, parts, [], complete=False, hashed=False)
+    return _made(db, job, parts, [], complete=False)
 
 
 def expire(db: Database, blobs: Blobs, job: Job, *, at: datetime) -> bool:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from werkzeug.test import TestResponse
 
 import exported
 from byhand import ask, make_job, read_job
@@ -16,7 +17,9 @@ from collect.jobs.model import Job
 from collect.jobs.states import Verb
 from collect.storage import jobs, results
 from collect.storage.blobs import Blobs, GridFsBlobs
+from collect.testing.system import eventually
 from exported import HEADER, LINES, WHOLE
+from gateway import making
 from integration.gateway.calls import Api, problem
 
 PART = b"".join(LINES[0])
@@ -107,7 +110,7 @@ def test_of_a_stopped_export_there_is_what_was_written_the_same_each_time(api: A
 
     def ask_for_it(n: int) -> tuple[int, bytes, dict[str, Any]]:
         ready.wait()
-        answer = api.get(path(job))
+        answer = until_made(api, job)
         return answer.status_code, answer.data, api.get(path(job, "manifest")).get_json()
 
     with ThreadPoolExecutor(8) as pool:
@@ -117,6 +120,42 @@ def test_of_a_stopped_export_there_is_what_was_written_the_same_each_time(api: A
     assert (status, data, manifest["complete"], manifest["rows"]) == (200, STOPPED, False, 3)
     assert manifest["sha256"] == hashlib.sha256(STOPPED).hexdigest()
     assert "household-survey-2017-08-01-2018-01-01-partial.csv" in api.get(path(job)).headers["Content-Disposition"]
+
+
+def until_made(api: Api, job: Job) -> TestResponse:
+    """The answer with the result. Until there is one, all answers tell to ask again."""
+    answers: list[TestResponse] = []
+
+    def there() -> bool:
+        answers.append(api.get(path(job)))
+        return answers[-1].status_code == 200
+
+    eventually(there, seconds=30, what="it is made")
+    for answer in answers[:-1]:
+        problem(answer, 503, "result_pending")
+        assert answer.headers["Retry-After"] == "1"
+    return answers[-1]
+
+
+@pytest.mark.parametrize("what", ["result", "manifest"])
+def test_what_takes_longer_to_make_than_anybody_waits_is_asked_for_again(
+    inside: Api, blobs: Blobs, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(making, "WAIT_SECONDS", 0.0)
+    job = exported.stopped(inside.db, blobs)
+    problem(inside.get(path(job, what)), 503, "result_pending")
+    assert until_made(inside, job).data == STOPPED
+
+
+def test_more_results_than_some_are_not_made_at_once(
+    inside: Api, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = threading.BoundedSemaphore(1)
+    monkeypatch.setattr(making, "_free", one)
+    job = exported.stopped(inside.db, blobs)
+    with one:
+        problem(inside.get(path(job)), 503, "result_pending")
+    assert inside.get(path(job)).data == STOPPED
 
 
 def test_an_export_that_was_stopped_before_it_was_planned_has_an_empty_result(api: Api, blobs: Blobs) -> None:

@@ -1,5 +1,7 @@
 """Results: any stretch of what is joined, what happens meanwhile, and who waits while it is made."""
 
+from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -60,6 +62,94 @@ def test_a_stopped_export_that_is_taken_back_while_its_result_is_made_has_none(d
     assert refused.value.code == "no_result"
     found = byhand.read_job(db, job)
     assert (found.state, found.result) == (State.UNDOING, None)
+
+
+class Counted(FileBlobs):
+    """Knows how often each object was begun to be read. Before each reading the next of ``meanwhile`` happens."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder=folder)
+        self.reads: Counter[str] = Counter()
+        self.meanwhile: list[Callable[[], None]] = []
+
+    def read(self, name: str, offset: int, length: int) -> bytes:
+        self.reads[name] += not offset
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
+        return super().read(name, offset, length)
+
+
+@pytest.fixture
+def counted(tmp_path: Path) -> Counted:
+    return Counted(tmp_path)
+
+
+def test_while_one_makes_it_others_are_told_to_ask_again_and_each_object_is_read_once(
+    db: Database, counted: Counted
+) -> None:
+    job = exported.stopped(db, counted)
+    refused: list[str] = []
+
+    def another() -> None:
+        with pytest.raises(Transient) as told:
+            results.keep_stopped(db, counted, job)
+        refused.append(told.value.code)
+
+    counted.meanwhile.append(another)
+    made = results.keep_stopped(db, counted, job)
+    assert refused == ["result_pending"]
+    assert made.result == results.keep_stopped(db, counted, byhand.read_job(db, job)).result
+    assert len(counted.reads) == 3
+    assert set(counted.reads.values()) == {1}
+
+
+def test_who_makes_it_says_so_again_and_again_and_who_has_died_does_not(
+    db: Database, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "MAKING_SECONDS", 0.0)
+    monkeypatch.setattr(results, "STEP_SECONDS", 0.0)
+    job = exported.stopped(db, counted)
+
+    def died() -> None:
+        past = {"until": now() - timedelta(seconds=1), "failed": None}
+        db.jobs.update_one({"_id": job.id}, {"$set": {"making": past}})
+
+    def lives() -> None:
+        with pytest.raises(Transient):
+            results.keep_stopped(db, counted, job)
+
+    died()
+    counted.meanwhile = [died, lambda: None, lives]
+    assert results.keep_stopped(db, counted, job).result is not None
+    assert counted.meanwhile == []
+    assert "making" not in (db.jobs.find_one({"_id": job.id}) or {})
+
+
+def test_what_making_it_has_failed_with_is_told_to_those_who_ask_next_and_tried_again_after_a_while(
+    db: Database, counted: Counted
+) -> None:
+    job = exported.stopped(db, counted)
+    name = (db.ledger.find_one({"job_id": job.id}) or {})["objects"][0]["name"]
+    data = counted.read(name, 0, 100)
+    counted.delete(name)
+    counted.reads.clear()
+    for _ in range(3):
+        with pytest.raises(Transient, match=name) as refused:
+            results.keep_stopped(db, counted, job)
+        assert refused.value.code == "result_damaged"
+    assert counted.reads[name] == 1
+    counted.write(name, [data])
+    db.jobs.update_one({"_id": job.id}, {"$set": {"making.until": now() - timedelta(seconds=1)}})
+    assert results.keep_stopped(db, counted, job).result is not None
+
+
+def test_a_parquet_export_s_checksums_are_those_of_the_ledger_and_nothing_is_read(
+    db: Database, counted: Counted
+) -> None:
+    job = results.keep_stopped(db, counted, exported.stopped(db, counted, format="parquet"))
+    assert not counted.reads
+    (entry, *_) = db.ledger.find({"job_id": job.id}).sort("seq", 1)
+    assert (job.result or {})["parts"][0]["sha256"] == entry["objects"][0]["sha256"]
 
 
 def test_of_two_that_make_it_at_once_one_is_kept_and_both_are_given_it(db: Database, blobs: FileBlobs) -> None:

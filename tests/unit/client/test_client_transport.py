@@ -69,6 +69,16 @@ def test_pauses_grow_and_end_with_the_patience() -> None:
     assert max(time.slept) > 10 * min(time.slept)
 
 
+def test_a_result_that_is_being_made_is_waited_for_however_long_that_takes_and_no_other_thing_is() -> None:
+    time = Time()
+    pending = answering(503, problem(503, "result_pending"), {"Retry-After": "1"})
+    gateway = Scripted(*[pending] * 100, answering(503, problem(503), {"Retry-After": "1"}), answering(200, {}))
+
+    transport(gateway, time, retry_seconds=5).json("GET", "/v1/jobs/x/manifest")
+
+    assert time.slept == [1.0] * 101
+
+
 def test_a_limit_is_waited_for_as_long_as_the_server_says() -> None:
     time = Time()
     gateway = Scripted(answering(429, problem(429), {"Retry-After": "7"}), answering(200, {}))

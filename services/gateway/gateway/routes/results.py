@@ -12,7 +12,7 @@ from collect.errors import Conflict, Gone, NotFound
 from collect.jobs.model import Job
 from collect.storage import jobs
 from collect.storage import results as result_store
-from gateway import names, views
+from gateway import making, names, views
 from gateway.auth import caller
 from gateway.models import JobPath, ResultQuery
 from gateway.ranges import partial
@@ -27,8 +27,9 @@ EXPIRED = "result_expired"
 def result(path: JobPath, query: ResultQuery) -> Response:
     """The file that an export has made, whole or in part (`Range`); or what one of its parts has written.
 
-    A stopped export gives what is there. It is made at the first request, and stays the same. Of parquet each part is
-    a file by itself; only the joined whole of an export that was stopped is not to be had.
+    A stopped export gives what is there. It is made when it is first asked for, and stays the same; as long as it is
+    being made the answer is 503 `result_pending`. Of parquet each part is a file by itself; only the joined whole of an
+    export that was stopped is not to be had.
     """
     job = _made(path)
     made = job.result or {}
@@ -52,7 +53,7 @@ def manifest(path: JobPath) -> dict[str, Any]:
 
 def _made(path: JobPath) -> Job:
     job = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
-    return result_store.keep_stopped(services().db, services().blobs, job)
+    return making.made(services().db, services().blobs, job)
 
 
 def _part(job: Job, n: int) -> Response:
