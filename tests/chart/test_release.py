@@ -5,7 +5,20 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from chart.rendering import CHART, NAME, RELEASE, ROOT, SERVICES, Object, Rendered, containers, demo, outside, render
+from chart.rendering import (
+    CHART,
+    COMPONENT,
+    NAME,
+    RELEASE,
+    ROOT,
+    SERVICES,
+    Object,
+    Rendered,
+    containers,
+    demo,
+    outside,
+    render,
+)
 
 HELM_TIMEOUT_SECONDS = 300
 
@@ -71,11 +84,17 @@ def test_what_failed_stays_with_its_log_and_not_for_ever() -> None:
     assert pod["metadata"]["annotations"]["helm.sh/hook-output-log-policy"] == "hook-succeeded,hook-failed"
 
 
-def test_what_helm_leaves_is_removed_by_the_label_that_the_readme_names() -> None:
+def test_what_helm_leaves_is_removed_by_the_labels_that_the_readme_names_and_nothing_else_is() -> None:
     readme = (CHART / "README.md").read_text(encoding="utf-8")
-    assert "kubectl delete job,pod --selector app.kubernetes.io/instance=demo" in readme
-    for each in [migration(outside()), *outside().all("Pod")]:
-        assert each["metadata"]["labels"]["app.kubernetes.io/instance"] == RELEASE
+    (selector,) = re.findall(r"kubectl delete job,pod --selector '(.*)'$", readme, re.MULTILINE)
+    (names,) = re.findall(r"^app\.kubernetes\.io/instance=demo,app\.kubernetes\.io/component in \((.*)\)$", selector)
+    for found in (demo({"jaeger": {"enabled": True}}), outside({"toolbox": {"enabled": True}})):
+        pods = [(whose, pod["metadata"]["labels"]) for whose, pod in found.pods()]
+        assert len(pods) > len(SERVICES)
+        assert {labels["app.kubernetes.io/instance"] for _, labels in pods} == {RELEASE}
+        picked = [whose for whose, labels in pods if labels[COMPONENT] in names.split(",")]
+        assert sorted(picked) == [f"Job {NAME}-migrate", f"Pod {NAME}-selftest"]
+        assert migration(found)["metadata"]["labels"][COMPONENT] in names.split(",")
 
 
 def test_accounts_are_made_before_anything_that_needs_them_and_only_where_that_is_wanted() -> None:
