@@ -154,7 +154,8 @@ def check_size(batch: Batch, *records: Mapping[str, Any]) -> None:
 def too_big(batch: Batch) -> ChunkTooBig:
     """The rows change documents that cannot be kept for an undo all together."""
     return ChunkTooBig(
-        f"The document that row {batch.lot.numbers[0]:,} changes is too big to be kept for an undo.",
+        f"The stored row that row {batch.lot.numbers[0]:,} changes is too big to be kept for an undo. Leave the row "
+        "out, or delete the stored one first.",
         where=f"row {batch.lot.numbers[0]:,}",
         rows=batch.lot.rows,
     )
@@ -195,7 +196,8 @@ def _merge(document: RawBSONDocument, there: Stored, names: frozenset[str]) -> R
     raw = bson.encode({**new, "values": {**old, **said}})
     if len(raw) > MAX_DOCUMENT_BYTES:
         raise TaskRefused(
-            "With the columns that are there already the row is too big.",
+            f"With the columns that are there already the row would have {len(raw):,} bytes; at most "
+            f"{MAX_DOCUMENT_BYTES:,} can be stored. Leave out a column, or shorten what is in it.",
             code="document_too_large", where=f"row {new['row']:,}",
         )  # fmt: skip
     return RawBSONDocument(raw)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pymongo import ReturnDocument
 
-from collect.jobs.model import Job, Part, Reason
+from collect.jobs.model import Job, Part, Phase, Reason
 from collect.storage import jobs, outbox, undoing
 from collect.storage.database import Committed, Database, Transaction, transact
 
@@ -89,6 +89,11 @@ def poisoned(job: Job, part: Part, why: str) -> Reason:
     return Reason(
         code="poison",
         message=f"Part {part.n} was lost {part.losses} times without progress; the last time: {why}",
-        hint="Look at the rows behind its cursor. Resume tries again; undo takes back what was written.",
-        where=f"part {part.n}, {part.cursor or 'its beginning'}",
+        hint="Look at the rows from there on. Resume tries again; undo takes back what was written.",
+        where=f"part {part.n}{_from_row(part)}",
     )
+
+
+def _from_row(part: Part) -> str:
+    row = part.cursor.get("row") if part.phase is Phase.RUN else None
+    return "" if row is None else f", from row {row:,}"

@@ -125,6 +125,7 @@ def test_a_document_over_the_limit_is_refused_with_its_row_and_nothing_half_done
     third = desk.run(half("a", names[14:]), dataset=dataset, mode="upsert")
     assert (third.state, third.code) == ("failed", "document_too_large")
     assert "(row 1)" in third.sentence
+    assert "at most 15,728,640 can be stored. Leave out a column" in third.sentence
     for job in (third.job.id, second.job.id):
         desk.client.jobs.undo(job, reason="a test", wait_seconds=60)
         desk.client.jobs.wait(job, "undone", timeout_seconds=60)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from werkzeug.test import TestResponse
 
+from collect.admin.check import check
 from collect.jobs.states import RESTARTABLE, State, Verb
 from collect.testing.system import LOOPBACK, free_port
 from integration.gateway.calls import CSV, Api, OverHttp, form, problem, upload
@@ -88,6 +89,7 @@ def assert_once(api: Api, found: list[TestResponse]) -> None:
         if answer not in made:
             problem(answer, 409, "request_in_progress")
             assert answer.headers["Retry-After"]
+    assert check(api.db) == []
 
 
 def test_f24_the_same_key_at_once_with_other_bodies_makes_one_job_and_is_422(both: tuple[Api, Api]) -> None:
