@@ -10,7 +10,8 @@ from typing import Any, cast
 from flask_openapi3 import OpenAPI
 from pydantic import BaseModel
 
-from gateway.answers import ANSWERS, BYTES, CSV, JSON, VERBS
+from gateway import answer_headers
+from gateway.answers import ANSWERS, BYTES, CSV, JSON, VERBS, JobShown, Shape
 from gateway.auth import PUBLIC, ROLE
 from gateway.kinds.table import KINDS
 from gateway.models import CorrectionsBody, NewJobBody, RestartBody
@@ -76,9 +77,11 @@ def _whole(app: OpenAPI) -> dict[str, Any]:
         "anyOf": [_reference(kind.params) for kind in KINDS.values()],
         "description": "Those of the kind.",
     }
+    parts["headers"] = answer_headers.components()
     parts["responses"] = {
         "Problem": {
             "description": "Problem details (RFC 9457).",
+            "headers": answer_headers.named(*answer_headers.OF_PROBLEMS),
             "content": {_PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
     }
@@ -106,6 +109,7 @@ def _complete(operation: dict[str, Any], method: str, path: str, view: Any) -> N
     operation["responses"] = {
         str(status): {
             "description": HTTPStatus(status).phrase,
+            "headers": answer_headers.named(*_answered(method, path, status, kinds, public=public)),
             "content": {kind: {"schema": _reference(shape) if shape else _TEXT} for kind, shape in kinds.items()},
         }
         for status, kinds in ANSWERS[method, path].items()
@@ -133,10 +137,35 @@ def _refusals(operation: dict[str, Any], method: str, path: str) -> list[int]:
     return sorted(found)
 
 
+def _answered(method: str, path: str, status: int, kinds: dict[str, Shape], *, public: bool) -> list[str]:
+    """The headers of an answer that is no refusal."""
+    found = ["X-Request-Id", *(() if public else answer_headers.COUNTED)]
+    if _creates(method, path) and status != HTTPStatus.OK:
+        found.append("Idempotency-Replayed")
+        if not path.endswith(("/keys", "/corrections")):
+            found.append("Location")
+    if JobShown in kinds.values():
+        found.append("ETag")
+        if "{job_id}" in path and method != "patch":
+            found.append("Retry-After")
+    if CSV in kinds or BYTES in kinds:
+        found.append("Content-Disposition")
+    if path.endswith(_IN_RANGES):
+        found += ["Accept-Ranges", "Repr-Digest"]
+    if status == HTTPStatus.PARTIAL_CONTENT:
+        found.append("Content-Range")
+    return found
+
+
+def _creates(method: str, path: str) -> bool:
+    """Whether an Idempotency-Key is taken."""
+    makes = path in {"/v1/files", "/v1/jobs", "/v1/keys"} or path.endswith(("/restart", "/corrections"))
+    return method == "post" and makes
+
+
 def _headers(method: str, path: str) -> list[str]:
     found = ["X-Organisation"]
-    creates = path in {"/v1/files", "/v1/jobs", "/v1/keys"} or path.endswith(("/restart", "/corrections"))
-    if method == "post" and creates:
+    if _creates(method, path):
         found.append("Idempotency-Key")
     if _is_verb(method, path):
         found.append("If-Match")
@@ -160,7 +189,7 @@ def _body(method: str, path: str) -> dict[str, Any] | None:
             return _content({JSON: _reference(NewJobBody), _MULTIPART: form})
         case "/v1/jobs/{job_id}/restart":
             params = {"type": "string", "contentMediaType": JSON}
-            properties = {"reason": _TEXT, "params": params, "file": _FILE, "file_id": _TEXT}
+            properties = {"reason": _TEXT, "params": params, "file": _FILE}
             form = {"type": "object", "required": ["reason"], "properties": properties}
             return _content({JSON: _reference(RestartBody), _MULTIPART: form})
         case "/v1/jobs/{job_id}/corrections":

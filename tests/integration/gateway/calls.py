@@ -77,8 +77,7 @@ class Api:
         if key is not None:
             headers.setdefault("Authorization", f"Bearer {self.keys.get(key, key)}")
         answer = self.client.open(path, method=method, headers=headers, **options)
-        kind = answer.headers.get("Content-Type", "")
-        DESCRIPTION.check(method, path, status=answer.status_code, content_type=kind, body=answer.data)
+        DESCRIPTION.check(method, path, status=answer.status_code, headers=dict(answer.headers), body=answer.data)
         return answer
 
     def get(self, path: str, **options: Any) -> TestResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, cast
 
@@ -16,6 +17,11 @@ from gateway.services import Services
 
 NOT_OF_A_CALL = {405, 414, 417, 431, 501}
 """Answered wherever they may come from: the path has no such method, or nobody could read as far as the path."""
+OF_ANY_ANSWER = {
+    "cache-control", "connection", "content-length", "content-type", "date", "server", "transfer-encoding",
+    "x-content-type-options",
+}  # fmt: skip
+"""Headers that say nothing of this API."""
 
 
 class Description:
@@ -43,15 +49,19 @@ class Description:
         """The status codes that a call is said to have."""
         return {int(code) for code in self.document["paths"][path][method]["responses"]}
 
-    def check(self, method: str, path: str, *, status: int, content_type: str, body: bytes) -> None:
+    def check(self, method: str, path: str, *, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Raises AssertionError when the call's description does not have such an answer."""
         found = self._template(method.lower(), path.partition("?")[0])
         if found is None or status in NOT_OF_A_CALL:
             return
         responses = self.document["paths"][found][method.lower()]["responses"]
         assert str(status) in responses, f"{method} {found} is not said to answer {status}: {body[:500]!r}"
-        content = self._resolved(responses[str(status)])["content"]
-        kind = content_type.partition(";")[0]
+        answer = self._resolved(responses[str(status)])
+        described = OF_ANY_ANSWER | {name.lower() for name in answer["headers"]}
+        unknown = {name.lower() for name in headers} - described
+        assert not unknown, f"{method} {found} is not said to answer {status} with {unknown}"
+        content = answer["content"]
+        kind = headers.get("Content-Type", "").partition(";")[0]
         assert kind in content, f"{method} {found} is not said to answer {status} as {kind}"
         if kind.endswith("json"):
             schema = {**content[kind]["schema"], "components": self.document["components"]}

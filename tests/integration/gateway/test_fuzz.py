@@ -71,8 +71,8 @@ def test_whatever_is_asked_is_answered_as_it_is_described(
         except requests.exceptions.InvalidHeader:
             return  # no client sends it
         assert answer.status_code < 500, answer.text
-        asked = (answer.request.path_url, answer.headers.get("Content-Type", ""))
-        DESCRIPTION.check(method, asked[0], status=answer.status_code, content_type=asked[1], body=answer.content)
+        asked = answer.request.path_url
+        DESCRIPTION.check(method, asked, status=answer.status_code, headers=answer.headers, body=answer.content)
 
     with session:
         ask()

@@ -112,6 +112,40 @@ def test_bodies_are_described(document: dict[str, Any], method: str, path: str, 
     assert set(document["paths"][path][method]["requestBody"]["content"]) == kinds
 
 
+def test_a_form_has_the_parts_that_are_taken(document: dict[str, Any]) -> None:
+    body = document["paths"]["/v1/jobs/{job_id}/restart"]["post"]["requestBody"]
+    form = body["content"]["multipart/form-data"]["schema"]
+    assert set(form["properties"]) == {"reason", "params", "file"}  # a file comes along, or is named in JSON
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "names"),
+    [
+        ("post", "/v1/jobs", "202", {"Location", "ETag", "Idempotency-Replayed"}),
+        ("post", "/v1/files", "201", {"Location", "Idempotency-Replayed"}),
+        ("post", "/v1/keys", "201", {"Idempotency-Replayed"}),
+        ("get", "/v1/jobs/{job_id}", "200", {"ETag", "Retry-After"}),
+        ("patch", "/v1/jobs/{job_id}", "200", {"ETag"}),
+        ("post", "/v1/jobs/{job_id}/pause", "202", {"ETag", "Retry-After"}),
+        ("post", "/v1/jobs/{job_id}/restart", "202", {"Location", "ETag", "Retry-After", "Idempotency-Replayed"}),
+        ("post", "/v1/jobs/{job_id}/corrections", "202", {"ETag", "Retry-After", "Idempotency-Replayed"}),
+        ("post", "/v1/jobs/{job_id}/undo", "200", set()),
+        ("get", "/v1/jobs/{job_id}/rejects", "200", {"Content-Disposition"}),
+        ("get", "/v1/jobs/{job_id}/result", "200", {"Content-Disposition", "Accept-Ranges", "Repr-Digest"}),
+        (
+            "get", "/v1/files/{file_id}/content", "206",
+            {"Content-Disposition", "Accept-Ranges", "Repr-Digest", "Content-Range"},
+        ),
+    ],
+)  # fmt: skip
+def test_headers_of_answers_are_described(
+    document: dict[str, Any], method: str, path: str, status: str, names: set[str]
+) -> None:
+    everywhere = {"X-Request-Id", "RateLimit", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}
+    assert set(document["paths"][path][method]["responses"][status]["headers"]) == names | everywhere
+    assert {"Retry-After", "X-Request-Id"} <= document["components"]["responses"]["Problem"]["headers"].keys()
+
+
 def test_reading_has_no_body(document: dict[str, Any]) -> None:
     assert [
         path for method, path, operation in operations(document) if method == "get" and "requestBody" in operation

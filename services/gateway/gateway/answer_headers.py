@@ -1,0 +1,42 @@
+"""The headers of answers, for the API's description."""
+
+from __future__ import annotations
+
+from typing import Any
+
+COUNTED = ("RateLimit", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+OF_PROBLEMS = ("X-Request-Id", *COUNTED, "Retry-After", "WWW-Authenticate", "Content-Range")
+
+_MEANINGS: dict[str, str] = {
+    "Accept-Ranges": "`bytes`: a part can be asked for.",
+    "Content-Disposition": "What the file is called.",
+    "Content-Range": "Which bytes these are, of how many (206); or how many there are (416).",
+    "ETag": "The number of the job's last audit entry, for If-Match.",
+    "Idempotency-Replayed": "`true`: the first answer to this Idempotency-Key, once more.",
+    "Location": "Where what was made is found.",
+    "RateLimit": "What is left of the key's requests of this minute: limit, remaining, reset in seconds.",
+    "RateLimit-Limit": "How many requests the key may make in a minute.",
+    "RateLimit-Remaining": "How many of them are left.",
+    "RateLimit-Reset": "Seconds until all of them are there again.",
+    "Repr-Digest": "SHA-256 of the whole file (RFC 9530), also with a part of it.",
+    "Retry-After": (
+        "Seconds. Of 429, 503, and 409 while the same request is under way: try again then. "
+        "Of a request that waits for a job: what it waits for is not there yet; ask again."
+    ),
+    "WWW-Authenticate": "Of 401: `Bearer`.",
+    "X-Request-Id": "Finds the request in logs and traces; the one that was sent, or a new one.",
+}
+_IN_NUMBERS = frozenset({"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After"})
+
+
+def components() -> dict[str, Any]:
+    """Each header, described."""
+    return {
+        name: {"description": meaning, "schema": {"type": "integer" if name in _IN_NUMBERS else "string"}}
+        for name, meaning in _MEANINGS.items()
+    }
+
+
+def named(*names: str) -> dict[str, Any]:
+    """Headers of an answer."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in sorted(names)}
