@@ -18,6 +18,12 @@ S = TypeVar("S", bound=BaseSettings)
 EXIT_CODE = 78
 """EX_CONFIG of sysexits.h: what is wrong is a setting, and starting again mends nothing."""
 
+PLAIN = SettingsConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True, allow_inf_nan=False)
+"""A file that a Secret is made from ends with a newline, which is no part of a password; and no time lasts for ever."""
+
+DatabaseName = Annotated[str, Field(pattern=r'^[^\s./\\"$]{1,63}$')]
+"""What MongoDB takes for one."""
+
 _SECRETS = ("url", "secret", "password", "key")
 
 
@@ -49,12 +55,12 @@ def _read_mongodb(url: str) -> None:
 class ServerSettings(BaseSettings):
     """Where the servers are. URLs may carry passwords, so they are masked wherever settings are shown."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = PLAIN
 
     mongodb_url: Annotated[str, readable(_read_mongodb)] = Field(
         pattern=r"^mongodb(\+srv)?://", validation_alias="MONGODB_URL"
     )
-    mongodb_database: str = Field(default="collect", validation_alias="MONGODB_DATABASE")
+    mongodb_database: DatabaseName = Field(default="collect", validation_alias="MONGODB_DATABASE")
     amqp_url: Annotated[str, readable(lambda url: urlsplit(url).port)] = Field(
         pattern=r"^amqps?://", validation_alias="AMQP_URL"
     )

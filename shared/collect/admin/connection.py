@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings
 
 from collect import settings
 from collect.storage.blobs import Blobs, open_blobs
@@ -23,17 +23,17 @@ S = TypeVar("S", bound=BaseSettings)
 class DatabaseSettings(BaseSettings):
     """All that most commands need."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = settings.PLAIN
 
     mongodb_url: str = Field(min_length=1, validation_alias="MONGODB_URL")
-    mongodb_database: str = Field(default="collect", validation_alias="MONGODB_DATABASE")
+    mongodb_database: settings.DatabaseName = Field(default="collect", validation_alias="MONGODB_DATABASE")
     storage_url: str = Field(default="gridfs://", validation_alias="STORAGE_URL")
 
 
 class BrokerSettings(BaseSettings):
     """What the commands on dead letters need; for policies, the management API and the virtual host."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = settings.PLAIN
 
     amqp_url: str = Field(min_length=1, validation_alias="AMQP_URL")
     management_url: str | None = Field(default=None, validation_alias="RABBITMQ_MANAGEMENT_URL")
