@@ -15,6 +15,7 @@ from collect.testing.system import eventually, free_port
 from images.conftest import SERVICES, docker, inspected
 from rooms import Stores, fresh, rooms
 from servers import Servers
+from stack.telling import say
 
 MEGABYTE = 1_000_000
 MOST_BYTES = 250 * MEGABYTE
@@ -119,8 +120,10 @@ def test_its_first_process_serves_and_ends_when_it_is_told_to(image: Images, sto
         "MONITOR_PORT": str(port),
     }
     options = [word for name, value in settings.items() for word in ("--env", f"{name}={value}")]
+    began = time.monotonic()
     with running(image(service), *options) as container:
         eventually(lambda: ready(port), seconds=60, what="it is ready")
+        say(f"{service}: ready {time.monotonic() - began:.1f} s after `docker run`")
         state: dict[str, Any] = inspected(container)["State"]
         assert state["Running"]
         told = time.monotonic()
