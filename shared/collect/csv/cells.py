@@ -288,4 +288,4 @@ def _too_long(column: Column, text: str) -> FieldError:
 
 
 def _has_nul(column: Column, text: str) -> FieldError:
-    return FieldError(column.name, "nul_character", f"{column.name} {excerpt(text)} has a NUL character.")
+    return FieldError(column.name, "nul_character", f"{column.name} {excerpt(text)} has a NUL character. Remove it.")

@@ -133,7 +133,8 @@ def _header(head: bytes, *, final: bool, template: Template, params: Params) -> 
     cells = tuple(layout.parse(record, delimiter))
     if len(cells) > MOST_CELLS:
         raise TaskRefused(
-            f"The header has {len(cells):,} columns; at most {MOST_CELLS:,} are read.",
+            f"The header has {len(cells):,} columns; at most {MOST_CELLS:,} are read. Remove those that the dataset "
+            "does not have.",
             code="too_many_columns", where="the header",
         )  # fmt: skip
     is_header = params.has_header

@@ -115,8 +115,10 @@ def first_record(head: bytes, grammar: Grammar, *, final: bool) -> bytes:
         if records:
             return records[0]
         if lines > head.count(b"\n"):
+            begin = head[: 4 * (MOST_CHARACTERS + 1)].decode("utf-8", "replace")
             raise TaskRefused(
-                f"The first line, which is to be the header, does not end within {MAX_HEADER_BYTES // 1024**2} MiB.",
+                f"The first line, which is to be the header, does not end within {MAX_HEADER_BYTES // 1024**2} MiB. "
+                f"It begins with {_shown(begin)}. Is a line end missing, or a quote not closed?",
                 code="header_too_long", where="the header",
             )  # fmt: skip
         lines *= 16
@@ -164,11 +166,22 @@ def refuse(errors: Sequence[FieldError]) -> TaskRefused:
     return TaskRefused(" ".join(told), code=errors[0].code, where="the header")
 
 
+def no_rows(header: Header) -> TaskRefused:
+    """The refusal of a file that ends behind its header."""
+    line = _shown(header.delimiter.join(header.cells))
+    return TaskRefused(
+        f"The file has a header and no rows: nothing follows {line}. If that is a row, set has_header to false.",
+        code="no_rows",
+    )
+
+
 def _by_place(header: Header, template: Template) -> tuple[str, ...]:
     names = template.names
     if len(header.cells) != len(names):
         raise TaskRefused(
-            f"The file has no header and {len(header.cells)} columns; the dataset has {len(names)}.",
+            f"The file has no header and {len(header.cells):,} columns, with {_spoken(header.delimiter)} between its "
+            f"cells; the dataset has {len(names):,}: {_listed(names)}. Give it a header, or all of these in this "
+            "order.",
             code="wrong_number_of_columns", where="row 1",
         )  # fmt: skip
     return names

@@ -115,7 +115,7 @@ def preview(
     except TaskRefused as refused:
         errors = [*errors, _told(refused)]
     if total == 0:
-        errors = [*errors, FieldError("file", "no_rows", "The file has a header and no rows.")]
+        errors = [*errors, _told(layout.no_rows(opened.header))]
     return CsvPreview(
         delimiter=opened.header.delimiter,
         encoding=opened.text.encoding,

@@ -150,8 +150,15 @@ def _too_long(column: Column, values: pa.Array) -> list[tuple[int, FieldError]]:
     if column.type not in (ColumnType.STRING, ColumnType.ENUM):
         return []
     long = pc.greater(pc.binary_length(values), MAX_KEY_BYTES)
-    error = FieldError(column.name, "key_too_long", f"A key has at most {MAX_KEY_BYTES:,} bytes.")
-    return [(index, error) for index in pc.indices_nonzero(long).to_pylist()]
+    return [(index, _key_too_long(column, values[index].as_py())) for index in pc.indices_nonzero(long).to_pylist()]
+
+
+def _key_too_long(column: Column, text: str) -> FieldError:
+    said = (
+        f"{column.name} {cells.excerpt(text)} has {len(text.encode()):,} bytes; in a key it has at most "
+        f"{MAX_KEY_BYTES:,}. Shorten it."
+    )
+    return FieldError(column.name, "key_too_long", said)
 
 
 def _as_text(column: Column, values: pa.Array) -> pa.Array:

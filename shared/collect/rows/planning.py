@@ -62,7 +62,7 @@ def plan(blobs: Blobs, job: Job, *, template: Template, after: Part | None = Non
         of_part = {**source.document(), **own, **({"lacking": shifts.stored(lacking)} if lacking else {})}
         yield PlannedPart(source=of_part, cursor=start, total=total)
     if is_empty:
-        raise TaskRefused("The file has a header and no rows.", code="no_rows")
+        raise layout.no_rows(opened.header)
 
 
 def arranged(source: dict[str, Any], template: Template) -> Layout:

@@ -53,11 +53,12 @@ BAD = [
     ("p", "98201 23456 ext", "not_a_phone", "p '98201 23456 ext' is no phone number"),
     ("lat", "91", "out_of_range", "lat '91' is not at least -90.0 and at most 90.0"),
     ("e", "maybe", "not_in_values", "e 'maybe' is none of: yes, no"),
-    ("s", "x\0y", "nul_character", "s"),
-    ("k", "x\0y", "nul_character", "k"),
+    ("s", "x\0y", "nul_character", r"s 'x\x00y' has a NUL character. Remove it."),
+    ("k", "x\0y", "nul_character", r"k 'x\x00y' has a NUL character. Remove it."),
     ("k", "", "required", "k is empty, and it is required"),
-    ("k", "é" * 600, "key_too_long", "A key has at most 1,024 bytes"),
-    ("s", "x" * (1024 * 1024 + 1), "field_too_long", "s"),
+    ("k", "é" * 600, "key_too_long",
+     f"k '{'é' * 40}…' has 1,200 bytes; in a key it has at most 1,024. Shorten it."),
+    ("s", "x" * (1024 * 1024 + 1), "field_too_long", "s has 1,048,577 bytes; a cell has at most 1,048,576."),
 ]  # fmt: skip
 
 

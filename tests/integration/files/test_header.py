@@ -119,7 +119,8 @@ def test_a_header_of_thousands_of_columns_is_refused_with_their_number(desk: Des
     header = ",".join(f"c{n}" for n in range(columns)).encode()
     outcome = desk.refused(header + b"\n" + b",".join([b"1"] * columns) + b"\n")
     assert outcome.code == "too_many_columns"
-    assert f"{columns:,} columns; at most 2,000" in outcome.sentence
+    said = f"The header has {columns:,} columns; at most 2,000 are read. Remove those that the dataset does not have."
+    assert said in outcome.sentence
 
 
 def test_a_row_of_a_hundred_thousand_cells_is_rejected_alone(desk: Desk) -> None:
@@ -140,4 +141,7 @@ def test_a_file_without_a_header_is_read_by_place_when_its_rows_fit(desk: Desk) 
 def test_a_file_without_a_header_whose_rows_do_not_fit_is_told_how_many_columns_it_has(desk: Desk) -> None:
     outcome = desk.refused(b"a,1\nb,2\n", has_header=False)
     assert outcome.code == "wrong_number_of_columns"
-    assert "no header and 2 columns; the dataset has 3" in outcome.sentence
+    assert (
+        "The file has no header and 2 columns, with a comma between its cells; the dataset has 3: k, n, s. Give it a "
+        "header, or all of these in this order." in outcome.sentence
+    )

@@ -11,6 +11,11 @@ from integration.files.desk import Desk, peak_bytes, reset_peak
 MIB = 1024 * 1024
 HEADER = b"k,n,s\n"
 ROWS = b"a,1,x\nb,2,y\n"
+NO_ROWS = "The file has a header and no rows: nothing follows 'k,n,s'. If that is a row, set has_header to false."
+HEADER_TOO_LONG = (
+    "The first line, which is to be the header, does not end within 1 MiB. It begins with "
+    f"'{'z' * 100}…'. Is a line end missing, or a quote not closed?"
+)
 BOTH = {"a": {"k": "a", "n": 1, "s": "x"}, "b": {"k": "b", "n": 2, "s": "y"}}
 
 
@@ -20,8 +25,8 @@ BOTH = {"a": {"k": "a", "n": 1, "s": "x"}, "b": {"k": "b", "n": 2, "s": "y"}}
         (b"", "empty_file", ["The file is empty"]),
         (b" \r\n\n\n", "empty_file", ["The file is empty"]),
         (b"\xef\xbb\xbf", "empty_file", ["The file is empty"]),
-        (HEADER, "no_rows", ["has a header and no rows"]),
-        (HEADER.strip() + b"\r\n\r\n", "no_rows", ["has a header and no rows"]),
+        (HEADER, "no_rows", [NO_ROWS]),
+        (HEADER.strip() + b"\r\n\r\n", "no_rows", [NO_ROWS]),
     ],
 )
 def test_a_file_without_rows_is_refused(desk: Desk, data: bytes, code: str, says: list[str]) -> None:
@@ -49,7 +54,8 @@ def test_a_file_without_rows_is_refused(desk: Desk, data: bytes, code: str, says
         (HEADER + b'"a,x",1,"z\n' + ROWS, "unclosed_quote", ["row 1, column 3, before 'z", "never closed"]),
         (HEADER + ROWS + b"c,3," + b"z" * 20 * MIB + b"\n", "row_too_long", ["row 3", "8 MiB"]),
         (HEADER + ROWS + b'c,3,"' + b"z" * 20 * MIB + b'"\n', "unclosed_quote", ["row 3", "within 8 MiB"]),
-        (b"z" * 3 * MIB, "header_too_long", ["the header", "1 MiB"]),
+        (b"z" * 3 * MIB, "header_too_long", [HEADER_TOO_LONG]),
+        (b'"z' + b",z" * 2 * MIB, "header_too_long", ["a quote not closed"]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
