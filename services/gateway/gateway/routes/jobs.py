@@ -21,8 +21,8 @@ from gateway.receiving import Sent
 from gateway.routes.files import make_known
 from gateway.services import services
 
-CROWDED_SECONDS = 1
-"""When to ask again for a job that nobody could wait for."""
+AGAIN_SECONDS = 1
+"""When to ask again for a job that could not be waited for, or not for as long as was asked."""
 
 blueprint = APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", abp_tags=[Tag(name="jobs")])
 
@@ -76,7 +76,11 @@ def find(query: JobsQuery) -> dict[str, Any]:
 
 @blueprint.get("/<job_id>")
 def show(path: JobPath, query: JobQuery) -> Response:
-    """One job; with `wait_for`, as soon as it is in that state, or as it is after `timeout_seconds`."""
+    """One job; with `wait_for`, as soon as it is in that state, or as it is after `timeout_seconds`.
+
+    It is answered earlier, with `Retry-After`, when the time is longer than may be waited in one request (60 s, unless
+    it is set otherwise), when as many wait as may, and when the job has ended in another state.
+    """
     job = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
     if query.wait_for is not None:
         job = waited(job, reached(query.wait_for), query.timeout_seconds)
@@ -100,8 +104,8 @@ def answered(job: Job, *, status: int) -> Response:
     response = jsonify(views.job(services().db, job, now=services().clock.now()))
     response.status_code = status
     response.headers["ETag"] = creating.etag(job)
-    if g.get("crowded"):
-        response.headers["Retry-After"] = str(CROWDED_SECONDS)
+    if g.get("ask_again"):
+        response.headers["Retry-After"] = str(AGAIN_SECONDS)
     return response
 
 
@@ -109,7 +113,8 @@ def waited(job: Job, until_: Callable[[Job], bool], seconds: float) -> Job:
     """The job once ``until_`` holds, or as it is after ``seconds``, of which the settings allow so many.
 
     A gateway that has been asked to end answers at once, rather than leaving the caller without an answer. So does one
-    in which as many wait as may, since others have to get through; it says when to ask again.
+    in which as many wait as may, since others have to get through. A job that has ended is not waited for, since it
+    stays as it is unless somebody acts. Whoever gets neither the state nor all of the time is told when to ask again.
     """
     most, closing = min(seconds, services().settings.max_wait_seconds), services().closing
     with services().polls.waiting() as room:
@@ -117,10 +122,11 @@ def waited(job: Job, until_: Callable[[Job], bool], seconds: float) -> Job:
             services().db,
             org_id=job.org_id,
             job_id=job.id,
-            until=lambda now: closing.is_set() or until_(now),
+            until=lambda now: closing.is_set() or until_(now) or now.state in ENDED,
             seconds=most if room else 0.0,
         )
-    g.crowded = not (room or until_(found))
+    early = not room or closing.is_set() or most < seconds or found.state in ENDED
+    g.ask_again = early and not until_(found)
     return found
 
 
