@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pymongo.client_session import ClientSession
 from ulid import ULID
 
 from collect.jobs.model import Actor, Counts, FileRef, Job, Part, PartStatus, Phase, entry_id, part_id
@@ -88,16 +87,9 @@ class Upload:
                 with suppress(Again):
                     self.write(n, chunk, Transaction(db=self.db, session=session))
                 session.abort_transaction()
-            applied = self._write(n, chunk, session)
+        applied = transact(self.db, lambda tx: self.write(n, chunk, tx)).value
         self.moved(n, chunk, applied)
         return applied
-
-    def _write(self, n: int, chunk: Chunk, session: ClientSession) -> Applied:
-        try:
-            with begin(session):
-                return self.write(n, chunk, Transaction(db=self.db, session=session))
-        except Again:
-            return self._write(n, chunk, session)
 
     def write(self, n: int, chunk: Chunk, tx: Transaction) -> Applied:
         part = self.parts[n]
@@ -128,8 +120,7 @@ class Upload:
                     step(session)
 
     def undo(self, mark: str, record: dict[str, Any]) -> TakenBack:
-        with self.db.client.start_session() as session, begin(session):
-            return self.task.undo(self.job, record, entry_id=mark, session=session)
+        return transact(self.db, lambda tx: self.task.undo(self.job, record, entry_id=mark, session=tx.session)).value
 
     @property
     def counts(self) -> tuple[int, int]:

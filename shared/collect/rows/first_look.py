@@ -55,7 +55,7 @@ def at_teams(db: Database, blobs: Blobs, job: Job) -> str | None:
 def _changed(db: Database, job: Job) -> list[dict[str, Any]]:
     """Documents that the job has changed, as they were before: those of its first chunks."""
     entries = db.ledger.find({"job_id": job.id}, {"undo.before": 1}).sort([("n", 1), ("seq", 1)]).limit(MOST_ENTRIES)
-    return [bson.decode(image.raw) for entry in entries for image in writing.before_images(entry["undo"])]
+    return [bson.decode(image.raw) for entry in entries for image in writing.before_images(entry["undo"]).values()]
 
 
 def _begun(blobs: Blobs, job: Job, template: Template) -> sampling.Beginning | None:

@@ -15,6 +15,7 @@ from collect.jobs.outcomes import Conflict, TakenBack
 from collect.rows import writing
 from collect.rows.writing import Stored
 from collect.storage import joined
+from collect.storage.database import Again
 from collect.storage.joined import Documents
 
 MARK = {"row": 1, "written_by": 1, "revision": 1}
@@ -37,8 +38,15 @@ def take_back(
     entry_id: str,
     session: ClientSession,
     kept: Some[str] = frozenset(),
+    ask: bool = True,
 ) -> TakenBack:
-    """Delete what the entry made and restore what it changed, as far as its mark still stands. Not those ``kept``."""
+    """Delete what the entry made and restore what it changed, as far as its mark still stands. Not those ``kept``.
+
+    Without ``ask`` all that it changed is taken for its own.
+
+    Raises:
+        Again: it was not asked, and something has been changed since: abort, and ask.
+    """
     mark = {"written_by": entry_id}
     created = [id_ for id_ in writing.created_ids(record) if id_ not in kept]
     deleted = 0
@@ -47,19 +55,17 @@ def take_back(
     conflicts: list[Conflict] = []
     if deleted < len(created):  # one that is gone is as it was
         conflicts = [_conflict(document) for document in stored(into, created, session, MARK).values()]
-    before = _before(record)
-    query = {"_id": {"$in": list(before)}, **mark}
-    ours = [found["_id"] for found in into.find(query, {"_id": 1}, session=session)] if before else []
+    before = writing.before_images(record)
+    ours = list(before)
+    if before and ask:
+        ours = [found["_id"] for found in into.find({"_id": {"$in": ours}, **mark}, {"_id": 1}, session=session)]
     if ours:
-        into.delete_many({"_id": {"$in": ours}}, session=session)
+        if into.delete_many({"_id": {"$in": ours}, **mark}, session=session).deleted_count < len(ours):
+            raise Again
         joined.insert(into, Documents.of(before[id_] for id_ in ours), session=session)
     others = {id_: before[id_] for id_ in before.keys() - set(ours)}
     conflicts.extend(_changed_since(others, stored(into, others, session), entry_id))
     return TakenBack(deleted=deleted, restored=len(ours), conflicts=tuple(conflicts))
-
-
-def _before(record: Mapping[str, Any]) -> dict[str, RawBSONDocument]:
-    return {image["_id"]: image for image in writing.before_images(record)}
 
 
 def _conflict(document: Stored) -> Conflict:

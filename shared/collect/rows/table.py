@@ -32,6 +32,8 @@ class Table:
         self._rows = db[name]
         self._meets_keys: str | None = None
         """The job whose file has keys that are there already."""
+        self._meets_changes: str | None = None
+        """The job of which others have changed something since."""
         self._raw_rows: Collection[RawBSONDocument] = db[name].with_options(codec_options=marks.RAW)
 
     def write(
@@ -77,8 +79,18 @@ class Table:
     def take_back(
         self, record: Mapping[str, Any], *, entry_id: str, session: ClientSession, kept: frozenset[str] = frozenset()
     ) -> TakenBack:
-        """Delete what an entry made and restore what it changed, where its mark still stands. Not those ``kept``."""
-        return marks.take_back(self._raw_rows, record, entry_id=entry_id, session=session, kept=kept)
+        """Delete what an entry made and restore what it changed, where its mark still stands. Not those ``kept``.
+
+        Raises:
+            Again: others have changed some of it since, and it was not asked: abort, and take it back once more.
+        """
+        job_id = entry_id.partition(":")[0]
+        ask = self._meets_changes == job_id
+        try:
+            return marks.take_back(self._raw_rows, record, entry_id=entry_id, session=session, kept=kept, ask=ask)
+        except Again:
+            self._meets_changes = job_id
+            raise
 
     def _put(self, rows: Batch, decision: Decision, *, entry_id: str, session: ClientSession) -> int:
         if decision.replaced:

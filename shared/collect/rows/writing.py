@@ -167,9 +167,16 @@ def created_ids(record: Mapping[str, Any]) -> list[str]:
     return [prefix + key for key in unpack_keys(record["created"])]
 
 
-def before_images(record: Mapping[str, Any]) -> list[RawBSONDocument]:
-    """The documents that an entry changed, as they were before."""
-    return joined.split(_unpacked(record["before"]))
+def before_images(record: Mapping[str, Any]) -> dict[str, RawBSONDocument]:
+    """The documents that an entry changed, as they were before, by ``_id``."""
+    return {_id(image): image for image in joined.split(_unpacked(record["before"]))}
+
+
+def _id(document: RawBSONDocument) -> str:
+    """Its ``_id``, which stands first: without decoding all else."""
+    raw = document.raw
+    length = int.from_bytes(raw[9:13], "little")
+    return bytes(raw[13 : 12 + length]).decode()
 
 
 def _is_of(document: Stored, job_id: str) -> bool:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo.client_session import ClientSession
 
 from collect.errors import ChunkTooBig, DatasetHeld, NotFound, TaskRefused
-from collect.jobs.outcomes import Applied
+from collect.jobs.model import Job
+from collect.jobs.outcomes import Applied, TakenBack
 from collect.jobs.template import Template
 from collect.rows import lines
 from collect.runtime.task import Chunk, ChunkSize
@@ -132,6 +134,28 @@ def test_an_upsert_of_all_columns_and_its_undo(db: Database, dataset: str) -> No
     taken = made.undo(mark, record)
     assert (taken.deleted, taken.restored, taken.conflicts) == (1, 1, ())
     assert made.rows() == before
+
+
+def test_what_others_have_changed_is_asked_for_once_an_undo_has_met_it(
+    db: Database, dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = b"".join(b"c,%d-01-01,,,no,,1\n" % year for year in (2010, 2011, 2012))
+    run(db, dataset, HEADER + rows)
+    made = upload(db, dataset, HEADER + rows, mode="upsert")
+    made.run(ChunkSize(rows=1))
+    db.rows.update_one({"dataset": dataset, "row": 2}, {"$set": {"written_by": "later:1:0"}})
+    tried: list[str] = []
+    undo = made.task.undo
+
+    def undone(job: Job, record: dict[str, Any], *, entry_id: str, session: ClientSession) -> TakenBack:
+        tried.append(entry_id)
+        return undo(job, record, entry_id=entry_id, session=session)
+
+    monkeypatch.setattr(made.task, "undo", undone)
+    marks = [mark for mark, _ in made.entries]
+    taken = [made.undo(mark, record) for mark, record in made.entries]
+    assert tried == [marks[0], marks[1], marks[1], marks[2]]
+    assert [(each.restored, len(each.conflicts)) for each in taken] == [(1, 0), (0, 1), (1, 0)]
 
 
 @pytest.mark.parametrize("kind", ["gridfs", "file"])
