@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import asdict
 from typing import Any, assert_never
@@ -18,7 +19,6 @@ from collect.errors import (
     NotFound,
     StoreFull,
     TaskRefused,
-    TooNew,
     TransactionTooBig,
     Transient,
 )
@@ -36,6 +36,8 @@ from collect.storage import jobs, ownership, parts, planning, rejects, verbs, wo
 from collect.storage.database import Database, now, retryable
 from collect.storage.ownership import Tenure
 from collect.storage.reaping import MAX_LOSSES, poisoned
+
+_log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 MAKING_SECONDS = 600.0
@@ -164,9 +166,6 @@ class Holding:
         try:
             try:
                 return self._work()
-            except (TooNew, TransactionTooBig):
-                self._control.rest(LOOK_SECONDS)  # others are to get it, or room; and not this one again and again
-                return self._release()
             except StoreFull as full:
                 work.fail(self.tenure, Reason(code=full.code, message=full.detail, hint="Make room, then resume."))
                 return Ending.FAILED
@@ -176,7 +175,11 @@ class Holding:
                 return Ending.FAILED
             except SliceOver as over:
                 return self._release(rest_seconds=over.rest_seconds)
-            except (Drained, Transient):
+            except Drained:
+                return self._release()
+            except Transient as error:
+                _log.warning("slice_put_off", extra={"code": error.code})
+                self._control.rest(LOOK_SECONDS)  # another release, or the servers, are to get time; not a busy loop
                 return self._release()
             except PyMongoError as error:  # a read that found no server: what was committed stands, go on from there
                 if not retryable(error):
