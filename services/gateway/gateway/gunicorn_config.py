@@ -20,7 +20,7 @@ from prometheus_client import multiprocess  # noqa: E402
 
 from collect.observability import traces  # noqa: E402
 from collect.runtime.processes import die_with, share_freed_memory  # noqa: E402
-from gateway.serving import SETTINGS, JsonLogger  # noqa: E402
+from gateway.serving import SETTINGS, JsonLogger, give_up_silent_readers  # noqa: E402
 
 wsgi_app = "gateway.wsgi:application"
 bind = SETTINGS.bind
@@ -60,8 +60,8 @@ def post_worker_init(worker: Any) -> None:
 
 
 def pre_request(_worker: Any, request: Any) -> None:
-    """From here on a read or a write on the connection that takes too long fails."""
-    request.unreader.sock.settimeout(SETTINGS.silent_seconds)
+    """From here on a client that sends or takes nothing for too long is let go."""
+    give_up_silent_readers(request.unreader.sock)
     request.unreader.body_begins()
 
 

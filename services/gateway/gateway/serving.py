@@ -1,4 +1,4 @@
-"""How connections are served below the application: nobody holds a thread by sending slowly. And how gunicorn logs."""
+"""How connections are served below the application: nobody holds a thread in silence. And how gunicorn logs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import socket
+import struct
 import time
 from contextlib import suppress
 from http import HTTPStatus
@@ -23,6 +24,24 @@ from gateway.settings import ServingSettings
 
 SETTINGS = settings.read(ServingSettings, service="gateway")
 """gunicorn makes the classes below itself, so they find here what the environment says."""
+
+
+UNSENT_BYTES = 64 * 1024
+"""So much of an answer the system holds for a client before it is on its way, and asks for more at half of it."""
+
+
+def give_up_silent_readers(sock: socket.socket) -> None:
+    """A write fails when for ``silent_seconds`` nothing of it is taken; one that is taken slowly may last.
+
+    A timeout of Python's would be one for all of it. And the system wakes who waits for room only when a third of what
+    it holds is gone, which may be megabytes.
+    """
+    seconds = SETTINGS.silent_seconds
+    sock.settimeout(None)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+    sock.setsockopt(
+        socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))
+    )
 
 
 class PacedUnreader(SocketUnreader):  # type: ignore[misc]  # gunicorn has no types

@@ -5,12 +5,16 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from werkzeug.test import TestResponse
 
+import exported
+from collect.storage.blobs import GridFsBlobs
 from collect.testing.system import LOOPBACK, Service, System
 from integration.gateway.calls import TIMEOUT_SECONDS, Api, OverHttp
 from integration.gateway.conftest import made_keys
@@ -145,6 +149,43 @@ def test_a_body_that_keeps_the_pace_may_take_longer_than_that(crowded: Crowded, 
         answer.begin()
         assert answer.status == 201
         assert json.loads(answer.read())["bytes"] == pieces * 5_000
+
+
+@contextmanager
+def downloading(crowded: Crowded, job_id: str) -> Iterator[socket.socket]:
+    """A connection on which a result has been asked for. What nobody takes is held by neither side's system."""
+    with socket.socket() as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1_000)
+        raw.settimeout(TIMEOUT_SECONDS)
+        raw.connect((LOOPBACK, crowded.system.port))
+        head = f"GET /v1/jobs/{job_id}/result HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        raw.sendall(f"{head}Authorization: Bearer {crowded.keys['operator']}\r\n\r\n".encode())
+        yield raw
+
+
+def exported_bytes(caller: Api) -> tuple[str, bytes]:
+    """A result of two large pieces, and whose it is."""
+    lines = b"".join(b"r-%07d,44\n" % n for n in range(45_000))
+    return exported.succeeded(caller.db, GridFsBlobs(db=caller.db), [[lines]]).id, exported.HEADER + lines
+
+
+def test_a_download_that_is_taken_slowly_and_steadily_arrives_whole(crowded: Crowded, caller: Api) -> None:
+    job_id, whole = exported_bytes(caller)
+    found, nothing = bytearray(), threading.Event()
+    with downloading(crowded, job_id) as raw:
+        while piece := raw.recv(10_000):
+            found += piece
+            nothing.wait(BETWEEN_SECONDS)
+    assert bytes(found).partition(b"\r\n\r\n")[2] == whole
+
+
+def test_more_who_take_nothing_than_there_are_threads_keep_nobody_out_for_long(crowded: Crowded, caller: Api) -> None:
+    job_id, _ = exported_bytes(caller)
+    with ExitStack() as stack:
+        for _ in range(3 * THREADS):
+            stack.enter_context(downloading(crowded, job_id))
+        assert caller.get("/v1/organisation").status_code == 200
 
 
 def test_more_who_trickle_than_there_are_threads_keep_nobody_out_for_long(crowded: Crowded, caller: Api) -> None:
