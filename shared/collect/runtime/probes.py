@@ -17,7 +17,7 @@ def readiness(db: Database, consumer: Consumer) -> dict[str, Probe]:
 def _answers(db: Database) -> Probe:
     def probe() -> str | None:
         try:
-            db.client.admin.command("ping")
+            db.ping()
         except PyMongoError as error:
             return type(error).__name__
         return None

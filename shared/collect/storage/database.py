@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
+import pymongo
 from pymongo import MongoClient, ReadPreference
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
@@ -44,6 +45,8 @@ MAJORITY = WriteConcern("majority")
 RETRY_JITTER_SECONDS = (0.002, 0.008)
 KILL_AFTER_SECONDS = 0.5
 GIVE_UP_AFTER_SECONDS = 10.0
+PING_SECONDS = 2.0
+"""Who asks again and again is not to pile up threads and connections on a database that hangs."""
 HUNG_SECONDS = 90.0
 """Longer than one look into a database that does not answer takes: 5 s to find it, and 30 s twice to hear from it."""
 _AUTHENTICATION_FAILED = 18
@@ -85,6 +88,15 @@ class Database:
             return None
         source = parsed["options"].get("authSource") or parsed["database"] or "admin"
         return hashlib.sha256(f"{user}@{source}".encode()).digest()
+
+    def ping(self) -> None:
+        """Ask the server whether it is there.
+
+        Raises:
+            PyMongoError: it has not answered within :data:`PING_SECONDS`.
+        """
+        with pymongo.timeout(PING_SECONDS):
+            self.client.admin.command("ping")
 
     def __getitem__(self, name: str) -> Collection[Document]:
         return self.db[name]

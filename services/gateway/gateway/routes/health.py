@@ -59,7 +59,7 @@ def _registry() -> CollectorRegistry:
 
 def _mongodb() -> bool:
     try:
-        services().db.client.admin.command("ping")
+        services().db.ping()
     except PyMongoError:
         return False
     return True
