@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -14,7 +15,9 @@ from pydantic import (
     StrictFloat,
     StrictInt,
     StringConstraints,
+    ValidationInfo,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
 
@@ -119,6 +122,10 @@ class CreateQuery(Strict):
     validate_only: bool = False
 
 
+def _names(given: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for names in given for name in names.split(",") if name)
+
+
 class JobsQuery(PageQuery):
     """`GET /v1/jobs`. ``state`` may stand several times, or have commas."""
 
@@ -131,17 +138,22 @@ class JobsQuery(PageQuery):
 
     @property
     def states(self) -> tuple[str, ...]:
-        names = [name for given in self.state or () for name in given.split(",") if name]
-        return tuple(names)
+        return _names(self.state or ())
 
-    @model_validator(mode="after")
-    def _known(self) -> JobsQuery:
-        unknown = set(self.states) - {state.value for state in State}
-        if unknown:
+    @field_validator("state")
+    @classmethod
+    def _are_known(cls, given: list[str] | None) -> list[str] | None:
+        if given is not None and not set(_names(given)) <= set(State):
             raise ValueError(f"state is one of {', '.join(State)}")
-        if self.since is not None and self.until is not None and self.since > self.until:
+        return given
+
+    @field_validator("until")
+    @classmethod
+    def _is_after_since(cls, until: datetime | None, info: ValidationInfo) -> datetime | None:
+        since = info.data.get("since")
+        if since is not None and until is not None and since > until:
             raise ValueError("since is after until")
-        return self
+        return until
 
 
 class JobQuery(Strict):
@@ -150,11 +162,12 @@ class JobQuery(Strict):
     wait_for: str | None = None
     timeout_seconds: float = Field(default=30.0, ge=0, le=3600)
 
-    @model_validator(mode="after")
-    def _known(self) -> JobQuery:
-        if self.wait_for not in {None, "final", "rest", *(state.value for state in State)}:
-            raise ValueError("wait_for is final, rest, or a state")
-        return self
+    @field_validator("wait_for")
+    @classmethod
+    def _is_known(cls, wait_for: str | None) -> str | None:
+        if wait_for not in {None, "final", "rest", *State}:
+            raise ValueError(f"wait_for is final, rest, or a state: {', '.join(State)}")
+        return wait_for
 
 
 class PatchBody(Strict):
@@ -164,11 +177,12 @@ class PatchBody(Strict):
     max_rows_per_second: StrictFloat | None = Field(default=None, gt=0, le=1e9)
     max_rejected: RejectLimit | None = None
 
-    @model_validator(mode="after")
-    def _priority_is_something(self) -> PatchBody:
-        if "priority" in self.model_fields_set and self.priority is None:
+    @field_validator("priority")
+    @classmethod
+    def _is_something(cls, priority: PriorityName | None) -> PriorityName | None:
+        if priority is None:
             raise ValueError("priority is low, normal or high")
-        return self
+        return priority
 
 
 class VerbQuery(Strict):

@@ -30,6 +30,25 @@ def test_a_filter_is_a_plain_text(api: Api, query: str) -> None:
     assert answer.status_code == 422 or answer.get_json()["items"] == []
 
 
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("?state=bogus", "state"), ("?state=queued,bogus", "state"), ("?limit=0", "limit"),
+        ("?since=yesterday", "since"),
+        ("?since=2026-02-01T00:00:00Z&until=2026-01-01T00:00:00Z", "until"),
+        ("/{job}?wait_for=tomorrow", "wait_for"), ("/{job}?timeout_seconds=-1", "timeout_seconds"),
+    ],
+)  # fmt: skip
+def test_a_wrong_parameter_is_named(api: Api, query: str, field: str) -> None:
+    job = api.job()["id"]
+    assert fields(problem(api.get("/v1/jobs" + query.format(job=job)), 422)) == [field]
+
+
+def test_a_priority_that_is_null_is_named(api: Api) -> None:
+    job = api.job()["id"]
+    assert fields(problem(api.call("PATCH", f"/v1/jobs/{job}", json={"priority": None}), 422)) == ["priority"]
+
+
 @pytest.mark.parametrize("q", [".", "(", "[", "\\", "*", "$", "^", "a|b", "(?i)x", "{1,99999}", "-", "/"])
 def test_a_word_that_is_looked_for_means_just_itself(api: Api, q: str) -> None:
     api.job(reason="plain")
