@@ -11,7 +11,7 @@ _MEANINGS: dict[str, str] = {
     "Accept-Ranges": "`bytes`: a part can be asked for.",
     "Content-Disposition": "What the file is called.",
     "Content-Range": "Which bytes these are, of how many (206); or how many there are (416).",
-    "ETag": "The number of the job's last audit entry, for If-Match.",
+    "ETag": "Of a job: the number of its last audit entry, for If-Match. Of a file: its SHA-256, for If-Range.",
     "Idempotency-Replayed": "`true`: the first answer to this Idempotency-Key, once more.",
     "Location": "Where what was made is found.",
     "RateLimit": "What is left of the key's requests of this minute: limit, remaining, reset in seconds.",

@@ -50,6 +50,7 @@ _PROBLEM: dict[str, Any] = {
 _HEADERS: dict[str, str] = {
     "Idempotency-Key": "The same key and body replay the first answer, for a day.",
     "If-Match": "The ETag of the job as the caller has seen it; 412 when it has moved on.",
+    "If-Range": "The ETag of the file of which a part is there; of another one the whole is sent.",
     "Range": "One range of bytes.",
     "X-Organisation": "For platform keys: the organisation to act for.",
 }
@@ -151,7 +152,7 @@ def _answered(method: str, path: str, status: int, kinds: dict[str, Shape], *, p
     if CSV in kinds or BYTES in kinds:
         found.append("Content-Disposition")
     if path.endswith(_IN_RANGES):
-        found += ["Accept-Ranges", "Repr-Digest"]
+        found += ["Accept-Ranges", "ETag", "Repr-Digest"]
     if status == HTTPStatus.PARTIAL_CONTENT:
         found.append("Content-Range")
     return found
@@ -170,7 +171,7 @@ def _headers(method: str, path: str) -> list[str]:
     if _is_verb(method, path):
         found.append("If-Match")
     if path.endswith(_IN_RANGES):
-        found.append("Range")
+        found += ["If-Range", "Range"]
     return found
 
 

@@ -15,24 +15,28 @@ BYTES = "application/octet-stream"
 
 def partial(*, size: int, read: Callable[[int, int], Iterator[bytes]], name: str, sha256: str) -> Response:
     """The bytes that were asked for. ``sha256`` is that of the whole."""
-    found = _asked(size)
+    version = f'"{sha256}"'
+    found = _asked(size, version)
     start, end = found or (0, size)
     status = 206 if found else 200
     answer = Response(read(start, end), status=status, mimetype=BYTES, direct_passthrough=True)
     answer.headers["Content-Length"] = str(end - start)
     answer.headers["Accept-Ranges"] = "bytes"
     answer.headers["Content-Disposition"] = disposition(name)
+    answer.headers["ETag"] = version
     answer.headers["Repr-Digest"] = f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"
     if status == 206:
         answer.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     return answer
 
 
-def _asked(size: int) -> tuple[int, int] | None:
-    """The one range that is asked for, if it is one that can be understood; several are answered with the whole."""
+def _asked(size: int, version: str) -> tuple[int, int] | None:
+    """The one range that is asked for, if it is one that can be understood; several are answered with the whole.
+
+    So is one of another version, which a browser has that goes on with a download.
+    """
     header = request.headers.get("Range")
-    # No version is told that an If-Range could name, so whoever sends one gets the whole.
-    asked = parse_range_header(header) if header and "If-Range" not in request.headers else None
+    asked = parse_range_header(header) if header and request.headers.get("If-Range", version) == version else None
     if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
         return None
     first, stop = asked.ranges[0]

@@ -76,6 +76,8 @@ def test_a_download_that_broke_off_is_taken_up_and_one_that_was_whole_is_told_so
     assert api.get(path(job), headers={"Range": "bytes=30-"}).data == WHOLE[30:]
     refused = api.get(path(job), headers={"Range": f"bytes={len(WHOLE)}-"})
     problem(refused, 416)
+    version = api.get(path(job)).headers["ETag"]
+    assert api.get(path(job), headers={"Range": "bytes=30-", "If-Range": version}).data == WHOLE[30:]
     assert refused.headers["Content-Range"] == f"bytes */{len(WHOLE)}"
 
 

@@ -131,10 +131,10 @@ def test_a_form_has_the_parts_that_are_taken(document: dict[str, Any]) -> None:
         ("post", "/v1/jobs/{job_id}/corrections", "202", {"ETag", "Retry-After", "Idempotency-Replayed"}),
         ("post", "/v1/jobs/{job_id}/undo", "200", set()),
         ("get", "/v1/jobs/{job_id}/rejects", "200", {"Content-Disposition"}),
-        ("get", "/v1/jobs/{job_id}/result", "200", {"Content-Disposition", "Accept-Ranges", "Repr-Digest"}),
+        ("get", "/v1/jobs/{job_id}/result", "200", {"Content-Disposition", "Accept-Ranges", "ETag", "Repr-Digest"}),
         (
             "get", "/v1/files/{file_id}/content", "206",
-            {"Content-Disposition", "Accept-Ranges", "Repr-Digest", "Content-Range"},
+            {"Content-Disposition", "Accept-Ranges", "ETag", "Repr-Digest", "Content-Range"},
         ),
     ],
 )  # fmt: skip

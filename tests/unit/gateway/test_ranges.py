@@ -13,6 +13,7 @@ from gateway.ranges import disposition, partial
 
 BYTES = b"0123456789"
 SHA256 = "00" * 32
+ETAG = f'"{SHA256}"'
 APP = Flask("test", static_folder=None)
 
 
@@ -47,8 +48,20 @@ def test_a_range_behind_the_end_is_refused_with_the_size(asked: str) -> None:
     assert refused.value.length == len(BYTES)
 
 
-def test_a_range_for_a_version_that_nobody_has_told_is_ignored() -> None:
-    assert answer({"Range": "bytes=3-5", "If-Range": '"abc"'}) == (200, BYTES, None)
+def test_a_range_goes_on_with_the_version_that_it_names_if_it_is_this_one() -> None:
+    assert answer({"Range": "bytes=3-5", "If-Range": ETAG}) == (206, b"345", "bytes 3-5/10")
+
+
+@pytest.mark.parametrize("other", ['"abc"', f"W/{ETAG}", ETAG.strip('"'), "Wed, 21 Oct 2015 07:28:00 GMT", ""])
+def test_a_range_of_another_version_is_answered_with_the_whole(other: str) -> None:
+    assert answer({"Range": "bytes=3-5", "If-Range": other}) == (200, BYTES, None)
+    assert answer({"Range": "bytes=99-", "If-Range": other}) == (200, BYTES, None)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Range": "bytes=3-5"}])
+def test_every_answer_names_its_version(headers: dict[str, str]) -> None:
+    with APP.test_request_context(headers=headers):
+        assert partial(size=len(BYTES), read=read, name="a.csv", sha256=SHA256).headers["ETag"] == ETAG
 
 
 @given(st.text())
