@@ -13,6 +13,7 @@ import losses
 import memory
 import rest
 import small
+import spellings
 import stopping
 import suspicions
 import teams
@@ -33,6 +34,7 @@ BENCHES = {
     "first": first.main,
     "huge": huge.main,
     "small": small.main,
+    "spellings": spellings.main,
     "stopping": stopping.main,
     "teams": teams.main,
     "warnings": suspicions.main,

@@ -1,10 +1,12 @@
-"""Phone numbers: any spelling to E.164, and whole columns of E.164 checked without looking at each."""
+"""Phone numbers: any spelling to E.164, and whole columns checked without looking at each."""
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial, reduce
+from itertools import repeat
 from typing import NamedTuple
 
 import phonenumbers
@@ -37,6 +39,8 @@ _KINDS = (
 
 def cleaned(text: str) -> str:
     """The digits of a number, and the plus sign before them; what is spelt as no number comes back as it is."""
+    if _DIGITS.fullmatch(text):
+        return text
     if not text.isascii():
         text = text.translate(_PASTED)
     return text.translate(_BETWEEN) if _SPELT.fullmatch(text) and not WITH_DECIMALS.fullmatch(text) else text
@@ -51,31 +55,31 @@ def e164(text: str, country: str | None) -> str | None:
 
 
 def all_e164(texts: Iterable[str], country: str | None) -> dict[str, str | None]:
-    """Text → the same as :func:`e164` of it. Those that are digits only are looked at all together."""
-    distinct = list(dict.fromkeys(texts))
+    """Text → the same as :func:`e164` of it. Those of a calling code are looked at all together."""
     code = f"+{phonenumbers.country_code_for_region(country)}" if country else ""
-    whole = [code + text if text.isascii() and text.isdigit() else text for text in distinct]
-    plain = as_they_are(pa.array(whole, pa.string()), country)
-    if plain is None:
-        return {text: e164(text, country) for text in distinct}
-    return {
-        text: number if is_plain else e164(text, country)
-        for text, number, is_plain in zip(distinct, whole, plain.to_pylist(), strict=True)
-    }
+    found: dict[str, str | None] = {}
+    among: defaultdict[str | None, dict[str, str]] = defaultdict(dict)
+    for text in dict.fromkeys(texts):
+        number = cleaned(text)
+        if number.startswith("+"):
+            among[_by_calling_code(number)][text] = number
+        else:
+            among[country][text] = code + number
+    for of, numbers in among.items():
+        plain = as_they_are(pa.array(numbers.values(), pa.string()), of)
+        taken = repeat(False) if plain is None else plain.to_pylist()
+        for (text, number), is_plain in zip(numbers.items(), taken, strict=False):
+            found[text] = number if is_plain else e164(text, country)
+    return found
 
 
 def as_they_are(texts: pa.Array, country: str | None) -> pa.Array | None:
-    """Which of these texts are valid E.164 of ``country``, so that :func:`e164` gives them back.
+    """Which of these texts are E.164 of ``country`` beyond doubt, so that :func:`e164` gives them back.
 
-    ``None`` where the calling code belongs to several countries: which of them a number is in decides about it.
+    ``None`` where nothing is known of the country.
     """
-    patterns = _patterns(country)
-    if patterns is None:
-        return None
-    found = pc.and_(*(pc.match_substring_regex(texts, pattern=each) for each in patterns.all_of))
-    if patterns.none_of is not None:
-        found = pc.and_not(found, pc.match_substring_regex(texts, pattern=patterns.none_of))
-    return found
+    each = [_matching(texts, patterns) for patterns in _patterns(country)]
+    return reduce(pc.or_, each) if each else None
 
 
 def country_of(code: str) -> str | None:
@@ -106,31 +110,57 @@ def _country_of(code: str) -> str | None:
     return next((country for country in countries if country in phonenumbers.SUPPORTED_REGIONS), None)
 
 
-class _Patterns(NamedTuple):
-    """Patterns (RE2) of a country's numbers in E.164: those of its kinds and of all, and of what may be a prefix."""
+def _by_calling_code(number: str) -> str | None:
+    """The country by whose rules a number is read that begins with a plus sign."""
+    return next((country for end in (2, 3, 4) if (country := country_of(number[1:end]))), None)
 
-    all_of: tuple[str, str]
-    none_of: str | None
+
+class _Patterns(NamedTuple):
+    """Patterns (RE2) of a country's numbers in E.164: all of the first have to match, and none of the others."""
+
+    all_of: tuple[str, ...]
+    none_of: tuple[str, ...]
 
 
 @cache
-def _patterns(country: str | None) -> _Patterns | None:
-    metadata = None if country is None else PhoneMetadata.metadata_for_region(country)
-    if metadata is None or metadata.country_code is None or metadata.general_desc is None:
-        return None
-    if len(phonenumbers.COUNTRY_CODE_TO_REGION_CODE[metadata.country_code]) > 1:
-        return None
-    prefix = metadata.national_prefix_for_parsing
-    if prefix and metadata.national_prefix_transform_rule:
-        return None
-    forms = [form for kind in _KINDS if (form := _form(getattr(metadata, kind))) is not None]
+def _patterns(country: str | None) -> tuple[_Patterns, ...]:
+    """Those of the country, and of countries with its calling code that are not known by their first digits.
+
+    A number that begins as a prefix does, or with the digits of another of these countries, is in doubt.
+    """
+    main = None if country is None else PhoneMetadata.metadata_for_region(country)
+    if main is None or main.country_code is None:
+        return ()
+    code = rf"\A\+{main.country_code}"
+    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[main.country_code]
+    sharing = {region: each for region in regions if (each := PhoneMetadata.metadata_for_region(region)) is not None}
+    known_by = {region: each.leading_digits if len(regions) > 1 else None for region, each in sharing.items()}
+    found = []
+    for region, each in sharing.items():
+        own, others = known_by[region], [known_by[other] for other in sharing if other != region]
+        if (numbers := _numbers(code, each)) and (own is None or region == country):
+            doubtful = _beginning(code, [main.national_prefix_for_parsing, *others])
+            found.append(_Patterns((*numbers, *_beginning(code, [own])), doubtful))
+    return tuple(found)
+
+
+def _matching(texts: pa.Array, patterns: _Patterns) -> pa.Array:
+    matching = partial(pc.match_substring_regex, texts)
+    found = reduce(pc.and_, (matching(pattern=each) for each in patterns.all_of))
+    return reduce(pc.and_not, (matching(pattern=each) for each in patterns.none_of), found)
+
+
+def _numbers(code: str, metadata: PhoneMetadata) -> tuple[str, ...]:
+    """Two patterns, both of which a country's numbers match: one of its kinds, and numbers at all."""
+    forms = [form for kind in _KINDS if (form := _form(getattr(metadata, kind)))]
     general = _form(metadata.general_desc)
-    if not forms or general is None:
-        return None
-    code = rf"\A\+{metadata.country_code}"
-    return _Patterns(
-        (rf"{code}(?:{'|'.join(forms)})\z", rf"{code}{general}\z"), f"{code}(?:{prefix})" if prefix else None
-    )
+    return (rf"{code}(?:{'|'.join(forms)})\z", rf"{code}{general}\z") if forms and general else ()
+
+
+def _beginning(code: str, digits: Iterable[str | None]) -> tuple[str, ...]:
+    """A pattern of numbers that begin with any of these, if there are any."""
+    any_of = "|".join(filter(None, digits))
+    return (f"{code}(?:{any_of})",) if any_of else ()
 
 
 def _form(desc: PhoneNumberDesc | None) -> str | None:

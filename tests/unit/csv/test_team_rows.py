@@ -226,8 +226,27 @@ def test_all_that_is_wrong_with_a_row_is_told_and_other_rows_are_read() -> None:
     assert [error.field for error in wrong[1]] == ["team_name", "manager_phone", "form_ids"]
 
 
-COUNTRIES = ("IN", "KE", "US", "DE", "BY", "NG", "GB", None)
+COUNTRIES = ("IN", "KE", "US", "CA", "JM", "DE", "BY", "NG", "GB", "IM", "RU", "KZ", "IT", "NO", "BR", "AR", None)
+EXAMPLES = [
+    phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    for country in COUNTRIES
+    for kind in range(11)
+    if country and (number := phonenumbers.example_number_for_type(country, kind))
+]
+
+
+@st.composite
+def nearly(draw: st.DrawFn) -> str:
+    """An example of some country's numbers with other digits at its end, or as people write it."""
+    number = draw(st.sampled_from(EXAMPLES))
+    kept = number[: draw(st.integers(1, len(number)))]
+    end = draw(st.text("0123456789", min_size=len(number) - len(kept), max_size=len(number) - len(kept)))
+    return draw(st.sampled_from(["", "0", " ", "("])) + kept + draw(st.sampled_from(["", " ", "-"])) + end
+
+
 SPELT = st.one_of(
+    nearly(),
+    nearly().map(lambda text: text.replace("+", "")),
     st.from_regex(r"\+?[0-9]{2,15}", fullmatch=True),
     st.from_regex(r"0?[6-9][0-9]{9}", fullmatch=True),
     st.text(alphabet="0123456789+-() x", max_size=16),
@@ -238,6 +257,18 @@ SPELT = st.one_of(
 @given(texts=st.lists(SPELT, max_size=8), country=st.sampled_from(COUNTRIES))
 def test_many_numbers_at_once_are_read_as_each_alone(texts: list[str], country: str | None) -> None:
     assert phones.all_e164(texts, country) == {text: phones.e164(text, country) for text in texts}
+
+
+@pytest.mark.parametrize(
+    ("text", "country"),
+    [("9845012345", "IN"), ("98450 12345", "IN"), ("+919845012345", None), ("(+91) 98450-12345", "US"),
+     ("+12015550123", None), ("6045550199", "CA"), ("+447911123456", "IN"), ("+79161234567", None),
+     ("+393123456789", None)],
+)  # fmt: skip
+def test_a_number_that_is_beyond_doubt_is_not_parsed_by_itself(text: str, country: str | None) -> None:
+    before = phones._parsed.cache_info()
+    assert phones.all_e164([text], country)[text] is not None
+    assert phones._parsed.cache_info() == before
 
 
 def test_a_cell_is_kept_no_longer_than_it_is_looked_at() -> None:
