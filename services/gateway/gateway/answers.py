@@ -83,8 +83,8 @@ class ActionShown(BaseModel):
 class JobShown(BaseModel):
     """A job, as it is.
 
-    ``links``: what else there is to know of it; ``result`` and ``manifest`` only of an export, since other kinds make no
-    file. They answer 409 as long as the export has made nothing that could be had.
+    ``links``: what else there is to know of it; ``result`` and ``manifest`` only of an export, since other kinds make
+    no file. They answer 409 as long as the export has made nothing that could be had.
     """
 
     id: str
