@@ -21,7 +21,7 @@ def status_sentence(job: Job, progress: Progress, *, waiting_for: str | None = N
             so_far = f"{written} so far; still " if progress.done else ""
             return f"Running: {so_far}finding its parts."
         case State.RUNNING:
-            return f"Running: {written}{_left(job, progress)}."
+            return f"Running: {written}{_left(job, progress)}.{_rest(job, progress)}"
         case State.PAUSED:
             why = f" {job.reason.message}" if job.reason else ""
             return f"Paused: {written}; nothing is written until it is resumed.{why}"
@@ -48,9 +48,20 @@ def _queued(job: Job, progress: Progress, waiting_for: str | None) -> str:
         return f"Queued: waiting for job {waiting_for}, which holds the {_held(job)}."
     if job.start_at and job.started_at is None and job.start_at > progress.at:
         return f"Queued: starts at {job.start_at:%Y-%m-%d %H:%M} UTC."
+    if rest := _rest(job, progress):
+        return f"Queued: {_written(job, progress)}.{rest}"
     if progress.done:
         return f"Queued: {_written(job, progress)}; waiting for a slot."
     return "Queued: waiting for a slot."
+
+
+def _rest(job: Job, progress: Progress) -> str:
+    if job.rest is None or not job.rests(progress.at):
+        return ""
+    limit = f"{job.rest.rows_per_second:,g} rows a second"
+    return (
+        f" It rests until {job.rest.until:%H:%M:%S} UTC, as its limit of {limit} wants; others use its slots meanwhile."
+    )
 
 
 def _held(job: Job) -> str:

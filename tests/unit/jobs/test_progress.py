@@ -4,8 +4,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from collect.jobs.model import Actor, Counts, Job, MaxRejected, Part, PartStatus, Phase, Reason
+from collect.jobs.model import Actor, Counts, Job, MaxRejected, Part, PartStatus, Phase, Reason, Rest
 from collect.jobs.progress import progress, summed
 from collect.jobs.sentences import status_sentence
 from collect.jobs.states import State
@@ -49,6 +51,19 @@ def test_a_row_that_is_displaced_changes_its_outcome_and_not_the_progress() -> N
 def test_the_total_is_unknown_while_planning() -> None:
     found = progress(job(total_rows=None), summed([part(0, Phase.PLAN)]), NOW)
     assert (found.total, found.percent, found.seconds_left) == (None, 0.0, None)
+
+
+@given(
+    total=st.integers(0, 50), succeeded=st.integers(0, 60), rejected=st.integers(0, 60), left_out=st.integers(-60, 60)
+)
+def test_nothing_is_more_than_whole_however_much_comes_or_goes_meanwhile(
+    total: int, succeeded: int, rejected: int, left_out: int
+) -> None:
+    found = progress(job(total_rows=total), Counts(succeeded=succeeded, rejected=rejected, left_out=left_out), NOW)
+    assert found.total is not None
+    assert found.total >= found.done
+    assert 0.0 <= found.percent <= 100.0
+    assert found.seconds_left is None or found.seconds_left >= 0.0
 
 
 def test_an_empty_file_is_complete() -> None:
@@ -101,3 +116,13 @@ def test_a_limit_of_rejects_is_a_number_or_a_share() -> None:
     assert MaxRejected(rows=0).limit(1000) == 0
     assert MaxRejected(percent=20).limit(1000) == 200
     assert MaxRejected().limit(1000) == 1000
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING])
+def test_of_a_job_that_rests_it_is_said_until_when_and_why(state: State) -> None:
+    rest = Rest(until=NOW + timedelta(seconds=90), rows_per_second=50.0)
+    said = sentence(job(state, max_rows_per_second=50.0, rest=rest), part(succeeded=100))
+    assert said.endswith(
+        "It rests until 12:01:30 UTC, as its limit of 50 rows a second wants; others use its slots meanwhile."
+    )
+    assert "rests" not in sentence(job(state, max_rows_per_second=None, rest=rest), part(succeeded=100))
