@@ -14,7 +14,7 @@ from collect.jobs.states import State
 class Progress:
     """Rows by outcome. ``total`` is ``None`` while planning; ``seconds_left`` is known only while rows are written.
 
-    Of a job with filters, ``total`` falls by the rows that turn out to be left out.
+    Of a job with filters, ``total`` falls by the rows that turn out to be left out; it grows by those that come late.
     """
 
     total: int | None
@@ -39,7 +39,7 @@ def progress(job: Job, counts: Counts, now: datetime, *, rows_per_second: float 
 
     ``rows_per_second``: the live rate, where one is known; else the average since the job started (0 at rest).
     """
-    total = None if job.total_rows is None else job.total_rows - counts.left_out
+    total = None if job.total_rows is None else max(job.total_rows - counts.left_out, counts.done)
     rate = _rate(job, counts, now) if rows_per_second is None else rows_per_second
     seconds_left = None
     if job.state is State.RUNNING and total is not None and rate > 0:
