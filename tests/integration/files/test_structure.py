@@ -1,8 +1,11 @@
 """What the lines of a file are made of: ends, quotes, lengths, and rows that are too short or too long."""
 
 import csv
+import gzip
 import io
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -96,6 +99,31 @@ def test_quoted_cells_are_as_csv_reads_them_and_others_as_they_stand(desk: Desk)
     assert outcome.state == "succeeded"
     assert {key: row["s"] for key, row in outcome.rows.items()} == {key: s for key, _, s in expected}
     assert outcome.numbers == {key: number for number, (key, _, _) in enumerate(expected, start=1)}
+
+
+@pytest.mark.parametrize(
+    ("dress", "params"),
+    [
+        (lambda text: text.encode(), {}),
+        (lambda text: text.removesuffix("\n").replace("\n", "\r\n").encode("utf-8-sig"), {}),
+        (lambda text: text.removeprefix("k,n,s\n").encode(), {"has_header": False}),
+        (lambda text: ("sep=;\n" + text.replace(",", ";")).encode("cp1252"), {"encoding": "cp1252"}),
+        (lambda text: text.encode("utf-16"), {"encoding": "utf-16"}),
+        (lambda text: gzip.compress(text.encode(), 1), {}),
+    ],
+    ids=["plain", "marked", "without header", "for Excel", "utf-16", "gzip"],
+)
+@pytest.mark.parametrize("at", [100, 20_000])
+def test_a_job_that_pauses_in_the_middle_has_written_rejected_or_left_each_row(
+    desk: Desk, dress: Callable[[str], bytes], params: dict[str, Any], at: int
+) -> None:
+    """Some parts, of rows with line breaks, with empty lines between them."""
+    bad = range(at, at + 200)
+    lines = [f'k{row},{"x" if row in bad else row},"{"é" * 150}\n{row}"\n' for row in range(1, 30_001)]
+    text = "k,n,s\n" + "".join(line + "\n" * (row % 1_000 == 0) for row, line in enumerate(lines))
+    outcome = desk.run(dress(text), max_rejected={"rows": 50}, **params)
+    assert (outcome.state, outcome.job.progress.total) == ("paused", 30_000)
+    assert outcome.job.progress.done < 30_000
 
 
 def test_rows_that_are_too_short_or_too_long_are_rejected_alone(desk: Desk) -> None:
