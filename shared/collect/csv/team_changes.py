@@ -58,8 +58,8 @@ def judge(
 ) -> TeamChanges:
     """What would happen.
 
-    ``stored``: name → values of those that are there. ``known``: phones that belong to somebody. ``linked``: phone →
-    the other teams, which no row names, that it is in now.
+    ``stored``: name → values of those that are there. ``known``: phones that belong to somebody. ``linked``: phone of
+    somebody who would be in a team of the file → the other teams, which no row names, that it is in now.
     """
     wins = {team.name: team.row for team in (teams if upsert else reversed(teams))}
     counting = [team for team in teams if wins[team.name] == team.row and (upsert or team.name not in stored)]
@@ -69,7 +69,7 @@ def judge(
     twice = [name for name, times in rows.items() if times > 1]
     naming = teams if upsert else counting  # whom an overwritten row names is made all the same
     new = list(dict.fromkeys(phone for team in naming for phone in team.people if phone not in known))
-    several = _several(counting, linked)
+    several = _several([after(team, stored) for team in counting], linked)
     changed = {change.team for change in changes}
     return TeamChanges(
         examined_rows=examined_rows,
@@ -85,6 +85,11 @@ def judge(
         several=tuple((phone, tuple(several[phone][:SAMPLES])) for phone in list(several)[:SAMPLES]),
         changes=tuple(changes[:SAMPLES]),
     )
+
+
+def after(team: Team, stored: Mapping[str, Values]) -> Team:
+    """The team as it would be: of columns that the file does not have it keeps what is ``stored``."""
+    return Team(team.row, {**stored.get(team.name, {}), **team.values})
 
 
 def effects(columns: AbstractSet[str], *, upsert: bool) -> list[str]:
@@ -122,7 +127,7 @@ def _where(teams: Sequence[Team], names: Sequence[str]) -> tuple[tuple[str, tupl
 
 
 def _several(teams: Sequence[Team], linked: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Phones that would be in more than one team, those of the file and those that are there together."""
+    """Phones that would be in more than one team, these and others that are there together."""
     times = Counter(phone for team in teams for phone in team.people)
     found = {phone: list(linked.get(phone, ())) for phone, n in times.items() if n > 1 or phone in linked}
     for team in teams if found else ():

@@ -137,6 +137,13 @@ def test_a_team_that_is_there_is_left_by_create_and_changed_by_upsert_and_that_i
     assert office.everything() == before
 
 
+def test_people_whom_the_file_does_not_name_stay_and_are_said_to_be_in_several_teams(office: Office) -> None:
+    office.run(file_of([{"team_name": "A", "member_phones": PHONE}, {"team_name": "Z", "member_phones": PHONE}]))
+    seen = office.preview(f"team_name,country_code,manager_phone\nA,91,{OTHER}\n".encode(), mode="upsert")
+    assert seen.teams is not None
+    assert seen.teams.phones_in_several_teams == 1
+
+
 @pytest.mark.parametrize(("mode", "wins"), [("create", PHONE), ("upsert", OTHER)])
 def test_the_same_team_twice_in_a_file(office: Office, mode: str, wins: str) -> None:
     rows = [{"team_name": " Twice ", "manager_phone": PHONE}, {"team_name": "Twice", "manager_phone": OTHER}]

@@ -58,6 +58,14 @@ def test_somebody_who_leaves_a_team_for_another_is_in_one() -> None:
     assert judge(rows, [stored("A", PHONES[0])], upsert=True).phones_in_several_teams == 0
 
 
+def test_whoever_stays_in_a_team_is_counted_where_the_file_has_no_column_of_people() -> None:
+    there = [{**stored("A"), "members": [PHONES[0]]}, stored("B")]
+    rows = [team(1, "A", managers=PHONES[1:2]), team(2, "B", managers=PHONES[:1])]
+    assert judge(rows, there, upsert=True).several == ((PHONES[0], ("A", "B")),)
+    rows = [team(1, "A", managers=(), members=[]), team(2, "B", managers=PHONES[:1])]
+    assert judge(rows, there, upsert=True).several == ()
+
+
 def test_the_words_say_what_becomes_of_a_team_that_is_there() -> None:
     columns = {"team_name", "manager_phone", "form_ids"}
     said = " ".join(team_changes.effects(columns, upsert=True))

@@ -137,14 +137,16 @@ class _Preview:
         return wrong
 
     def _changes(self, seen: CsvPreview) -> TeamChanges:
-        phones = {phone for team in self._teams for phone in team.people}
+        written = [team for team in self._teams if self._upsert or team.name not in self._stored]
+        phones = {phone for team in written for phone in team_changes.after(team, self._stored).people}
         known = {phone for values in self._stored.values() for role in team_store.ROLES for phone in values[role]}
-        written = [team.name for team in self._teams if self._upsert or team.name not in self._stored]
         return team_changes.judge(
             self._teams,
             self._stored,
             known=known | team_store.known(self._db, org_id=self._org_id, phones=phones - known),
-            linked=team_store.elsewhere(self._db, org_id=self._org_id, phones=phones, names=written),
+            linked=team_store.elsewhere(
+                self._db, org_id=self._org_id, phones=phones, names=[team.name for team in written]
+            ),
             upsert=self._upsert,
             examined_rows=seen.rejects.sampled_rows,
         )
