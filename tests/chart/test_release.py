@@ -57,7 +57,7 @@ def test_the_migration_waits_for_the_servers_itself_and_says_what_was_wrong_befo
     for seconds in (60, 900):
         job = migration(outside({"migration": {"seconds": seconds}, "accounts": {"manage": True}}))
         assert job["spec"]["activeDeadlineSeconds"] == seconds
-        assert job["spec"]["backoffLimit"] <= 6
+        assert job["spec"]["backoffLimit"] <= 2
         for container in containers(job["spec"]["template"]):
             *_, option, wait = container["command"]
             assert option == "--wait"

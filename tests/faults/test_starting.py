@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import requests
@@ -23,6 +24,7 @@ SERVICES = {
     path.parent.name: path.name for path in sorted(ROOT.glob("services/*/*")) if (path / "__main__.py").exists()
 }
 WAITS_FOR = {"mongodb", "rabbitmq"}
+PASSWORD = "hunter2"
 PROBE_SECONDS = 5
 """What the chart's probes wait."""
 UNLIKE = ("gateway", "upload-worker", "monitor")
@@ -139,8 +141,28 @@ def test_a_migration_that_is_told_to_wait_waits_for_the_servers(shared: Plant, p
     assert refused.returncode == 1
     waiting = subprocess.Popen([*command, "--wait", "100"], env=environment, stderr=subprocess.PIPE, text=True)
     assert waiting.stderr is not None
-    assert waiting.stderr.readline().startswith("Waiting: ")
+    assert waiting.stderr.readline().startswith("Waiting for MongoDB: ")
     for proxy in proxies.values():
         proxy.flow()
     waiting.communicate(timeout=100)
     assert waiting.returncode == 0
+
+
+def test_a_migration_that_the_broker_does_not_let_in_says_so_at_once_however_long_it_may_wait(
+    shared: Plant, mongodb_url: str, management_url: str
+) -> None:
+    stranger = urlsplit(management_url)._replace(
+        netloc=f"nobody:{PASSWORD}@{urlsplit(management_url).netloc.rpartition('@')[2]}"
+    )
+    environment = {
+        **os.environ,
+        "MONGODB_URL": mongodb_url,
+        "AMQP_URL": shared.amqp_url,
+        "MONGODB_DATABASE": shared.db.db.name,
+        "RABBITMQ_MANAGEMENT_URL": urlunsplit(stranger),
+    }
+    command = (sys.executable, "-c", "from collect.admin.cli import main; main()", "migrate", "--wait", "1000")
+    refused = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode == 1
+    assert "RabbitMQ's management API: HTTPError: HTTP Error 401" in refused.stderr
+    assert PASSWORD not in refused.stderr

@@ -11,7 +11,7 @@ import click
 from collect.admin import accounts as mongodb
 from collect.admin import broker_accounts as rabbitmq
 from collect.admin.connection import Admin, json_option, pass_admin
-from collect.admin.waiting import until_there, wait_option
+from collect.admin.waiting import Waiting, wait_option
 from collect.messaging.management import Management
 
 
@@ -36,7 +36,7 @@ def roles(admin: Admin, apply: bool) -> None:
 @wait_option
 @json_option
 @pass_admin
-def accounts(admin: Admin, folder: Path, wait_seconds: float) -> None:
+def accounts(admin: Admin, folder: Path, waiting: Waiting) -> None:
     """Make the services' accounts on MongoDB and RabbitMQ, with least rights, or change what is there.
 
     FOLDER has a folder for each service (gateway, upload-worker, …) with files MONGODB_URL and AMQP_URL, as a Secret
@@ -55,9 +55,11 @@ def accounts(admin: Admin, folder: Path, wait_seconds: float) -> None:
         urls = [_url(folder, service, name) for service in mongodb.ROLE_OF]
         _check([urlsplit(url).username for url in urls], urlsplit(operator).username, where)
     try:
-        made = until_there(lambda: _made(admin, management, folder), seconds=wait_seconds)
+        on_mongodb = waiting.until_there(lambda: _on_mongodb(admin, folder), what="MongoDB")
+        on_rabbitmq = waiting.until_there(lambda: _on_rabbitmq(management, folder), what="RabbitMQ's management API")
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    made = {each: {"mongodb": on_mongodb[each], "rabbitmq": on_rabbitmq[each]} for each in mongodb.ROLE_OF}
     lines = [f"{service}: {of['mongodb']} on MongoDB, {of['rabbitmq']} on RabbitMQ" for service, of in made.items()]
     admin.answer(made, lines)
 
@@ -68,13 +70,17 @@ def _check(names: list[str | None], operator: str | None, where: str) -> None:
         raise click.UsageError(f"Each service needs an account of its own on {where}, and another than the operator's.")
 
 
-def _made(admin: Admin, management: Management, folder: Path) -> dict[str, dict[str, str]]:
+def _on_mongodb(admin: Admin, folder: Path) -> dict[str, str]:
     mongodb.apply(admin.db)
     return {
-        service: {
-            "mongodb": mongodb.make_user(admin.db, service=service, url=_url(folder, service, "MONGODB_URL")),
-            "rabbitmq": rabbitmq.make_user(management, service=service, url=_url(folder, service, "AMQP_URL")),
-        }
+        service: mongodb.make_user(admin.db, service=service, url=_url(folder, service, "MONGODB_URL"))
+        for service in mongodb.ROLE_OF
+    }
+
+
+def _on_rabbitmq(management: Management, folder: Path) -> dict[str, str]:
+    return {
+        service: rabbitmq.make_user(management, service=service, url=_url(folder, service, "AMQP_URL"))
         for service in mongodb.ROLE_OF
     }
 

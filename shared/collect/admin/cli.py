@@ -18,7 +18,7 @@ from collect.admin.key_commands import keys
 from collect.admin.replica_set import replica_set
 from collect.admin.seeding import seed
 from collect.admin.selftest import selftest
-from collect.admin.waiting import until_there, wait_option
+from collect.admin.waiting import Waiting, wait_option
 from collect.errors import CollectError
 from collect.messaging import topology
 from collect.messaging.consumer import declare
@@ -48,22 +48,24 @@ def collect_admin() -> None:
 @wait_option
 @json_option
 @pass_admin
-def migrate(admin: Admin, wait_seconds: float) -> None:
+def migrate(admin: Admin, waiting: Waiting) -> None:
     """Create the collections and indexes that are missing, the broker's exchanges and queues, and set its policies.
 
     Run before each deploy; harmless when repeated. Without AMQP_URL the broker, and without RABBITMQ_MANAGEMENT_URL its
     policies, are left to whoever looks after it.
     """
-    until_there(lambda: indexes.migrate(admin.db), seconds=wait_seconds)
+    waiting.until_there(lambda: indexes.migrate(admin.db), what="MongoDB")
     done = ["Collections and indexes are as they should be."]
     has_broker = bool(os.environ.get("AMQP_URL"))
     management_url = admin.broker.management_url if has_broker else None
     if has_broker:
-        until_there(lambda: declare(admin.broker.amqp_url), seconds=wait_seconds)
+        waiting.until_there(lambda: declare(admin.broker.amqp_url), what="RabbitMQ")
         done.append("So are the broker's exchanges and queues.")
     if management_url:
         management = Management(management_url)
-        until_there(lambda: topology.apply_policies(management, vhost=admin.broker.vhost), seconds=wait_seconds)
+        waiting.until_there(
+            lambda: topology.apply_policies(management, vhost=admin.broker.vhost), what="RabbitMQ's management API"
+        )
         done.append("So are the broker's policies.")
     admin.answer({"migrated": True, "topology": has_broker, "policies": bool(management_url)}, done)
 

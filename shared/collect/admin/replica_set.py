@@ -15,6 +15,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from collect.admin.connection import Admin, json_option, pass_admin
+from collect.admin.waiting import in_a_line
 from collect.storage.database import Document
 
 SET_NAME = "rs0"
@@ -85,7 +86,7 @@ def _advance(url: str, member: str, *, create_admin: bool) -> str | None:
         with _client(url) as operator:
             operator.admin.command("ping")
     except PyMongoError as error:
-        return f"{type(error).__name__}: {error}".split(", full error")[0][:300]
+        return in_a_line(error)
     return None
 
 
