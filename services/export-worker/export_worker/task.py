@@ -18,7 +18,7 @@ from collect.runtime.ahead import ahead
 from collect.runtime.task import Applied, Chunk, ChunkRows, ChunkSize, PlannedPart, StoredObject, TakenBack
 from collect.storage import forms, responses, results
 from collect.storage.blobs import Blobs
-from collect.storage.database import Database
+from collect.storage.database import Database, now
 from collect.storage.responses import Block, BlockSize, Key
 from export_worker import parquet, planning
 from export_worker.chunks import Taken, Written, chunk_of, none_left
@@ -47,6 +47,7 @@ class ExportTask:
 
     def plan(self, job: Job, after: Part | None) -> Iterator[PlannedPart | None]:
         """The ranges of keys that the selection falls into, or those behind ``after``."""
+        _refuse_expired(job)
         selection = self._selection(job, after)
         if after is None and (header := formats.header(selection)):
             self._blobs.write(results.header_name(job.id), [header])
@@ -54,6 +55,7 @@ class ExportTask:
 
     def chunks(self, job: Job, part: Part, size: ChunkSize) -> Iterator[Chunk]:
         """Some blocks of the part at a time, written to the blob store under a name that no other try has."""
+        _refuse_expired(job)
         selection, end, seq = self._selection(job, part), Key.of(part.source["end"]), part.seq
         to_go = part.total - part.counts.looked_at
         with self._blocks(selection, part, end) as blocks:
@@ -98,6 +100,7 @@ class ExportTask:
 
     def finish(self, job: Job) -> Iterator[dict[str, Any] | None]:
         """Make the result known, with its checksums; Parquet is one file only now."""
+        _refuse_expired(job)
         try:
             if not results.is_joined(job):
                 yield from parquet.assemble(self._db, self._blobs, job, self._selection(job))
@@ -159,3 +162,10 @@ class ExportTask:
         self._blobs.write(name, [made.data])
         digest = hashlib.sha256(made.data).hexdigest()
         return (StoredObject(name=name, bytes=len(made.data), rows=taken.rows, sha256=digest),)
+
+
+def _refuse_expired(job: Job) -> None:
+    """One that has failed may be resumed at any time, also when what it had written is not there any more."""
+    if job.result is not None and results.is_expired(job.result, now()):
+        over = "What it had written was kept for its time, which is over. Restart it."
+        raise TaskRefused(over, code="result_expired")

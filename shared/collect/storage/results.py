@@ -253,7 +253,8 @@ def _stopped(db: Database, blobs: Blobs, job: Job) -> dict[str, Any]:
 
 
 def _unmade(job: Job) -> dict[str, Any]:
-    return {"_id": job.id, "state": State.STOPPED.value, "result": None}
+    """The job, if it is in the same state still and has no result."""
+    return {"_id": job.id, "state": job.state.value, "result": None}
 
 
 def _no_result(job: Job) -> str:
@@ -263,7 +264,7 @@ def _no_result(job: Job) -> str:
 
 
 def _keep(db: Database, job: Job, result: dict[str, Any]) -> Job:
-    """Compare-and-set: only for a job that is stopped still, and has none."""
+    """Compare-and-set: only for a job that is as it was, and has none."""
     db.jobs.update_one(_unmade(job), {"$set": {"result": result}, "$unset": {"making": ""}, "$inc": {"v": 1}})
     return Job.model_validate(db.jobs.find_one({"_id": job.id}))
 
@@ -277,12 +278,13 @@ def is_expired(result: Mapping[str, Any], at: datetime) -> bool:
 def expired(db: Database, at: datetime) -> Iterator[Job]:
     """Jobs whose result's time is over by ``at`` and has not been removed.
 
-    Of a stopped job whose result nobody has asked for, the time is counted from when it was stopped; it gets a result
-    without checksums then, since what it had written is not read any more.
+    Of a stopped job whose result nobody has asked for, and of one that has failed, the time is counted from then; it
+    gets a result without checksums, since what it had written is not read any more.
     """
     for document in db.jobs.find({"result.expires_at": {"$lte": at}, "result.expired_at": None}):
         yield Job.model_validate(document)
-    unasked = {"kind": KIND, "state": State.STOPPED.value, "result": None, "ended_at": {"$lte": at - LEAST_DAYS}}
+    states = [State.STOPPED.value, State.FAILED.value]
+    unasked = {"kind": KIND, "state": {"$in": states}, "result": None, "ended_at": {"$lte": at - LEAST_DAYS}}
     for document in db.jobs.find(unasked):
         job = Job.model_validate(document)
         days = organisations.get(db, org_id=job.org_id).limits.retention_days

@@ -1,6 +1,7 @@
 """What an export does when a part of its result is not in the store any more."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from ulid import ULID
 import byhand
 import exported
 from collect.errors import TaskRefused
-from collect.storage import indexes, ledger, organisations, results
+from collect.jobs.model import Reason
+from collect.runtime.task import ChunkSize
+from collect.storage import indexes, ledger, organisations, results, work
 from collect.storage.blobs import FileBlobs
-from collect.storage.database import Database, connect
+from collect.storage.database import Database, connect, now
 from export_worker.task import ExportTask
 
 
@@ -25,6 +28,26 @@ def db(mongodb_url: str) -> Iterator[Database]:
     found.close()
     with MongoClient[dict[str, object]](mongodb_url) as client:
         client.drop_database(found.db.name)
+
+
+def test_an_export_is_not_gone_on_with_when_what_it_had_written_is_gone_with_its_time(
+    db: Database, tmp_path: Path
+) -> None:
+    blobs = FileBlobs(folder=tmp_path)
+    job = exported.make(db)
+    exported.plan(db, blobs, job)
+    with byhand.holding(db, job, 1) as tenure:
+        part = tenure.part
+        exported.write(db, blobs, tenure, job, b"r-1,31\n")
+        work.fail(tenure, Reason(code="store_full", message="No room."))
+    late = now() - timedelta(days=60)
+    db.jobs.update_one({"_id": job.id}, {"$set": {"ended_at": late}})
+    assert [found.id for found in results.expired(db, now())] == [job.id]
+    job, task = byhand.read_job(db, job), ExportTask(db=db, blobs=blobs)
+    for steps in (task.plan(job, None), task.chunks(job, part, ChunkSize(rows=1)), task.finish(job)):
+        with pytest.raises(TaskRefused) as refused:
+            next(steps)
+        assert refused.value.code == "result_expired"
 
 
 @pytest.mark.parametrize("gone", [True, False])

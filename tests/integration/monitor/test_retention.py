@@ -13,9 +13,9 @@ import byhand
 import exported
 from collect.admin.check import check
 from collect.errors import NotFound, Transient
-from collect.jobs.model import Job
+from collect.jobs.model import Job, Reason
 from collect.jobs.states import State, Verb
-from collect.storage import files, organisations, results
+from collect.storage import files, organisations, results, work
 from collect.storage.blobs import CHUNK_BYTES, Blobs, FileBlobs, GridFsBlobs
 from collect.storage.database import Database, transact
 from collect.storage.files import InputFile
@@ -94,6 +94,33 @@ def test_a_stopped_export_that_nobody_has_asked_for_expires_too_and_has_a_manife
     assert (result["rows"], result["complete"], result["sha256"]) == (3, False, None)
     assert [(part["n"], part["rows"]) for part in result["parts"]] == [(1, 3)]
     assert retention.tick() == 0
+
+
+def test_what_a_failed_export_has_written_expires_too_and_is_not_gone_on_with_then(
+    db: Database, blobs: Blobs, clock: byhand.StandingClock, retention: Retention
+) -> None:
+    job, resumed = failed(db, blobs), failed(db, blobs)
+    clock.advance(KEEP_DAYS * DAY - 60)
+    assert retention.tick() == 0
+    byhand.ask(db, resumed, Verb.RESUME)
+    before = names(blobs, resumed)
+    clock.advance(120)
+    assert sum(both(db, blobs, clock)) == 1
+    assert names(blobs, job) == set()
+    assert names(blobs, resumed) == before == {"header", "part-1-0", "part-1-1"}
+    result = byhand.read_job(db, job).result or {}
+    assert (result["rows"], result["complete"], result["expired_at"]) == (3, False, clock.now())
+    assert retention.tick() == 0
+
+
+def failed(db: Database, blobs: Blobs) -> Job:
+    """An export whose store was full when its first part was written."""
+    job = exported.make(db)
+    exported.plan(db, blobs, job)
+    exported.run(db, blobs, job, exported.LINES[:1])
+    with byhand.holding(db, job, 3) as tenure:
+        work.fail(tenure, Reason(code="store_full", message="No room."))
+    return byhand.read_job(db, job)
 
 
 def test_a_stopped_export_whose_result_was_asked_for_late_has_its_time_from_then(
