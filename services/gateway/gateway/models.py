@@ -240,12 +240,14 @@ class CorrectionsForm(Strict):
     """The fields beside the part `file`."""
 
     reason: str = Field(default="", max_length=1_000)
+    encoding: str | None = Field(default=None, max_length=50)
 
 
 class CorrectQuery(VerbQuery):
-    """``reason``: why, for a body that is the CSV itself."""
+    """``reason``: why, and ``encoding``: of the text, for a body that is the CSV itself."""
 
     reason: str = Field(default="", max_length=1_000)
+    encoding: str | None = Field(default=None, max_length=50)
 
 
 class CorrectionsQuery(PageQuery):

@@ -173,19 +173,20 @@ class JobsApi:
         *,
         rows: Sequence[Params] | None = None,
         path: Path | None = None,
+        encoding: str | None = None,
         reason: str | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
         """Have rows that were rejected run once more, mended, in the same job.
 
         ``rows``: ``{"row": 17, "values": {"manager_phone": "…"}}`` with the columns that change. ``path``: the CSV of
-        :meth:`save_rejects`, mended. One of the two.
+        :meth:`save_rejects`, mended, in ``encoding`` if not in UTF-8. One of the two.
         """
         if (rows is None) == (path is None):
             raise ValueError("what is corrected stands in rows, or in the file at path")
         where = f"/v1/jobs/{job_id}/corrections"
         if path is not None:
-            fields = _given(reason=reason)
+            fields = _given(reason=reason, encoding=encoding)
             return _job(
                 self._transport.form(
                     where, fields=fields, name=path.name, content=read(path), idempotency_key=idempotency_key

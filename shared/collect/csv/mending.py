@@ -133,7 +133,9 @@ def from_values(rows: Iterable[tuple[int, Mapping[str, str]]], sheet: Sheet) -> 
     return _distinct(given, errors)
 
 
-def from_csv(blobs: Readable, name: str, *, sheet: Sheet, template: Template, most_bytes: int) -> list[Given]:
+def from_csv(
+    blobs: Readable, name: str, *, sheet: Sheet, template: Template, encoding: str | None = None, most_bytes: int
+) -> list[Given]:
     """Rows of a CSV as rejects are given out: a column says which row each is, and the others are its cells.
 
     They are called as in the file's header, or else as in the template. What says what was wrong is passed over, and so
@@ -143,7 +145,9 @@ def from_csv(blobs: Readable, name: str, *, sheet: Sheet, template: Template, mo
         InvalidInput: it is no CSV, or not one of this job's rows.
         TooLarge: it has more text than ``most_bytes``, packed or not.
     """
-    params = Params(has_header=True, column_map=dict.fromkeys((*sheet.headers, *REJECT_COLUMNS), None))
+    params = Params(
+        encoding=encoding, has_header=True, column_map=dict.fromkeys((*sheet.headers, *REJECT_COLUMNS), None)
+    )
     try:
         opened = open_file(blobs, name, template=template, params=params)
         return _read(opened, sheet, most_bytes)

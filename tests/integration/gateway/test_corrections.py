@@ -84,7 +84,7 @@ def test_a_file_of_rejects_that_was_mended_is_a_correction(api: Api) -> None:
     assert (left["row"], left["revision"], left["correcting"]) == (4, 2, False)
 
 
-@pytest.mark.parametrize("sent", ["multipart", "gzip", "semicolons"])
+@pytest.mark.parametrize("sent", ["multipart", "gzip", "semicolons", "cp1252", "cp1252 in parts"])
 def test_a_correction_comes_in_the_forms_in_which_files_come(api: Api, sent: str) -> None:
     made = mended.succeeded(api, BAD)
     match sent:
@@ -93,6 +93,13 @@ def test_a_correction_comes_in_the_forms_in_which_files_come(api: Api, sent: str
             answer = api.call("POST", f"/v1/jobs/{made.job_id}/corrections", **parts)
         case "gzip":
             answer = send_csv(api, made.job_id, gzip.compress(b"row,age\n1,31\n"))
+        case "cp1252":
+            text = "row,age,district\n1,31,Pöna\n".encode("cp1252")
+            problem(send_csv(api, made.job_id, text), 422, "encoding")
+            answer = send_csv(api, made.job_id, text, "?encoding=cp1252")
+        case "cp1252 in parts":
+            parts = form(file="row,age,district\n1,31,Pöna\n".encode("cp1252"), encoding="cp1252")
+            answer = api.call("POST", f"/v1/jobs/{made.job_id}/corrections", **parts)
         case _:
             answer = send_csv(api, made.job_id, "\ufeffrow;age\r\n1;31\r\n")
     assert answer.status_code == 202, answer.text
@@ -166,12 +173,18 @@ def test_a_correction_that_is_wrong_in_itself_is_422_and_says_where(
         (b"row,age\n1,5\n1,6\n", "duplicate_row"),
         (b"row,age\nfirst,5\n", "not_a_row"),
         (b'row,age\n1,"5\n', "unclosed_quote"),
+        (b"row,age\n1,\xe9\n", "encoding"),
     ],
 )
 def test_a_csv_that_is_wrong_in_itself_is_422(api: Api, data: bytes, code: str) -> None:
     job = mended.succeeded(api, BAD).job_id
     problem(send_csv(api, job, data), 422, code)
     assert api.stored(job).state is State.SUCCEEDED
+
+
+def test_an_encoding_that_is_not_known_is_422(api: Api) -> None:
+    job = mended.succeeded(api, BAD).job_id
+    problem(send_csv(api, job, "row,age\n1,31\n", "?encoding=ebcdic"), 422, "unknown_encoding")
 
 
 def test_a_row_with_another_number_of_cells_is_mended_whole(api: Api) -> None:

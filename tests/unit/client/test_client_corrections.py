@@ -57,6 +57,15 @@ def test_the_command_sends_the_file_and_waits_for_the_job_that_was_corrected(tmp
     assert urlsplit(gateway.requests[0].url or "").path == "/v1/jobs/01kj/corrections"
 
 
+def test_the_command_says_in_which_encoding_the_file_is(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.csv"
+    path.write_bytes("row,team_name\n17,Pöna\n".encode("cp1252"))
+    gateway = Scripted(answering(202, job(state="queued")))
+
+    assert run(gateway, "jobs", "correct", "01kj", path, "--encoding", "cp1252").code == 0
+    assert b'name="encoding"\r\n\r\ncp1252\r\n' in gateway.bodies[0]
+
+
 def test_what_became_of_mended_rows_is_told_revision_by_revision() -> None:
     wrong = {"row": 17, "revision": 1, "code": "not_a_phone", "message": "manager_phone '12' is no phone number."}
     mended = {"line": "Team Pune,12", "corrected_line": "Team Pune,9431000017", "became": "written"}

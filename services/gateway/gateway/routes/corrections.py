@@ -45,15 +45,14 @@ def correct(path: JobPath, query: CorrectQuery) -> Response:
 
     In JSON `values` has the columns that change, by the names of the dataset. In the CSV (the body itself, or the part
     `file` of a multipart one) the column `row` says which row each line is; `code`, `field` and `message` are passed
-    over, and columns that are missing stay as they are. All rows are taken, or none.
+    over, and columns that are missing stay as they are; `encoding` is that of its text. All rows are taken, or none.
     """
     if receiving.is_multipart():
-        with receiving.multipart("reason", most_bytes=correcting.MAX_BYTES) as sent:
-            form = checked(CorrectionsForm, dict(sent.fields))
-            return _from_file(path, query, sent, form.reason)
+        with receiving.multipart("reason", "encoding", most_bytes=correcting.MAX_BYTES) as sent:
+            return _from_file(path, query, sent, checked(CorrectionsForm, dict(sent.fields)))
     if request.mimetype == CSV:
         with receiving.raw(FILE_NAME, most_bytes=correcting.MAX_BYTES) as sent:
-            return _from_file(path, query, sent, query.reason)
+            return _from_file(path, query, sent, query)
     body = checked(CorrectionsBody, request.get_json())
     rows = [(one.row, one.values) for one in body.rows]
     fingerprint = creating.fingerprint_of(body.model_dump())
@@ -73,18 +72,19 @@ def show_corrections(path: JobPath, query: CorrectionsQuery) -> dict[str, Any]:
     return page(written(found), None if following is None else two(following))
 
 
-def _from_file(path: JobPath, query: CorrectQuery, sent: Sent, reason: str) -> Response:
+def _from_file(path: JobPath, query: CorrectQuery, sent: Sent, said: CorrectionsForm | CorrectQuery) -> Response:
     file = sent.file
     if file is None:
         raise InvalidInput("A multipart body has the part `file`: the mended rows as CSV.", code="no_file")
-    fingerprint = creating.fingerprint_of({"reason": reason, "sha256": file.sha256})
+    fingerprint = creating.fingerprint_of({"reason": said.reason, "encoding": said.encoding, "sha256": file.sha256})
 
     def read(sheet: mending.Sheet, template: Any) -> list[mending.Given]:
         return mending.from_csv(
-            services().blobs, file.blob, sheet=sheet, template=template, most_bytes=correcting.MAX_BYTES
-        )
+            services().blobs, file.blob, sheet=sheet, template=template, encoding=said.encoding,
+            most_bytes=correcting.MAX_BYTES,
+        )  # fmt: skip
 
-    return _correct(path, query, fingerprint, reason, read)
+    return _correct(path, query, fingerprint, said.reason, read)
 
 
 def _correct(path: JobPath, query: CorrectQuery, fingerprint: str, reason: str, read: Read) -> Response:

@@ -106,13 +106,14 @@ def _take_back(
 @click.command()
 @click.argument("job_id", metavar="ID")
 @click.argument("path", metavar="FILE", type=parameters.FILE)
+@click.option("--encoding", help="Of FILE, if it is not UTF-8: as in cp1252, in which Excel saves a CSV.")
 @click.option("--reason", help="Why; kept in the audit.")
 @click.option("--wait", is_flag=True, help="Follow the job until it rests.")
 @json_option
 @pass_shell
-def correct(shell: Shell, job_id: str, path: Path, reason: str | None, wait: bool) -> int:
+def correct(shell: Shell, job_id: str, path: Path, encoding: str | None, reason: str | None, wait: bool) -> int:
     """Run rejected rows of job ID once more, mended: FILE is what `rejects ID -o FILE` has written, put right."""
-    job = shell.client.jobs.correct(job_id, path=path, reason=reason)
+    job = shell.client.jobs.correct(job_id, path=path, encoding=encoding, reason=reason)
     if not wait:
         tell(shell, job)
         return exits.Exit.OK
