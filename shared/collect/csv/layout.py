@@ -96,7 +96,7 @@ def find_delimiter(head: bytes, *, known: frozenset[str], given: str | None, fin
     for delimiter in DELIMITERS:
         try:
             cells = parse(first_record(head, Grammar(delimiter), final=final), delimiter)
-        except LoneCarriageReturn:  # what another delimiter would put in quotes
+        except (LoneCarriageReturn, TaskRefused):  # what another delimiter would put in quotes, or end
             continue
         scores[delimiter] = (sum(cell in known for cell in cells), len(cells))
     return max(scores, key=lambda delimiter: scores[delimiter], default=DELIMITERS[0])

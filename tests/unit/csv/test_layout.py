@@ -1,6 +1,6 @@
 """Which cell is which column."""
 
-from collect.csv.layout import REJECT_COLUMNS, Header, Params, arrange
+from collect.csv.layout import REJECT_COLUMNS, Header, Params, arrange, find_delimiter
 from collect.jobs.template import Template
 
 TEMPLATE = Template.model_validate(
@@ -28,3 +28,8 @@ def test_a_column_of_the_dataset_is_never_taken_for_one_of_them() -> None:
 def test_only_all_of_them_at_the_end_are_left_out() -> None:
     assert arranged("id", "code", "message") == (("id", None, None), ["code", "message"])
     assert arranged(*REJECT_COLUMNS, "id")[1] == ["code", "field", "message"]
+
+
+def test_a_delimiter_by_which_the_header_never_ends_is_none() -> None:
+    head = b'k;note,"in inches;n\n' + b"1;2;3\n" * 1_000
+    assert find_delimiter(head, known=frozenset({"k", "n"}), given=None, final=False) == ";"

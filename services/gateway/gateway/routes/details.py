@@ -64,7 +64,9 @@ def show_rejects(path: JobPath, query: CsvQuery) -> Response | dict[str, Any]:
 
 @blueprint.get("/unprocessed")
 def unprocessed(path: JobPath, query: UnprocessedQuery) -> Response:
-    """The rows that a stopped, failed or paused job never reached, as they were sent."""
+    """The rows that a stopped, failed or paused job never reached, as it would have read them; of a file that cannot be
+    read to its end, those before that place.
+    """
     job = _job(path)
     if job.state not in LEFT_ROWS:
         raise Conflict(
