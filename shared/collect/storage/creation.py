@@ -16,6 +16,8 @@ from collect.storage.transitions import Request
 
 CONFIRM_WITHIN = timedelta(hours=24)
 DEFAULT_WINDOW = 4
+FIRST_SEQ = 1
+"""The number of the audit entry with which a job is made."""
 
 
 def new_job_id() -> str:
@@ -71,6 +73,7 @@ def create(tx: Transaction, new: NewJob) -> Job:
         entering.cut_first(tx, lock=new.lock, supersedes=new.supersedes)
     existing = tx.db.jobs.find_one({"_id": new.id}, session=tx.session)
     if existing is not None:  # an earlier try whose outcome was unknown had been committed
+        transitions.note_effect(tx, job_id=new.id, seq=FIRST_SEQ, request=new.request)
         return Job.model_validate(existing)
     if new.parent_id is not None:
         _check_parent(tx, new)
@@ -103,7 +106,7 @@ def _insert(tx: Transaction, new: NewJob) -> Job:
         file=new.file,
         parts_left=1,
         window=DEFAULT_WINDOW,
-        audit_seq=1,
+        audit_seq=FIRST_SEQ,
         max_rows_per_second=new.max_rows_per_second,
         max_rejected=new.max_rejected,
         callback=new.callback,

@@ -12,7 +12,7 @@ from collect.errors import IllegalTransition
 from collect.jobs.model import SYSTEM, Actor, Job
 from collect.jobs.states import CORRECTED, ENDED, LEGAL, RESTING, TAKING_BACK, State, Trigger, Verb
 from collect.storage import organisations, outbox, rejects
-from collect.storage.database import Again, Database, Transaction
+from collect.storage.database import Again, Database, Transaction, stored
 
 _VERBS = frozenset(verb.value for verb in Verb)
 
@@ -79,7 +79,10 @@ def move(
 
 
 def record(tx: Transaction, job: Job, *, source: State | None, verb: str, request: Request) -> None:
-    """The numbered audit entry of what has just been done to ``job``, and the event for whoever listens."""
+    """The numbered audit entry of what has just been done to ``job``, and the event for whoever listens.
+
+    When it was in effect is written down after the commit: here, but for verbs, of which the job tells it too.
+    """
     tx.db.audit.insert_one(
         {
             "_id": f"{job.id}:{job.audit_seq}",
@@ -100,6 +103,23 @@ def record(tx: Transaction, job: Job, *, source: State | None, verb: str, reques
         session=tx.session,
     )
     tx.publish(outbox.job_event(job, source=source, reason=request.reason))
+    if verb not in _VERBS:
+        note_effect(tx, job_id=job.id, seq=job.audit_seq, request=request)
+
+
+def note_effect(tx: Transaction, *, job_id: str, seq: int, request: Request) -> None:
+    """Write down in an audit entry when its transaction was known to be committed."""
+    entry = {"_id": f"{job_id}:{seq}", "effective_at": None}
+
+    def note(at: datetime) -> None:
+        tx.db.audit.update_one(entry, {"$set": _effect(request.requested_at, at)})
+
+    tx.after_commit.append(note)
+
+
+def _effect(requested_at: datetime, at: datetime) -> dict[str, Any]:
+    milliseconds = (at - stored(requested_at)).total_seconds() * 1000
+    return {"effective_at": at, "latency_ms": round(milliseconds)}
 
 
 def noted(job: Job, *, at: datetime) -> Job:
@@ -117,9 +137,8 @@ def in_effect(db: Database, job: Job, *, at: datetime) -> None:
     if before is None or after is None or before is after:
         return
     ours = {"verb": str(before.verb), "requested_at": before.requested_at, "request_id": before.request_id}
-    db.audit.update_one(
-        {"job_id": job.id, **ours, "effective_at": None}, {"$set": {"effective_at": at, "latency_ms": after.latency_ms}}
-    )
+    effect = _effect(before.requested_at, at)
+    db.audit.update_one({"job_id": job.id, **ours, "effective_at": None}, {"$set": effect})
     times = {"effective_at": at} if before.holding else {"effective_at": at, "slots_free_at": at}
     this = {f"last_action.{name}": value for name, value in ours.items()}
     fields = {f"last_action.{name}": value for name, value in times.items()}

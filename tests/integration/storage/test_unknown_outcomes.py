@@ -165,6 +165,9 @@ def test_a_job_is_created_once(
     with failing(db, "commitTransaction", app_name=VICTIM, times=times, **how):
         made = transact(victim, lambda tx: creation.create(tx, new)).value
     assert made.id == new.id
+    entry = db.audit.find_one({"job_id": new.id, "verb": "create"})
+    assert entry is not None
+    assert entry["effective_at"] is not None
     lock = db.locks.find_one({"_id": LOCK})
     assert lock is not None
     assert lock["queue"] == [old.id, new.id]
