@@ -93,7 +93,7 @@ def _needs(loads: Sequence[Load], name: Callable[[Load], str]) -> str:
         ["oplog at the peak, GB an hour, files in an object store", *(number(one.oplog_gb_an_hour) for one in found)],
         ["database, GB a day", *(number(one.disk_gb_a_day) for one in found)],
         ["file store, GB a day", *(number(one.files_gb_a_day) for one in found)],
-        ["messages/s at the peak", *(number(one.messages_a_second) for one in found)],
+        ["messages/s at the peak, at least", *(number(one.messages_a_second) for one in found)],
     ]
     return table(["", *(name(load) for load in loads)], rows)
 

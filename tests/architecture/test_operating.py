@@ -3,9 +3,16 @@
 import re
 from pathlib import Path
 
+import pytest
+
+from collect.jobs.template import Template
+from collect.rows import planning
+from collect.runtime import pacing
 from collect.settings import WorkerProcessSettings
 from gateway.settings import GatewaySettings
+from inmemory import MemoryBlobs
 from monitor.settings import MonitorSettings
+from uploading import new_job
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
 SETTINGS = (WorkerProcessSettings, MonitorSettings, GatewaySettings)
@@ -43,3 +50,19 @@ def test_whoever_restores_keeps_every_writer_away_and_migrates_where_something_r
     assert [restoring.count(step) for step in steps] == [1] * len(steps)
     assert sorted(steps, key=restoring.index) == list(steps)
     assert "collect-admin migrate" not in restoring, "the toolbox is away like all the rest"
+
+
+def test_new_pods_get_parts_as_soon_as_slices_end() -> None:
+    assert (pacing.SLICE_SECONDS, pacing.SLICE_SECONDS_WHEN_OWN_PARTS_WAIT) == (60, 10)
+    assert "as soon as a slice ends: within a minute, within ten seconds while parts wait" in TEXT
+
+
+@pytest.mark.parametrize(("megabytes", "said"), [(4, "of CSV have one"), (16, "three"), (64, "seven or eight")])
+def test_a_file_has_as_many_parts_as_is_said(megabytes: int, said: str) -> None:
+    assert f"{megabytes} MB {said}" in TEXT.replace("\n", " ")
+    template = Template.model_validate({"key": ["k"], "columns": [{"name": "k", "type": "string"}]})
+    row = b"x" * 149 + b"\n"
+    blobs = MemoryBlobs({"f": b"k\n" + row * (megabytes * 10**6 // len(row))})
+    parts = [part for part in planning.plan(blobs, new_job(blob="f", dataset="d"), template=template) if part]
+    numbers = {1: "one", 3: "three", 7: "seven", 8: "eight"}
+    assert numbers[len(parts)] in said

@@ -68,6 +68,16 @@ def test_every_object_is_what_kubernetes_schema_says(way: str, kubernetes: str) 
     assert wrong == {}
 
 
+@pytest.mark.parametrize(("way", "oldest"), [("demo", 20), ("least", 21), ("production", 23), ("everything", 23)])
+def test_the_readme_names_the_oldest_kubernetes_that_knows_the_objects(way: str, oldest: int) -> None:
+    files, values = WAYS[way]
+    since = {"policy/v1": 21, "autoscaling/v2": 23}
+    assert max(since.get(each["apiVersion"], 20) for each in render(*files, values=values).objects) == oldest
+    readme = (CHART / "README.md").read_text(encoding="utf-8")
+    assert "Kubernetes 1.21 or newer, and 1.23 for an HPA (the demo" in readme
+    assert "runs on 1.20" in readme
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_helm_has_nothing_to_say_against_it(way: str) -> None:
     files, values = WAYS[way]
