@@ -104,7 +104,7 @@ def needs(load: Load) -> Needs:
 
 
 def messages_of_parts(load: Load) -> float:
-    """A day, at least: each part is published once. Each slice that ends before its part does publishes it once more."""
+    """A day, at least: a part is published once. A slice that ends before its part does publishes it once more."""
     uploaded = load.written * value("UPLOAD_FILE_BYTES") / (value("UPLOAD_PART_MB") * 2**20)
     return uploaded + load.read / value("EXPORT_PART_ROWS")
 
