@@ -1,7 +1,10 @@
 """However often an export is interrupted, its result is that of one which was not: equal bytes, or equal tables."""
 
+import dataclasses
+import hashlib
 import itertools
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,10 +20,10 @@ from ulid import ULID
 from collect.errors import TaskRefused
 from collect.jobs.forms import FieldType, Form, FormField
 from collect.jobs.model import SYSTEM, Counts, Job, Part, Phase
-from collect.jobs.outcomes import StoredObject
+from collect.jobs.outcomes import Applied
 from collect.jobs.states import State
 from collect.runtime.task import ChunkSize
-from collect.storage import forms, indexes, organisations
+from collect.storage import forms, indexes, organisations, results
 from collect.storage.blobs import Blobs, FileBlobs
 from collect.storage.database import Database, connect
 from collect.storage.responses import BlockSize
@@ -49,15 +52,29 @@ class Field:
             self.db["responses"].insert_many(documents)
         return form_id
 
-    def run(self, job: Job, parts: Callable[[int], int], interrupted: random.Random | None) -> bytes:
+    def run(self, job: Job, parts: Callable[[int], int], interrupted: random.Random | None) -> "Whole":
         """Every part from its beginning to its end; with ``interrupted``, in any order, by pieces of any size."""
         task = ExportTask(db=self.db, blobs=self.blobs, block=BLOCK, part_rows=parts)
         planned = list(self.planned(task, job, interrupted))
         if interrupted:
             interrupted.shuffle(planned)
-        written = dict(self.written(task, job, part, interrupted) for part in planned)
-        objects = [stored for n in sorted(written) for stored in written[n]]
-        return b"".join(self.blobs.read(stored.name, 0, stored.bytes) for stored in objects)
+        for part in planned:
+            self.enter(part, self.written(task, job, part, interrupted))
+        return self.finished(task, job)
+
+    def enter(self, part: Part, committed: list[Applied]) -> None:
+        """What a commit of each chunk leaves in the ledger."""
+        for seq, applied in enumerate(committed):
+            entry = {"job_id": part.job_id, "org_id": ORG, "n": part.n, "seq": seq, "undo": applied.undo}
+            objects = [dataclasses.asdict(stored) for stored in applied.objects]
+            self.db.ledger.insert_one({"_id": f"{part.id}:{seq}", "objects": objects, **entry})
+
+    def finished(self, task: ExportTask, job: Job) -> "Whole":
+        """The file as somebody downloads it. It is what its manifest says."""
+        (result,) = [step for step in task.finish(job) if step is not None]
+        data = b"".join(results.read(self.blobs, result["objects"], 0, result["bytes"]))
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (result["bytes"], result["sha256"])
+        return Whole(data=data, result=result)
 
     def planned(self, task: ExportTask, job: Job, interrupted: random.Random | None) -> Iterator[Part]:
         after: Part | None = None
@@ -75,11 +92,9 @@ class Field:
             if len(kept) == len(found):
                 return
 
-    def written(
-        self, task: ExportTask, job: Job, part: Part, interrupted: random.Random | None
-    ) -> tuple[int, list[StoredObject]]:
-        """The part's committed objects. A slice that is interrupted has made more than it has committed."""
-        committed: list[StoredObject] = []
+    def written(self, task: ExportTask, job: Job, part: Part, interrupted: random.Random | None) -> list[Applied]:
+        """The part's committed chunks. A slice that is interrupted has made more than it has committed."""
+        committed: list[Applied] = []
         over = False
         while not over:
             size = ChunkSize(rows=10**6) if interrupted is None else ChunkSize(rows=interrupted.randint(1, 30))
@@ -89,7 +104,7 @@ class Field:
             over = most is None or len(made) < most
             for chunk in made if over else made[: interrupted.randint(0, len(made)) if interrupted else None]:
                 applied = task.apply(job, part, chunk, entry_id="x", session=None)  # type: ignore[arg-type]
-                committed += applied.objects
+                committed.append(applied)
                 counts = Counts(
                     succeeded=part.counts.succeeded + applied.succeeded,
                     left_out=part.counts.left_out + applied.left_out,
@@ -98,7 +113,25 @@ class Field:
             part = part.model_copy(update={"epoch": part.epoch + 1})
             slice_.close()  # type: ignore[attr-defined]
         assert part.counts.looked_at == part.total
-        return part.n, committed
+        return committed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whole:
+    """A result: its bytes, and what is said of them."""
+
+    data: bytes
+    result: dict[str, Any]
+
+    def is_as(self, other: "Whole") -> bool:
+        """Equal bytes in equal parts; or, of parquet, whose objects are the parts and end anywhere, equal tables."""
+        same = ["rows", "misfits", "complete"]
+        if self.result["format"] == "parquet":
+            return self._said(same) == other._said(same) and table(self.data).equals(table(other.data))
+        return self._said([*same, "parts"]) == other._said([*same, "parts"]) and self.data == other.data
+
+    def _said(self, names: list[str]) -> list[Any]:
+        return [self.result[name] for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -169,15 +202,14 @@ def test_an_interrupted_export_equals_one_that_was_not(
 ) -> None:
     form_id = field.fill(documents)
     params = {"form_id": form_id, "filters": filters, "columns": columns, "format": format_}
-    whole, pieces = (
-        field.run(_job(params), lambda n: part_rows + n % 3, source) for source in (None, random.Random(seed))
-    )
-    if format_ == "parquet":
-        assert whole == b"" or _rows(whole) == _rows(pieces)
-    else:
-        assert whole == pieces
-    if format_ == "csv.gz" and whole:
-        assert unpacked(whole).count(b"\n") >= 1
+
+    def run(source: random.Random | None, **others: str) -> Whole:
+        return field.run(_job({**params, **others}), lambda n: part_rows + n % 3, source)
+
+    whole = run(None)
+    assert run(random.Random(seed)).is_as(whole)
+    if format_ == "csv.gz":
+        assert unpacked(whole.data) == run(None, format="csv").data
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -187,7 +219,38 @@ def test_blocks_end_where_they_ended_though_filters_were_in_the_middle_of_their_
     form_id = field.fill([{**document, "age": n} for n, document in enumerate(documents)])
     params = {"form_id": form_id, "filters": [{"field": "age", "op": "gt", "value": 3}], "format": "csv.gz"}
     whole, pieces = (field.run(_job(params), lambda _: 40, source) for source in (None, random.Random(seed)))
-    assert whole == pieces
+    assert pieces.is_as(whole)
+
+
+class Counted(FileBlobs):
+    """Knows how often each object was begun to be read."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder=folder)
+        self.reads: Counter[str] = Counter()
+
+    def read(self, name: str, offset: int, length: int) -> bytes:
+        self.reads[name] += not offset
+        return super().read(name, offset, length)
+
+
+def test_a_parquet_file_is_made_of_objects_that_are_read_once_and_are_as_they_were_written(
+    field: Field, tmp_path: Path
+) -> None:
+    form_id = field.fill([{"submitted_at": T0 + n * DAY, "age": n} for n in range(30)])
+    blobs = Counted(tmp_path)
+    field = dataclasses.replace(field, blobs=blobs)
+    task, job = ExportTask(db=field.db, blobs=blobs, block=BLOCK), _job({"form_id": form_id, "format": "parquet"})
+    (part,) = field.planned(task, job, None)
+    field.enter(part, field.written(task, job, part, random.Random(1)))
+    assert table(field.finished(task, job).data)["age"].to_pylist() == list(range(30))
+    assert len(blobs.reads) > 1
+    assert set(blobs.reads.values()) == {1}
+    name = next(iter(blobs.reads))
+    blobs.write(name, [blobs.read(name, 0, 10_000)[:-1] + b"?"])
+    with pytest.raises(TaskRefused, match=name) as refused:
+        field.finished(task, job)
+    assert refused.value.code == "result_damaged"
 
 
 @pytest.mark.parametrize("come", [0, 5])
@@ -199,8 +262,8 @@ def test_what_has_come_or_gone_since_the_plan_is_counted_so(field: Field, come: 
     field.db["responses"].delete_many({"form_id": form_id, "submitted_at": {"$gt": T0 + 11 * DAY}})
     later = [{"submitted_at": T0, "org_id": ORG, "form_id": form_id, "_id": f"{form_id}-new{n}"} for n in range(come)]
     field.db["responses"].insert_many([*later, {"_id": f"{form_id}-x"}])
-    _, stored = field.written(task, job, part, random.Random(0))
-    assert sum(each.rows for each in stored) == 12 + come
+    committed = field.written(task, job, part, random.Random(0))
+    assert sum(stored.rows for applied in committed for stored in applied.objects) == 12 + come
 
 
 def test_a_form_that_has_another_field_since_the_plan_is_refused(field: Field) -> None:
@@ -221,14 +284,3 @@ def _job(params: dict[str, Any]) -> Job:
         id=str(ULID()).lower(), org_id=ORG, kind="export", params=params, state=State.RUNNING,
         created_at=datetime(2018, 1, 1, tzinfo=UTC), created_by=SYSTEM,
     )  # fmt: skip
-
-
-def _rows(files: bytes) -> list[dict[str, Any]]:
-    """The rows of Parquet files that stand back to back."""
-    ends = [place + 4 for place in range(len(files)) if files.startswith(b"PAR1", place)]
-    return [row for start, end in zip(ends[::2], ends[1::2], strict=True) for row in _read(files[start - 4 : end])]
-
-
-def _read(file: bytes) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = table(file).to_pylist()
-    return rows
