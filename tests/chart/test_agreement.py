@@ -1,7 +1,8 @@
 """Chart, code, images and Compose say the same."""
 
+import json
 import re
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -15,6 +16,7 @@ from gateway.settings import GatewaySettings
 from monitor.settings import MonitorSettings
 
 VALUES: Object = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+SCHEMA: Object = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 COMPOSE: Object = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 SETTINGS: dict[str, type[ServerSettings]] = {
@@ -41,6 +43,16 @@ def test_the_services_of_the_values_are_those_of_the_code() -> None:
 def test_every_setting_that_a_service_is_given_is_one_that_it_reads(service: str) -> None:
     assert set(outside(FULL).settings(service)) - STANDARD <= set(read_by(service))
     assert set(demo().one("Secret", service)["stringData"]) <= set(read_by(service))
+
+
+def test_the_settings_that_may_be_given_are_those_that_a_service_reads() -> None:
+    settings = SCHEMA["definitions"]["settings"]
+    (elsewhere,) = [each["enum"] for each in settings["propertyNames"]["not"]["anyOf"] if "enum" in each]
+    own = re.compile(settings["propertyNames"]["if"]["pattern"])
+    read = {name: field for service in SERVICES for name, field in read_by(service).items()}
+    assert {name for name in read if not own.match(name)} <= set(elsewhere)
+    assert settings["propertyNames"]["then"]["enum"] == sorted(set(read) - set(elsewhere))
+    assert settings["properties"]["LOG_LEVEL"]["enum"] == list(get_args(read["LOG_LEVEL"].annotation))
 
 
 @pytest.mark.parametrize("service", SERVICES)

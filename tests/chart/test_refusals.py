@@ -40,6 +40,13 @@ WRONG: dict[str, tuple[Values, str]] = {
     "an unknown pull policy": ({"image": {"pullPolicy": "Sometimes"}}, "/image/pullPolicy"),
     "a setting that is no name": ({"settings": {"log-level": "INFO"}}, "/settings"),
     "a setting that is a map": ({"settings": {"LOG_LEVEL": {"a": "b"}}}, "/settings/LOG_LEVEL"),
+    "a setting that is misspelt": ({"settings": {"COLLECT_LEASE_SECOND": 45}}, "COLLECT_LEASE_SECOND"),
+    "a setting of a service that is misspelt": (
+        {"services": {"monitor": {"settings": {"COLLECT_MAX_EXPIRED_LEASE": 1}}}},
+        "/services/monitor/settings",
+    ),
+    "a database's name that is misspelt": ({"settings": {"MONGODB_DATABSE": "jobs"}}, "MONGODB_DATABSE"),
+    "a level that is misspelt": ({"settings": {"LOG_LEVEL": "verbose"}}, "/settings/LOG_LEVEL"),
     "a secret among the settings": ({"settings": {"MONGODB_URL": "mongodb://…"}}, "MONGODB_URL"),
     "a secret among a service's settings": (
         {"services": {"gateway": {"settings": {"REDIS_URL": "redis://…"}}}},
