@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from chart.rendering import CHART, ROOT, SERVICES, WORKERS, Object, containers, demo, outside
+from chart.rendering import CHART, ROOT, SERVICES, WORKERS, Object, containers, demo, outside, render
 from collect.admin.cli import collect_admin
 from collect.messaging.topology import KINDS, job_queue
 from collect.observability import metrics
@@ -81,6 +81,22 @@ def test_a_setting_of_all_is_overridden_by_that_of_a_service(service: str) -> No
 def test_a_large_number_reaches_the_service_as_it_was_written() -> None:
     found = outside({"services": {"gateway": {"settings": {"COLLECT_MAX_BODY_BYTES": 10_485_760}}}})
     assert found.settings("gateway")["COLLECT_MAX_BODY_BYTES"] == "10485760"
+
+
+def test_the_proxy_of_the_production_values_waits_longer_than_an_answer_may() -> None:
+    (ingress,) = render("production").all("Ingress")
+    patience = ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-read-timeout"]
+    assert int(patience) > GatewaySettings.model_fields["max_wait_seconds"].default + 10
+
+
+def test_where_accounts_are_not_the_migrations_to_make_it_does_not_and_people_are_told_what_to_enter() -> None:
+    job = render("production", values={"accounts": {"manage": False}}).one("Job", "migrate")
+    assert "initContainers" not in job["spec"]["template"]["spec"]
+    for told in (CHART / "README.md", ROOT / "docs" / "operating.md"):
+        text = told.read_text(encoding="utf-8")
+        (paragraph,) = [each for each in text.split("\n\n") if "Atlas" in each]
+        assert "`collect-admin roles`" in paragraph
+        assert "`killAnySession`" in paragraph
 
 
 @pytest.mark.parametrize("service", SERVICES)
