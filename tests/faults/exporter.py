@@ -163,6 +163,24 @@ class Exporter(Plant):
         assert not findings, "\n".join(str(finding) for finding in findings)
 
 
+def slots_of(worker: Service) -> list[int]:
+    """The processes of its slots; its children are more than those."""
+    return [pid for pid in worker.children() if b"spawn_main" in _command_line(pid)]
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def most_megabytes(pid: int) -> float:
+    """As much memory as the process has had at any time."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
 def table(data: bytes) -> pa.Table:
     return pq.read_table(pa.BufferReader(data))
 

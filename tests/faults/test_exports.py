@@ -14,7 +14,7 @@ from collect.jobs.states import State
 from collect.storage import retention
 from collect.testing.system import Service, eventually
 from faults.conftest import LEASE_SECONDS, opened
-from faults.exporter import SLOT, SLOWLY, VERY_SLOWLY, Exporter
+from faults.exporter import SLOT, SLOWLY, VERY_SLOWLY, Exporter, slots_of
 from integration.storage.failpoints import COMMITTED, NOT_COMMITTED, failing
 from plant import REST_SECONDS
 from servers import Servers
@@ -192,6 +192,18 @@ def test_f10_what_a_worker_writes_that_slept_past_its_lease_is_part_of_nothing(p
     assert not plant.committed(job) & set(retention.orphans(plant.db, plant.blobs, at=now, before=now))
 
 
+def test_a_small_export_does_not_wait_for_a_part_of_a_huge_one(plant: Exporter) -> None:
+    plant.exporter(slots=1)
+    huge = plant.export(rows_per_second=VERY_SLOWLY)
+    plant.until_chunks(huge)
+    small = plant.export(to_date="2017-08-01T00:02:00Z")
+    plant.until_state(small, State.SUCCEEDED)
+    assert plant.chunks(small) > 0
+    assert [part["n"] for part in plant.parts(huge) if part["n"] and part["status"] == "done"] == []
+    plant.hurry(huge)
+    plant.equals_the_quiet_one(huge)
+
+
 @pytest.mark.parametrize(
     ("times", "how"), [next(iter(COMMITTED.values())), next(iter(NOT_COMMITTED.values()))], ids=["applied", "not"]
 )
@@ -218,18 +230,6 @@ def test_f26_a_commit_whose_outcome_is_unknown_is_one_chunk(plant: Exporter, tim
 
 def _now(plant: Exporter, job: str) -> tuple[int, State]:
     return plant.db.ledger.count_documents({"job_id": job}), plant.state(job)
-
-
-def slots_of(worker: Service) -> list[int]:
-    """The processes of its slots; its children are more than those."""
-    return [pid for pid in worker.children() if b"spawn_main" in _command_line(pid)]
-
-
-def _command_line(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 def frozen(worker: Service) -> list[int]:

@@ -15,13 +15,15 @@ from collect.jobs.states import State
 from collect.storage import results
 from collect.testing.system import eventually
 from faults.conftest import opened
-from faults.exporter import ROWS, VERY_SLOWLY, Exporter, table
+from faults.exporter import ROWS, VERY_SLOWLY, Exporter, most_megabytes, slots_of, table
 from faults.mongod import fill, small_disk
 from plant import REST_SECONDS
 from servers import Servers
 
 MEGABYTE = 1024 * 1024
 DISK_MEGABYTES = 64
+MOST_MEGABYTES = 300
+"""Of a slot, whatever it does."""
 GONE_SECONDS = 1.0
 NOBODY = [{"field": "name", "op": "eq", "value": "nobody"}]
 
@@ -142,7 +144,7 @@ def test_f35_a_full_store_fails_the_job_with_the_reason_and_room_lets_it_go_on(p
 def test_f35_a_store_without_room_for_the_whole_file_fails_it_as_well(plant: Exporter) -> None:
     held = plant.marks / "held"
     plant.quiet("parquet")
-    plant.exporter(COLLECT_FAULT_POINTS=f"in_finish:hold:once={held}")
+    worker = plant.exporter(COLLECT_FAULT_POINTS=f"in_finish:hold:once={held}")
     job = plant.export(format="parquet")
     eventually(held.exists, seconds=REST_SECONDS, what="it is finishing")
     assert plant.disk is not None
@@ -155,6 +157,7 @@ def test_f35_a_store_without_room_for_the_whole_file_fails_it_as_well(plant: Exp
     ballast.unlink()
     plant.client.jobs.resume(job, reason="there is room")
     plant.equals_the_quiet_one(job, "parquet")
+    assert max(map(most_megabytes, slots_of(worker))) <= MOST_MEGABYTES
 
 
 def test_responses_that_change_or_go_meanwhile_are_as_they_are_found_and_counted_so(plant: Exporter) -> None:
