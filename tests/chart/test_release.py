@@ -1,6 +1,7 @@
 """What comes with a release beside its services: migration, toolbox, the demo's servers, their Secrets."""
 
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -69,8 +70,21 @@ def test_the_migration_is_over_before_helm_gives_up() -> None:
     assert migration(render("production"))["spec"]["activeDeadlineSeconds"] < HELM_TIMEOUT_SECONDS
     # The demo's is installed with a longer timeout, which the README names.
     readme = (CHART / "README.md").read_text(encoding="utf-8")
-    (minutes,) = re.findall(r"values-demo\.yaml .*--timeout (\d+)m$", readme, re.MULTILINE)
+    (minutes,) = re.findall(r"values-demo\.yaml .*--timeout (\d+)m$", readme.replace("\\\n", ""), re.MULTILINE)
     assert migration(demo())["spec"]["activeDeadlineSeconds"] < int(minutes) * 60
+
+
+@pytest.mark.parametrize("text", [CHART / "README.md", ROOT / "README.md"], ids=["chart", "project"])
+def test_who_tries_it_is_told_to_name_the_images_that_were_built(text: Path) -> None:
+    lines = text.read_text(encoding="utf-8").replace("\\\n", "").splitlines()
+    (install,) = [line for line in lines if line.startswith("helm install") and "values-demo.yaml" in line]
+    (build,) = [line for line in lines if line.startswith("make images")]
+    registry, version = re.findall(r"(?:REGISTRY|VERSION)=(\S+)", build)
+    assert f"--set image.registry={registry} --set image.tag={version}" in install
+    pushed = [line for line in lines if "docker push" in line]
+    assert all(
+        f"{registry}/$service:{version}" in line and set(SERVICES) <= set(line.split(";")[0].split()) for line in pushed
+    )
 
 
 def test_what_failed_stays_with_its_log_and_not_for_ever() -> None:
