@@ -13,7 +13,7 @@ from collect.storage.keys import Role
 from collect.storage.organisations import Limits
 from gateway.data_shapes import DatasetShown, FormShown, RowShown, TeamShown
 from gateway.models import PriorityName
-from gateway.preview_shapes import FileShown, PreviewShown
+from gateway.preview_shapes import FileShown, HolderShown, PreviewShown
 
 JSON = "application/json"
 BYTES = "application/octet-stream"
@@ -232,12 +232,13 @@ class ManifestShown(BaseModel):
 
 
 class UndoPreviewShown(BaseModel):
-    """What taking back would do."""
+    """What taking back would do. ``conflict`` is there when another job holds the dataset: until then it is refused."""
 
     will_delete: int
     will_restore: int
     conflicts: int
     seconds: float
+    conflict: HolderShown | None = None
 
 
 class KeyShown(BaseModel):

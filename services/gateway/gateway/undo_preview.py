@@ -6,7 +6,8 @@ from typing import Any
 
 from collect.jobs.model import Job
 from collect.jobs.progress import summed
-from collect.storage import parts
+from collect.jobs.states import Verb
+from collect.storage import locks, parts
 from collect.storage.database import Database
 from gateway.kinds.table import KINDS
 
@@ -31,3 +32,12 @@ def would_undo(db: Database, job: Job) -> dict[str, Any]:
         "conflicts": conflicts,
         "seconds": round(marked / kind.undone_a_second, 1),
     }
+
+
+def held(db: Database, job: Job, verb: Verb) -> dict[str, Any]:
+    """``{conflict: {holder}}`` when another job holds the lock that ``verb`` has to take, else nothing.
+
+    Undo is of a job at rest, which has given its lock back; what is terminated has it still, or needs none.
+    """
+    holder = locks.holders(db, [job.lock]).get(job.lock) if verb is Verb.UNDO and job.lock else None
+    return {"conflict": {"holder": holder}} if holder not in (None, job.id) else {}

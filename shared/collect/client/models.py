@@ -189,6 +189,12 @@ class UndoPreview(Answer):
     will_restore: int = 0
     conflicts: int = 0
     seconds: float | None = None
+    conflict: dict[str, Any] | None = None
+
+    @property
+    def holder(self) -> str | None:
+        """The job that holds the dataset now: until it lets go, undo is refused."""
+        return (self.conflict or {}).get("holder")
 
 
 class Notice(Answer):

@@ -1,6 +1,9 @@
 """What taking back would do, for each kind as its jobs mark what they write."""
 
-from integration.gateway.calls import Api
+import pytest
+
+from integration.gateway import mended
+from integration.gateway.calls import Api, problem
 from teamed import succeeded
 
 
@@ -26,3 +29,38 @@ def test_teams_that_were_changed_would_be_restored(api: Api) -> None:
     api.db.parts.update_one({"job_id": job.id, "n": 2}, {"$set": {"counts.created": 0, "counts.changed": 2}})
     api.db.teams.update_one({"values.team_name": "c"}, {"$set": {"written_by": "somebody:1:0"}})
     assert would_undo(api, job.id) == {"will_delete": 0, "will_restore": 4, "conflicts": 1}
+
+
+@pytest.mark.parametrize("verb", ["undo", "terminate"])
+def test_a_look_at_what_a_verb_would_do_is_refused_as_the_verb_is(api: Api, verb: str) -> None:
+    job = api.job()["id"]
+    seen = api.get(f"/v1/jobs/{job}").headers["ETag"]
+    if verb == "undo":
+        problem(api.verb(job, verb, "?validate_only=true"), 409, "verb_not_allowed")
+    api.verb(job, "stop" if verb == "undo" else "pause")
+    earlier = api.verb(job, verb, "?validate_only=true", headers={"If-Match": seen})
+    problem(earlier, 412, "precondition_failed")
+    now = api.get(f"/v1/jobs/{job}").headers["ETag"]
+    assert api.verb(job, verb, "?validate_only=true", headers={"If-Match": now}).status_code == 200
+
+
+def test_a_verb_that_has_happened_already_is_looked_at_as_it_is_answered(api: Api) -> None:
+    made = mended.succeeded(api)
+    api.verb(made.job_id, "undo")
+    assert api.get(f"/v1/jobs/{made.job_id}").get_json()["state"] == "undoing"
+    assert would_undo(api, made.job_id) == {"will_delete": 2, "will_restore": 0, "conflicts": 0}
+    problem(api.verb(made.job_id, "terminate", "?validate_only=true"), 409, "verb_not_allowed")
+    behind = api.job(params={"on_conflict": "queue"})["id"]
+    assert api.verb(behind, "terminate").get_json()["state"] == "terminated"
+    again = api.verb(behind, "terminate", "?validate_only=true")
+    assert (again.status_code, again.get_json()["will_delete"]) == (200, 0)
+
+
+def test_who_holds_the_dataset_meanwhile_is_told(api: Api) -> None:
+    made = mended.succeeded(api)
+    holder = api.job()["id"]
+    counts = {"will_delete": 2, "will_restore": 0, "conflicts": 0}
+    assert would_undo(api, made.job_id) == {**counts, "conflict": {"holder": holder}}
+    assert problem(api.verb(made.job_id, "undo"), 409, "dataset_held")["holder"] == holder
+    api.verb(holder, "stop")
+    assert would_undo(api, made.job_id) == counts

@@ -7,12 +7,13 @@ import pytest
 
 from collect.client import errors
 from collect.client.api import CollectClient, NotConfigured
+from collect.client.cli import words
 from collect.client.cli.app import collect
 from collect.client.cli.exits import MEANINGS, Exit, of_error, of_job
 from collect.client.cli.parameters import Mapping, Share
 from collect.client.cli.speed import Speed, clock_face
 from collect.client.errors import ClientError, Problem
-from collect.client.models import Job, Progress
+from collect.client.models import Job, Progress, UndoPreview
 from unit.client.scripted import job
 
 CLI_DOC = Path(__file__).resolve().parents[3] / "docs" / "cli.md"
@@ -74,6 +75,12 @@ def test_every_command_knows_json_and_documents_its_exit_codes() -> None:
 def test_all_that_is_missing_is_said_at_once() -> None:
     with pytest.raises(NotConfigured, match="COLLECT_URL and COLLECT_API_KEY are not set"):
         CollectClient.from_environment({})
+
+
+def test_who_holds_the_dataset_that_undo_needs_is_said() -> None:
+    assert "01k" not in words.will_undo(UndoPreview(will_delete=2))
+    held = words.will_undo(UndoPreview(will_delete=2, conflict={"holder": "01k"}))
+    assert held.endswith("It is refused as long as job 01k holds the dataset.")
 
 
 def test_speed_is_that_of_the_last_seconds_not_of_the_whole_time() -> None:

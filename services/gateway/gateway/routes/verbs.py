@@ -10,7 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from collect.errors import InvalidInput
 from collect.jobs import restarts
 from collect.jobs.model import Job, MaxRejected
-from collect.jobs.states import RESTARTABLE, RESTING, Verb
+from collect.jobs.states import REPEATS, RESTARTABLE, RESTING, Verb
 from collect.observability import metrics
 from collect.storage import jobs, transitions, verbs
 from collect.storage.verbs import Options, Request
@@ -154,10 +154,14 @@ def _perform(path: JobPath, query: VerbQuery, body: VerbBody, verb: Verb, option
 
 
 def _would_undo(path: JobPath, verb: Verb) -> Response:
+    """Refused as the verb itself is, but for a dataset that another job holds, which is told."""
     job = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
-    if verb not in job.allowed_verbs(services().clock.now()):
-        raise transitions.illegal(job, verb.value)
-    return jsonify(undo_preview.would_undo(services().db, job))
+    check_unmoved(job)
+    repeats = job.state in REPEATS[verb] and job.last_action is not None and job.last_action.verb == verb
+    if not repeats:
+        verbs.check(job, verb)
+    held = {} if repeats else undo_preview.held(services().db, job, verb)
+    return jsonify({**undo_preview.would_undo(services().db, job), **held})
 
 
 def _restart_form(sent: Sent) -> RestartBody:

@@ -132,7 +132,10 @@ def will_undo(found: UndoPreview) -> str:
     """What would be taken back, in words."""
     seconds = "" if found.seconds is None else f" It takes about {found.seconds:.0f} s."
     conflicts = f" {found.conflicts:,} were changed by others since and stay." if found.conflicts else ""
-    return f"{found.will_delete:,} documents would be deleted, {found.will_restore:,} restored.{conflicts}{seconds}"
+    held = f" It is refused as long as job {found.holder} holds the dataset." if found.holder else ""
+    return (
+        f"{found.will_delete:,} documents would be deleted, {found.will_restore:,} restored.{conflicts}{seconds}{held}"
+    )
 
 
 def moment(at: datetime) -> str:
