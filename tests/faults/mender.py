@@ -1,4 +1,4 @@
-"""A plant in which an upload has succeeded with many rejected rows: they are mended under fire."""
+"""Plants in which a job has succeeded with many rejected rows: they are mended under fire."""
 
 import csv
 from collections.abc import Iterator, Mapping
@@ -6,15 +6,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from collect.admin import baseline
-from collect.admin.baseline import COLUMNS
+from collect.admin import baseline, survey
 from collect.admin.check import check
+from collect.admin.teams import COLUMNS, Roster
 from collect.client.models import Job
 from collect.jobs.states import State
+from collect.storage import forms
 from collect.storage.blobs import GridFsBlobs
 from collect.storage.database import Document
+from collect.storage.teams import ROLES
 from collect.testing.system import Service, eventually
-from plant import REST_SECONDS, Plant
+from plant import KEPT, ORG, REST_SECONDS, Plant
 
 ROWS = 6_000
 EVERY = 2
@@ -23,24 +25,24 @@ REJECTED = ROWS // EVERY
 STILL_BAD = 100
 """One of so many rows that are sent as corrections is as bad as before."""
 AGAIN = REJECTED // STILL_BAD
-SLOT, GATEWAY = "upload-worker-slot", "gateway"
+GATEWAY = "gateway"
 
 
 class Mender(Plant):
-    """Gateway, monitor and that job, which is there at the beginning of each test; it starts its workers."""
+    """Gateway, monitor and an upload, which is there at the beginning of each test; it starts its workers."""
 
+    job_kind = "upload"
     _standing: dict[str, list[Document]]
     _right: Mapping[int, Any]
     job: str
 
     def open(self) -> None:
         super().open()
-        worker = self.worker()
-        right = self.upload(self.file(rows=ROWS), dataset=self.dataset("right"))
-        self.until_state(right, State.SUCCEEDED)
-        self._right = {row["row"]: row["values"] for row in self.db.rows.find({"dataset": "right"})}
+        worker = self.mender()
+        self.until_state(self.start(self.text(rejects=0)), State.SUCCEEDED)
+        self._right = {row["row"]: row["values"] for row in self.written_rows()}
         self.empty()
-        self.job = self.upload(self.file(rows=ROWS, rejects=EVERY), max_rejected={"percent": 60})
+        self.job = self.start(self.text(rejects=EVERY), max_rejected={"percent": 60})
         self.until_state(self.job, State.SUCCEEDED)
         worker.stop()
         names = self.db.db.list_collection_names()
@@ -61,7 +63,15 @@ class Mender(Plant):
 
     def mender(self, *, slots: int = 2, wait: bool = True, **settings: str) -> Service:
         """Start a worker."""
-        return self.worker(slots=slots, wait=wait, **settings)
+        return self.worker(kind=self.job_kind, slots=slots, wait=wait, **settings)
+
+    def text(self, *, rejects: int) -> Path:
+        """The job's file; one row in ``rejects`` is bad."""
+        return self.file(rows=ROWS, rejects=rejects)
+
+    def start(self, path: Path, **params: Any) -> str:
+        """Start a job for the file; its id."""
+        return self.upload(path, **params)
 
     def sheet(self) -> Path:
         """The rejects, mended but for some."""
@@ -70,13 +80,13 @@ class Mender(Plant):
             return right
         bad = self.folder / "rejects.csv"
         self.client.jobs.save_rejects(self.job, bad)
-        mended = self._cells(self.file(rows=ROWS))
+        mended = self._cells(self.text(rejects=0))
         with bad.open(encoding="utf-8", newline="") as given, right.open("w", encoding="utf-8", newline="") as out:
             rows = csv.DictReader(given)
             writer = csv.DictWriter(out, rows.fieldnames or ())
             writer.writeheader()
             for nth, row in enumerate(rows):
-                cells = {} if nth % STILL_BAD == 0 else dict(zip(COLUMNS, mended[int(row["row"])], strict=True))
+                cells = {} if nth % STILL_BAD == 0 else dict(zip(mended[0], mended[int(row["row"])], strict=True))
                 writer.writerow({**row, **cells})
         return right
 
@@ -100,7 +110,7 @@ class Mender(Plant):
         return self.db.ledger.count_documents({"job_id": self.job})
 
     def written_rows(self) -> list[Document]:
-        """The dataset of the job, document for document."""
+        """What the job writes its rows to, document for document."""
         return list(self.db.rows.find({"dataset": baseline.NAME}).sort("_id", 1))
 
     def is_mended(self) -> None:
@@ -109,7 +119,7 @@ class Mender(Plant):
         bad = {row["row"] for row in self.db.rejects.find({"job_id": self.job})}
         assert len(bad) == AGAIN
         assert {row["revision"] for row in self.db.rejects.find({"job_id": self.job})} == {2}
-        found = {row["row"]: row["values"] for row in self.db.rows.find({"dataset": baseline.NAME})}
+        found = {row["row"]: row["values"] for row in self.written_rows()}
         assert found == {row: values for row, values in self._right.items() if row not in bad}
         progress = self.client.jobs.get(self.job).progress
         assert (progress.total, progress.done) == (ROWS, ROWS)
@@ -124,9 +134,44 @@ class Mender(Plant):
         progress = self.client.jobs.get(self.job).progress
         assert progress.done == progress.total == ROWS
         assert progress.rejected == self.db.rejects.count_documents({"job_id": self.job})
-        assert progress.succeeded == self.db.rows.count_documents({"dataset": baseline.NAME})
+        assert progress.succeeded == len(self.written_rows())
         self.sound()
 
     def _cells(self, path: Path) -> dict[int, list[str]]:
         with path.open(encoding="utf-8", newline="") as lines:
             return dict(enumerate(csv.reader(lines)))
+
+
+class TeamsMender(Mender):
+    """The same with a list of teams."""
+
+    job_kind = "teams"
+    kept = (*KEPT, "forms")
+
+    def open(self) -> None:
+        forms.ensure(self.db, survey.form(ORG))
+        super().open()
+
+    def text(self, *, rejects: int) -> Path:
+        path = self.folder / f"teams-{rejects}.csv"
+        with path.open("w", encoding="utf-8", newline="") as out:
+            writer = csv.writer(out)
+            writer.writerow(COLUMNS)
+            for n, row in enumerate(Roster(teams=ROWS).rows()):
+                writer.writerow([*row[:4], "12345", row[5]] if rejects and n % rejects == 0 else row)
+        return path
+
+    def start(self, path: Path, **params: Any) -> str:
+        file = self.client.files.upload(path)
+        return self.client.jobs.create("teams", {"file_id": file.id, **params}, reason="a test").id
+
+    def written_rows(self) -> list[Document]:
+        return list(self.db.teams.find().sort("_id", 1))
+
+    def snapshot(self) -> list[Document]:
+        return [*self.written_rows(), *self.db.members.find()]
+
+    def is_mended(self) -> None:
+        super().is_mended()
+        named = {phone for team in self.written_rows() for role in ROLES for phone in team["values"][role]}
+        assert {person["values"]["phone"] for person in self.db.members.find()} == named

@@ -13,8 +13,9 @@ from collect.client.errors import ApiError
 from collect.jobs.states import State
 from collect.testing.system import eventually
 from faults.conftest import LEASE_SECONDS, opened
-from faults.mender import GATEWAY, REJECTED, SLOT, Mender
-from faults.test_exports import frozen, slots_of, thaw
+from faults.exporter import slots_of
+from faults.mender import GATEWAY, REJECTED, Mender, TeamsMender
+from faults.test_exports import frozen, thaw
 from integration.storage.failpoints import COMMITTED, NOT_COMMITTED, failing
 from plant import REST_SECONDS
 from servers import Servers
@@ -27,14 +28,22 @@ SEEDS = range(5)
 OUTCOMES = [next(iter(COMMITTED.values())), next(iter(NOT_COMMITTED.values()))]
 
 
+both_kinds = pytest.mark.parametrize("standing", [Mender, TeamsMender], indirect=True, ids=["upload", "teams"])
+
+
 @pytest.fixture(scope="module")
 def standing(
-    servers: Servers, mongodb_url: str, redis_url: str, management_url: str, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    servers: Servers,
+    mongodb_url: str,
+    redis_url: str,
+    management_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Mender]:
-    """A mender for the module's tests."""
+    """A mender for the module's tests: of an upload, unless they ask for another."""
     with opened(
         servers, mongodb_url=mongodb_url, redis_url=redis_url, management_url=management_url,
-        folder=tmp_path_factory.mktemp("mender"), kind=Mender,
+        folder=tmp_path_factory.mktemp("mender"), kind=getattr(request, "param", Mender),
     ) as plant:  # fmt: skip
         assert isinstance(plant, Mender)
         yield plant
@@ -47,6 +56,7 @@ def plant(standing: Mender, tmp_path: Path) -> Iterator[Mender]:
         yield plant
 
 
+@both_kinds
 def test_an_undisturbed_correction_ends_as_the_file_that_was_right_and_is_undone_with_the_rest(plant: Mender) -> None:
     plant.mender()
     job = plant.correct()
@@ -58,6 +68,7 @@ def test_an_undisturbed_correction_ends_as_the_file_that_was_right_and_is_undone
     assert plant.client.jobs.get(plant.job).conflicts == 0
 
 
+@both_kinds
 def test_f1_a_slot_killed_in_the_middle_of_a_chunk_mends_nothing_twice(plant: Mender) -> None:
     killed = plant.marks / "killed"
     worker = plant.mender(COLLECT_FAULT_POINTS=f"in_transaction:kill:row={IN_THE_SECOND}:once={killed}")
@@ -124,6 +135,7 @@ def test_f10_what_a_worker_would_write_that_slept_past_its_lease_is_refused(plan
     plant.is_mended()
 
 
+@both_kinds
 @pytest.mark.parametrize(("times", "how"), OUTCOMES, ids=["applied", "not"])
 def test_f26_a_correction_whose_outcome_is_unknown_is_one_correction(
     plant: Mender, times: int, how: dict[str, Any]
@@ -137,7 +149,7 @@ def test_f26_a_correction_whose_outcome_is_unknown_is_one_correction(
     for point in (chunk, last):
         eventually(point.exists, seconds=REST_SECONDS, what=f"it is at {point.name}")
         seen = plant.chunks(), plant.state(plant.job)
-        with failing(plant.db, "commitTransaction", app_name=SLOT, times=times, **how):
+        with failing(plant.db, "commitTransaction", app_name=f"{plant.job_kind}-worker-slot", times=times, **how):
             point.write_text("go on")
             eventually(
                 lambda seen=seen: (plant.chunks(), plant.state(plant.job)) != seen,  # type: ignore[misc]
@@ -149,6 +161,7 @@ def test_f26_a_correction_whose_outcome_is_unknown_is_one_correction(
     assert plant.db.audit.count_documents({"job_id": plant.job, "verb": "finish"}) == 2
 
 
+@both_kinds
 def test_f32_terminate_twice_takes_the_job_back_with_its_corrections_once(plant: Mender) -> None:
     plant.mender()
     plant.correct(rows_per_second=SLOWLY)
@@ -161,6 +174,7 @@ def test_f32_terminate_twice_takes_the_job_back_with_its_corrections_once(plant:
     assert plant.snapshot() == []
 
 
+@both_kinds
 @pytest.mark.parametrize("verb", ["terminate", "stop", "pause"])
 def test_f32_a_verb_while_the_corrected_job_finishes_is_in_effect(plant: Mender, verb: str) -> None:
     held = plant.marks / "held"
