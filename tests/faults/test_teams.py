@@ -12,8 +12,9 @@ import pytest
 from collect.jobs.states import State
 from collect.testing.system import eventually
 from faults.conftest import LEASE_SECONDS, opened
+from faults.exporter import slots_of
 from faults.registrar import ROWS, SLOT, Registrar
-from faults.test_exports import frozen, slots_of, thaw
+from faults.test_exports import frozen, thaw
 from integration.storage.failpoints import COMMITTED, NOT_COMMITTED, failing
 from plant import REST_SECONDS
 from servers import Servers
