@@ -31,7 +31,7 @@ _PROBLEM: dict[str, Any] = {
         "type": _TEXT,
         "title": _TEXT,
         "status": {"type": "integer"},
-        "code": {"type": "string", "description": "Stable; for programs."},
+        "code": {"type": "string", "description": "Stable; for programs. Listed in docs/errors.md."},
         "detail": {"type": "string", "description": "For people."},
         "request_id": {"type": ["string", "null"]},
         "errors": {

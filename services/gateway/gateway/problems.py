@@ -33,7 +33,14 @@ STATUS: tuple[tuple[type[CollectError], int], ...] = (
 )
 """The first class that fits. What cannot be parsed is 400."""
 
-_HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+_HTTP_CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+    416: "range_not_satisfiable",
+}
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +83,7 @@ def from_http(error: HTTPException) -> Response:
     if error.response is not None:
         return make_response(error.response)
     status = error.code or 500
-    code = _HTTP_CODES.get(status, HTTPStatus(status).phrase.lower().replace(" ", "_"))
+    code = _HTTP_CODES.get(status, f"http_{status}")  # its phrase differs from one Python to the next
     detail = error.description or HTTPStatus(status).phrase
     if isinstance(error, RequestEntityTooLarge):
         detail = "The body is larger than may be sent here."
