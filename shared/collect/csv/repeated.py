@@ -21,12 +21,16 @@ class SampledKeys:
 
     def look(self, lot: Lot, valid: Valid) -> Mapping[int, Sequence[FieldError]]:
         """See :data:`collect.csv.preview.Look`. Finds nothing wrong."""
-        for row, key in zip(valid.rows.to_pylist(), valid.keys.to_pylist(), strict=True):
+        self.add(valid.rows.to_pylist(), valid.keys.to_pylist())
+        return {}
+
+    def add(self, rows: Sequence[int], keys: Sequence[str]) -> None:
+        """Rows of the sample, each with its key."""
+        for row, key in zip(rows, keys, strict=True):
             first = self._first.setdefault(key, row)
             if first != row:
                 self._again.append((key, first, row))
-        self._sampled += len(valid.rows)
-        return {}
+        self._sampled += len(rows)
 
     def some(self, most: int) -> list[str]:
         """About ``most`` of the keys, from all over the sample."""

@@ -261,6 +261,7 @@ def job_begins(tenure: Tenure) -> None:
             raise
         return
     tenure.outbox.extend(tx.outbox)
+    settle(tx, at=now())
 
 
 def _collided(error: DuplicateKeyError | BulkWriteError) -> bool:

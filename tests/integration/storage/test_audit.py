@@ -9,8 +9,6 @@ from collect.storage.database import Database
 from integration.storage.hands import make, now_is, run_until_rest
 from integration.storage.states import job_in
 
-NOTED_BY_WORKERS = {"begin"}
-
 
 @pytest.mark.parametrize(
     ("state", "verbs"),
@@ -27,11 +25,10 @@ def test_each_move_says_when_it_was_in_effect(db: Database, state: State, verbs:
     job = job_in(db, state)
     entries = list(db.audit.find({"job_id": job.id}).sort("seq", 1))
     assert [entry["verb"] for entry in entries] == verbs
-    noted = [entry for entry in entries if entry["verb"] not in NOTED_BY_WORKERS]
-    for entry in noted:
+    for entry in entries:
         milliseconds = (entry["effective_at"] - entry["requested_at"]).total_seconds() * 1000
         assert entry["latency_ms"] == round(milliseconds) >= 0
-    assert all(one["effective_at"] <= other["effective_at"] for one, other in pairwise(noted))
+    assert all(one["effective_at"] <= other["effective_at"] for one, other in pairwise(entries))
 
 
 def test_what_nobody_has_asked_for_is_no_action(db: Database) -> None:

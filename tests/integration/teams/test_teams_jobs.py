@@ -222,6 +222,16 @@ def test_terminating_takes_back_made_and_changed_teams_and_lists_what_others_did
     office.forget()  # what somebody did by hand is rightly found to be wrong
 
 
+@pytest.mark.parametrize(("mode", "follows"), [("create", "are rejected"), ("upsert", "overwrites")])
+def test_names_that_stand_twice_are_said_before(office: Office, mode: str, follows: str) -> None:
+    seen = office.preview(
+        file_of([{"team_name": "A"}, {"team_name": "B"}, {"team_name": " a"}, {"team_name": "A "}]), mode=mode
+    )
+    (warning,) = [warning for warning in seen.warnings if warning.code == "duplicate_keys"]
+    assert warning.evidence["rows"] == [1, 4]
+    assert follows in warning.message
+
+
 def test_a_column_that_slipped_is_said_before_and_mended_by_the_suggestion(office: Office) -> None:
     right = Roster(teams=600)
     office.run(right)

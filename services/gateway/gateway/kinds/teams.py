@@ -12,6 +12,7 @@ from collect.csv import team_changes, team_rows
 from collect.csv.cells import excerpt
 from collect.csv.preview import CsvPreview
 from collect.csv.reading import Lot
+from collect.csv.repeated import SampledKeys
 from collect.csv.shifts import MOST_ROWS
 from collect.csv.team_changes import TeamChanges
 from collect.csv.team_rows import Team
@@ -90,6 +91,7 @@ class _Preview:
         self._forms = frozenset(form.form_id for form in forms.all_of(asker.db, org_id=asker.org_id))
         self._teams: list[Team] = []
         self._rows: dict[str, int] = {}
+        self._keys = SampledKeys()
         self._columns = TeamColumns()
         self._stored: dict[str, dict[str, Any]] = {}
 
@@ -110,7 +112,10 @@ class _Preview:
             self._file,
             rows_per_second=ROWS_PER_SECOND,
             holder=team_store.holder(self._db, org_id=self._org_id),
-            suspicions=self._columns.slipped(self._stored, self._params.moved()),
+            suspicions=[
+                *self._keys.repeated(upsert=self._upsert),
+                *self._columns.slipped(self._stored, self._params.moved()),
+            ],
             more={
                 "teams": _shown(self._changes(seen), seen.rejects.rejected_rows),
                 "effects": team_changes.effects(columns, upsert=self._upsert),
@@ -122,6 +127,7 @@ class _Preview:
         found = read.teams
         self._stored.update(team_store.stored(self._db, org_id=self._org_id, names=[team.name for team in read.said]))
         self._teams.extend(found)
+        self._keys.add([team.row for team in found], [team.name for team in found])
         self._columns.add(range(lot.row, lot.row + lot.rows), valid, read.said)
         return {**read.wrong, **({} if self._upsert else self._twice(found))}
 
