@@ -239,11 +239,8 @@ def _what_is_wrong(column: Column, text: str) -> FieldError:
         known = ", ".join(values[:10]) + (", …" if len(values) > 10 else "")
         return FieldError(column.name, "not_in_values", f"{column.name} {cell} is none of: {known}.")
     code, is_no = _NOT_A[column.type]
-    if column.type is ColumnType.PHONE and phones.IN_SCIENTIFIC_NOTATION.fullmatch(text):
-        return FieldError(
-            column.name, "phone_in_scientific_notation",
-            f"{column.name} {cell} was shortened by a spreadsheet (scientific notation); its digits are lost.",
-        )  # fmt: skip
+    if column.type is ColumnType.PHONE and (spoilt := phones.spoilt(text)):
+        return FieldError(column.name, spoilt[0], f"{column.name} {cell} {spoilt[1]}")
     where = f" valid in {column.country}" if column.type is ColumnType.PHONE and column.country else ""
     return FieldError(column.name, code, f"{column.name} {cell} {_of_its_form(column.type, text) or is_no}{where}.")
 

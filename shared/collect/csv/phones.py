@@ -16,9 +16,9 @@ from phonenumbers import PhoneMetadata, PhoneNumberFormat
 from phonenumbers.phonemetadata import PhoneNumberDesc
 
 MOST_CHARACTERS = 40
-IN_SCIENTIFIC_NOTATION = re.compile(r"[0-9.]+[eE]\+?[0-9]+")
+_IN_SCIENTIFIC_NOTATION = re.compile(r"[0-9.]+[eE]\+?[0-9]+")
 """What a spreadsheet makes of a number that is long."""
-WITH_DECIMALS = re.compile(r"'?(?:\+?[0-9 ]+\.0+|[0-9]\.[0-9]+)")
+_WITH_DECIMALS = re.compile(r"'?(?:\+?[0-9 ]+\.0+|[0-9]\.[0-9]+)")
 """What a spreadsheet or a script makes of a number with which it reckons: it is not known what the digits were."""
 _SPELT = re.compile(r"'?[0-9+\-()./ ]+")
 _BETWEEN = str.maketrans("", "", "'-()./ ")
@@ -43,7 +43,7 @@ def cleaned(text: str) -> str:
         return text
     if not text.isascii():
         text = text.translate(_PASTED)
-    return text.translate(_BETWEEN) if _SPELT.fullmatch(text) and not WITH_DECIMALS.fullmatch(text) else text
+    return text.translate(_BETWEEN) if _SPELT.fullmatch(text) and not _WITH_DECIMALS.fullmatch(text) else text
 
 
 def e164(text: str, country: str | None) -> str | None:
@@ -52,6 +52,17 @@ def e164(text: str, country: str | None) -> str | None:
     if len(number) > MOST_CHARACTERS or not _DIGITS.fullmatch(number):
         return None
     return _parsed(number, country)
+
+
+def spoilt(text: str) -> tuple[str, str] | None:
+    """The code and the words for what a spreadsheet has made of a number, if it has."""
+    if _IN_SCIENTIFIC_NOTATION.fullmatch(text):
+        said = "was shortened by a spreadsheet (scientific notation); its digits are lost."
+        return "phone_in_scientific_notation", said
+    if _WITH_DECIMALS.fullmatch(text):
+        said = "has decimals, as spreadsheets and scripts make them of numbers: give its digits as text."
+        return "phone_with_decimals", said
+    return None
 
 
 def all_e164(texts: Iterable[str], country: str | None) -> dict[str, str | None]:

@@ -26,8 +26,11 @@ from collect.jobs.template import Template
 SAMPLE_ROWS = 20_000
 MOST_SAMPLED_BYTES = 32 * 1024 * 1024
 """Of the file, and a block more: what is made of it takes some ten times that."""
-Look = Callable[[Lot, Valid], Mapping[int, Sequence[FieldError]]]
-"""Looks at rows that are valid by the template, in the file's order, and says what else is wrong with which."""
+Look = Callable[[Lot, Valid], Mapping[int, Sequence[FieldError]] | None]
+"""Looks at rows that are valid by the template, in the file's order, and says what else is wrong with which.
+
+``None``: it has seen enough before; these rows and all behind them are not of the sample.
+"""
 FEWEST_ROWS_OF_A_BLOCK = 50
 FIRST_ROWS = 10
 SAMPLES = 3
@@ -178,6 +181,8 @@ def _rejects(sample: _Sample, template: Template, arranged: Layout, look: Look |
         lot = Lot.of(records, row=first_row, grammar=grammar)
         valid, of_template = validator.validate(lot)
         others = look(lot, valid) if look else {}
+        if others is None:
+            break
         of_look = (Reject(row=row, line=lot.line(row), errors=tuple(wrong)) for row, wrong in others.items())
         rejects = sorted((*of_template, *of_look), key=lambda reject: reject.row)
         sampled += len(records)

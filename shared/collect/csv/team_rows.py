@@ -184,11 +184,7 @@ def _without_plus(place: int, listed: Mapping[str, list[list[str]]]) -> str | No
 
 
 def _not_a_phone(what: str, text: str, country: str | None) -> tuple[str, str]:
-    if phones.IN_SCIENTIFIC_NOTATION.fullmatch(text):
-        said = f"{what} was shortened by a spreadsheet (scientific notation); its digits are lost."
-        return "phone_in_scientific_notation", said
-    if phones.WITH_DECIMALS.fullmatch(text):
-        said = f"{what} has decimals, as spreadsheets and scripts make them of numbers: give its digits as text."
-        return "phone_with_decimals", said
+    if spoilt := phones.spoilt(text):
+        return spoilt[0], f"{what} {spoilt[1]}"
     where = f" valid in {country}" if country else ""
     return "not_a_phone", f"{what} is no phone number{where}."

@@ -144,6 +144,14 @@ def test_people_whom_the_file_does_not_name_stay_and_are_said_to_be_in_several_t
     assert seen.teams.phones_in_several_teams == 1
 
 
+def test_of_teams_with_very_many_people_a_preview_looks_at_fewer(office: Office) -> None:
+    seen = office.preview(Roster(teams=9_000, members_each=96))
+    assert seen.teams is not None
+    assert seen.total_rows == 9_000
+    assert 0 < seen.teams.examined_rows == seen.rejects.sampled_rows < 9_000
+    assert seen.teams.created == seen.teams.examined_rows
+
+
 @pytest.mark.parametrize(("mode", "wins"), [("create", PHONE), ("upsert", OTHER)])
 def test_the_same_team_twice_in_a_file(office: Office, mode: str, wins: str) -> None:
     rows = [{"team_name": " Twice ", "manager_phone": PHONE}, {"team_name": "Twice", "manager_phone": OTHER}]
