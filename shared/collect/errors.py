@@ -16,8 +16,9 @@ CollectError
 ├── LimitReached            come back later (429)
 ├── Transient               try again (503)
 │   ├── TooNew              leave it to a newer release
-│   ├── StoreFull           make room, then try again
+│   ├── StoreFull           make room, or mend what it refuses, then try again
 │   ├── TransactionTooBig   write less at once, or try again
+│   ├── Overtaken           look again: an earlier try has come through
 │   └── ResultDamaged       put back what is missing from the store, then try again
 └── Poison                  set the message aside
 
@@ -188,7 +189,7 @@ class TooNew(Transient):
 
 
 class StoreFull(Transient):
-    """The file store has no room left."""
+    """The file store has no room left, or refuses what is asked of it."""
 
     code = "store_full"
 
@@ -197,6 +198,10 @@ class TransactionTooBig(Transient):
     """The database cannot hold the transaction beside all else that it has not written down yet."""
 
     code = "transaction_too_big"
+
+
+class Overtaken(Transient):
+    """An earlier try, whose outcome was unknown, has come through meanwhile."""
 
 
 class ResultDamaged(Transient):

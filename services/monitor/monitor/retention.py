@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar
 
 from collect.clock import Clock
-from collect.errors import Transient
 from collect.jobs.model import Job
 from collect.storage import results, retention
 from collect.storage.blobs import Blobs
 from collect.storage.database import Database
 from collect.storage.files import InputFile
 from monitor.ticking import each
-
-T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -34,9 +28,9 @@ class Retention:
         """Remove results, objects of exports that were taken back, and input files; returns how many there were."""
         self._removed = 0
         at = self._clock.now()
-        each(results.expired(self._db, at), _guarded(self._expire), name=lambda job: job.id)
-        each(retention.taken_back(self._db, at), _guarded(self._take_back), name=str)
-        each(retention.expired_files(self._db, at), _guarded(self._forget), name=lambda file: file.id)
+        each(results.expired(self._db, at), self._expire, name=lambda job: job.id)
+        each(retention.taken_back(self._db, at), self._take_back, name=str)
+        each(retention.expired_files(self._db, at), self._forget, name=lambda file: file.id)
         return self._removed
 
     def _expire(self, job: Job) -> None:
@@ -74,27 +68,9 @@ class Leftovers:
             self._blobs.delete(name)
             removed.append(name)
 
-        with _told():
-            swept = self._blobs.sweep(at - self._after)
-            found = retention.orphans(self._db, self._blobs, at=at, before=at - self._after)
-            each(found, _guarded(remove), name=str)
+        swept = self._blobs.sweep(at - self._after)
+        found = retention.orphans(self._db, self._blobs, at=at, before=at - self._after)
+        each(found, remove, name=str)
         if removed or swept:
             _log.warning("leftovers_removed", extra={"objects": len(removed), "writes": swept, "first": removed[:5]})
         return len(removed) + swept
-
-
-def _guarded(act: Callable[[T], None]) -> Callable[[T], None]:
-    def guarded(item: T) -> None:
-        with _told():
-            act(item)
-
-    return guarded
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """A folder that cannot be written is no error in the programme, and nothing else of the monitor's waits for it."""
-    try:
-        yield
-    except OSError as error:
-        raise Transient(f"The file store refuses what is asked of it: {error.strerror or error}") from error

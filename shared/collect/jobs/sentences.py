@@ -21,7 +21,8 @@ def status_sentence(job: Job, progress: Progress, *, waiting_for: str | None = N
             so_far = f"{written} so far; still " if progress.done else ""
             return f"Running: {so_far}finding its parts."
         case State.RUNNING:
-            return f"Running: {written}{_left(job, progress)}.{_rest(job, progress)}"
+            why = f" {job.reason.message}" if job.reason else ""
+            return f"Running: {written}{_left(job, progress)}.{_rest(job, progress)}{why}"
         case State.PAUSED:
             why = f" {job.reason.message}" if job.reason else ""
             return f"Paused: {written}; nothing is written until it is resumed.{why}"

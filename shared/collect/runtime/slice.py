@@ -17,6 +17,7 @@ from collect.errors import (
     Drained,
     Fenced,
     NotFound,
+    Overtaken,
     StoreFull,
     TaskRefused,
     TransactionTooBig,
@@ -26,13 +27,13 @@ from collect.jobs.model import Job, Part, Phase, Reason
 from collect.jobs.outcomes import Applied
 from collect.jobs.states import WRITING
 from collect.observability import logs, traces
-from collect.runtime import undo
+from collect.runtime import reasons, undo
 from collect.runtime.ahead import ahead
 from collect.runtime.commands import Alive, ChunkDone, Claimed, Ended, Ending, Publish, Run
 from collect.runtime.control import Control
 from collect.runtime.pacing import Pace, queue_behind, share
 from collect.runtime.task import Chunk, Task
-from collect.storage import jobs, ownership, parts, planning, rejects, verbs, work
+from collect.storage import jobs, ownership, parts, planning, rejects, work
 from collect.storage.database import Database, now, retryable
 from collect.storage.ownership import Tenure
 from collect.storage.reaping import MAX_LOSSES, poisoned
@@ -167,34 +168,33 @@ class Holding:
             try:
                 return self._work()
             except StoreFull as full:
-                work.fail(self.tenure, Reason(code=full.code, message=full.detail, hint="Make room, then resume."))
+                work.fail(self.tenure, reasons.store_full(full))
                 return Ending.FAILED
             except NotFound as lost:  # a blob: all else that a job needs is the task's to name
-                hint = "See that this worker reaches the file store; then resume."
-                work.fail(self.tenure, Reason(code="file_missing", message=lost.detail, hint=hint))
+                work.fail(self.tenure, reasons.file_missing(lost))
                 return Ending.FAILED
             except SliceOver as over:
                 return self._release(rest_seconds=over.rest_seconds)
-            except Drained:
+            except (Drained, Overtaken):
                 return self._release()
             except Transient as error:
                 _log.warning("slice_put_off", extra={"code": error.code})
                 self._control.rest(LOOK_SECONDS)  # another release, or the servers, are to get time; not a busy loop
-                return self._release()
+                return self._release(put_off=reasons.put_off(error))
             except PyMongoError as error:  # a read that found no server: what was committed stands, go on from there
                 if not retryable(error):
                     raise
                 return self._release()
             except TaskRefused as refused:
-                work.fail(self.tenure, Reason(code=refused.code, message=refused.detail, where=refused.where))
+                work.fail(self.tenure, reasons.refused(refused))
                 return Ending.FAILED
         except Fenced:
             return Ending.FENCED
         except Abandoned:
             return Ending.ABANDONED
 
-    def _release(self, *, rest_seconds: float = 0.0) -> Ending:
-        work.release(self.tenure, rest_seconds=rest_seconds)
+    def _release(self, *, rest_seconds: float = 0.0, put_off: Reason | None = None) -> Ending:
+        work.release(self.tenure, rest_seconds=rest_seconds, put_off=put_off)
         return Ending.RELEASED
 
     def _work(self) -> Ending:
@@ -372,26 +372,8 @@ class Holding:
         limit = job.max_rejected.limit(job.total_rows or 0)
         if counted <= limit:
             return None
-        return Reason(
-            code=verbs.OVER_LIMIT,
-            message=f"{counted:,} rows were rejected; {limit:,.0f} were allowed.",
-            hint=_hint(
-                rejects.most_frequent(self.db, job_id=job.id), counted=counted, suspicion=self.task.suspicion(job)
-            ),
-        )
-
-
-def _hint(worst: dict[str, Any] | None, *, counted: int, suspicion: str | None) -> str:
-    advice = "Resume accepts the rejects so far; terminate takes back what was written."
-    if suspicion is not None:
-        advice = f"{suspicion} {advice}"
-    if worst is None:
-        return advice
-    among = f" among the {worst['stored']:,} that are stored" if worst["stored"] < counted else ""
-    return (
-        f"Most often it is {worst['field'] or 'the row'}: {worst['code']} ({worst['count']:,} times{among}, first in "
-        f"row {worst['row']:,}: {worst['message']}). {'' if suspicion else 'Are its columns the right ones? '}{advice}"
-    )
+        worst, suspicion = rejects.most_frequent(self.db, job_id=job.id), self.task.suspicion(job)
+        return reasons.over_limit(counted=counted, limit=limit, worst=worst, suspicion=suspicion)
 
 
 def _describe(span: Span, part: Part, ending: Ending) -> None:

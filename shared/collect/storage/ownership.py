@@ -16,7 +16,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from collect.errors import Fenced, TransactionTooBig, Transient
+from collect.errors import Fenced, Overtaken, TransactionTooBig
 from collect.jobs.model import Job, Part, part_id
 from collect.jobs.states import State, Trigger
 from collect.storage import transitions
@@ -208,7 +208,7 @@ class Tenure:
             part = self._look_again()
             if moved is not None and moved(part):
                 if not returned:
-                    raise Transient("An earlier commit has come through; the slice begins anew from there.")
+                    raise Overtaken("An earlier commit has come through; the slice begins anew from there.")
                 self.part = part
                 return returned[0]
             self._rest(pause)

@@ -90,10 +90,11 @@ def _left_alone(entry: dict[str, Any], taken: TakenBack) -> list[Conflict]:
     return [conflict for conflict in taken.conflicts if conflict.id in earlier]
 
 
-def release(tenure: Tenure, *, rest_seconds: float = 0.0) -> None:
+def release(tenure: Tenure, *, rest_seconds: float = 0.0, put_off: Reason | None = None) -> None:
     """The slice is over: the part goes back, and the job's next idle parts go out, this one last.
 
-    ``rest_seconds``: as long as the job keeps its limit of rows a second, none goes out before that.
+    ``rest_seconds``: as long as the job keeps its limit of rows a second, none goes out before that. ``put_off``: why
+    the slice got no further, for those who look at the job.
     """
 
     def work(tx: Transaction) -> None:
@@ -101,6 +102,8 @@ def release(tenure: Tenure, *, rest_seconds: float = 0.0) -> None:
         job = jobs.read(tx, tenure.part.job_id)
         if rest_seconds:
             job = feeding.rest(tx, job, seconds=rest_seconds)
+        if put_off is not None and job.state in WRITING:
+            job = jobs.update(tx, job, {"reason": put_off.model_dump()})
         feeding.feed(tx, job, after=tenure.part.n)
 
     tenure.commit(work)

@@ -7,7 +7,7 @@ import pytest
 from pymongo.client_session import ClientSession
 
 from byhand import ask, make_job, plan, read_job, read_part
-from collect.errors import ChunkTooBig, NotFound
+from collect.errors import ChunkTooBig, NotFound, Transient
 from collect.jobs.model import OUT, Job, Part
 from collect.jobs.states import State, Verb
 from collect.runtime import pacing
@@ -210,6 +210,23 @@ def test_a_file_that_is_not_there_fails_the_job_and_says_so(db: Database) -> Non
     assert failed.reason is not None
     assert (failed.reason.code, failed.reason.message) == ("file_missing", "There is no blob 'files/1'.")
     assert read_part(db, job, 1).losses == 0
+
+
+def test_a_store_that_does_not_answer_puts_the_part_off_and_the_job_says_so(db: Database) -> None:
+    class Away(Numbers):
+        def chunks(self, job: Job, part: Part, size: ChunkSize) -> Iterator[Chunk]:
+            yield from ()
+            raise Transient("The file store did not answer.")
+
+    job = planned(db, 4)
+    assert ending(Slot(db, Away()).run(job, 1)) is Ending.RELEASED
+    put_off = read_job(db, job)
+    assert put_off.state is State.RUNNING
+    assert put_off.reason is not None
+    assert put_off.reason.code == "put_off"
+    assert put_off.reason.message.endswith("UTC it could not go on: The file store did not answer.")
+    assert read_part(db, job, 1).losses == 0
+    assert ending(Slot(db, Numbers()).run(job, 1)) is Ending.COMPLETED
 
 
 def test_that_a_job_runs_is_published_before_its_first_chunk(db: Database) -> None:
