@@ -109,7 +109,7 @@ def apply(tx: Transaction, *, job_id: str, verb: Verb, request: Request, options
     if request.if_match is not None and request.if_match != job.audit_seq:
         raise PreconditionFailed(f"The job has moved on: it is at {job.audit_seq}, not {request.if_match}.")
     chosen = options or Options()
-    if _repeats(job, verb):
+    if repeats(job, verb):
         if verb is Verb.PAUSE and job.until != (chosen.until and stored(chosen.until)):
             return _set_until(tx, job, request, chosen)
         raise _Repeated(job)
@@ -126,6 +126,21 @@ def check(job: Job, verb: Verb) -> None:
     asked = job.model_copy(update={"correctable": True}) if verb is Verb.CORRECT else job
     if verb not in asked.allowed_verbs(datetime.now(UTC)):
         raise _refusal(job, verb)
+
+
+def repeats(job: Job, verb: Verb) -> bool:
+    """Whether ``verb`` has happened already, so that asking again is answered alike and writes nothing.
+
+    An undo that left conflicts has not: asking again tries those.
+    """
+    last = job.last_action
+    if job.state not in REPEATS[verb] or last is None:
+        return False
+    if verb is Verb.PAUSE and last.verb is Verb.CORRECT:  # which leaves a job that is paused where it is
+        return True
+    if last.verb != verb:
+        return False
+    return not (verb is Verb.UNDO and job.conflicts and job.state is not State.UNDOING)
 
 
 def freed(db: Database, *, part_id: str, job_id: str, session_id: dict[str, Any]) -> Action | None:
@@ -149,17 +164,6 @@ def _held_no_more(db: Database, job_id: str, session_id: dict[str, Any]) -> Acti
         return_document=ReturnDocument.AFTER,
     )
     return None if job is None else Job.model_validate(job).last_action
-
-
-def _repeats(job: Job, verb: Verb) -> bool:
-    last = job.last_action
-    if job.state not in REPEATS[verb] or last is None:
-        return False
-    if verb is Verb.PAUSE and last.verb is Verb.CORRECT:  # which leaves a job that is paused where it is
-        return True
-    if last.verb != verb:
-        return False
-    return not (verb is Verb.UNDO and job.conflicts and job.state is not State.UNDOING)
 
 
 def _is_ours(job: Job, verb: Verb, request: Request) -> bool:

@@ -1,7 +1,10 @@
 """What taking back would do, for each kind as its jobs mark what they write."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+from correcting import Mending
 from integration.gateway import mended
 from integration.gateway.calls import Api, problem
 from teamed import succeeded
@@ -64,3 +67,31 @@ def test_who_holds_the_dataset_meanwhile_is_told(api: Api) -> None:
     assert problem(api.verb(made.job_id, "undo"), 409, "dataset_held")["holder"] == holder
     api.verb(holder, "stop")
     assert would_undo(api, made.job_id) == counts
+
+
+def test_who_holds_the_dataset_that_an_undo_of_what_was_left_needs_is_told(api: Api) -> None:
+    made = with_a_conflict_left(api)
+    counts = {"will_delete": 0, "will_restore": 0, "conflicts": 1}
+    assert would_undo(api, made.job_id) == counts
+    holder = api.job()["id"]
+    assert would_undo(api, made.job_id) == {**counts, "conflict": {"holder": holder}}
+    assert problem(api.verb(made.job_id, "undo"), 409, "dataset_held")["holder"] == holder
+
+
+def test_a_look_at_what_was_left_is_refused_after_the_time_for_undo_as_the_undo_is(api: Api) -> None:
+    made = with_a_conflict_left(api)
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    api.db.jobs.update_one({"_id": made.job_id}, {"$set": {"undo_until": past}})
+    for query in ("", "?validate_only=true"):
+        problem(api.verb(made.job_id, "undo", query), 409, "verb_not_allowed")
+
+
+def with_a_conflict_left(api: Api) -> Mending:
+    """A job that has been undone, but for a row that somebody else had changed."""
+    made = mended.succeeded(api)
+    api.db.rows.update_one({"values.respondent_id": "r-1"}, {"$set": {"written_by": "somebody:1:0"}})
+    api.verb(made.job_id, "undo")
+    made.run()
+    job = made.job
+    assert (job.state, job.conflicts) == ("undone", 1)
+    return made

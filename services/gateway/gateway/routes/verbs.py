@@ -10,7 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from collect.errors import InvalidInput
 from collect.jobs import restarts
 from collect.jobs.model import Job, MaxRejected
-from collect.jobs.states import REPEATS, RESTARTABLE, RESTING, Verb
+from collect.jobs.states import RESTARTABLE, RESTING, Verb
 from collect.observability import metrics
 from collect.storage import jobs, transitions, verbs
 from collect.storage.verbs import Options, Request
@@ -157,7 +157,7 @@ def _would_undo(path: JobPath, verb: Verb) -> Response:
     """Refused as the verb itself is, but for a dataset that another job holds, which is told."""
     job = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
     check_unmoved(job)
-    repeats = job.state in REPEATS[verb] and job.last_action is not None and job.last_action.verb == verb
+    repeats = verbs.repeats(job, verb)
     if not repeats:
         verbs.check(job, verb)
     held = {} if repeats else undo_preview.held(services().db, job, verb)
