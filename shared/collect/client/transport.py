@@ -57,7 +57,7 @@ class Source(Protocol):
 class Patience:
     """How long a call may take.
 
-    ``retry_seconds`` bounds all tries of one call together, from when the gateway has last said that it is at work.
+    ``retry_seconds`` bounds all tries of one call together, without the time for which the gateway says it is at work.
     """
 
     connect_seconds: float = 5.0
@@ -201,16 +201,18 @@ class Transport:
         wait_seconds: float = 0.0,
         **options: Any,
     ) -> requests.Response:
-        deadline = self._monotonic() + self.patience.retry_seconds
+        answered = self._monotonic()
+        deadline = answered + self.patience.retry_seconds
         pause = FIRST_PAUSE_SECONDS
         while True:
             try:
                 return self._once(method, path, wait_seconds=wait_seconds, **options)
             except (ApiError, Unreachable) as error:
-                if error.code == RESULT_PENDING:
-                    deadline = self._monotonic() + self.patience.retry_seconds
+                before, answered = answered, self._monotonic()
+                if error.code == RESULT_PENDING:  # a deadline set anew would never come when it fails each time
+                    deadline += answered - before
                 again = _again_in(error, pause * random.uniform(0.5, 1.5))
-                if again is None or self._monotonic() + again > deadline or not rewind():
+                if again is None or answered + again > deadline or not rewind():
                     raise
                 if self._on_retry is not None:
                     self._on_retry(error)

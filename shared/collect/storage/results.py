@@ -31,6 +31,9 @@ PIECE_BYTES = 8 * 1024 * 1024
 """So much is read at once for the checksums."""
 MAKING_SECONDS = 30.0
 """Who makes a stopped export's result, and has not said so for this long, does not make it any more."""
+SAYING_SECONDS = MAKING_SECONDS / 3
+DAMAGED_SECONDS = 120.0
+"""For so long nobody reads it all again for the same: longer than a client goes on asking."""
 PENDING = "result_pending"
 LEAST_DAYS = timedelta(days=1)
 """No organisation keeps results for less."""
@@ -218,7 +221,7 @@ def keep_stopped(db: Database, blobs: Blobs, job: Job) -> Job:
 def _claim(db: Database, job: Job) -> bool:
     """Whether nobody else makes it now."""
     free = {**_unmade(job), "$expr": {"$lt": ["$making.until", "$$NOW"]}}
-    claim = {"until": _UNTIL, "failed": None}
+    claim = {"until": _in(MAKING_SECONDS), "failed": None}
     return bool(db.jobs.update_one(free, [{"$set": {"making": claim}}]).modified_count)
 
 
@@ -232,7 +235,8 @@ def _of_another(db: Database, job: Job) -> Job:
     return job
 
 
-_UNTIL = {"$add": ["$$NOW", round(MAKING_SECONDS * 1000)]}
+def _in(seconds: float) -> dict[str, Any]:
+    return {"$add": ["$$NOW", round(seconds * 1000)]}
 
 
 def _stopped(db: Database, blobs: Blobs, job: Job) -> dict[str, Any]:
@@ -242,12 +246,13 @@ def _stopped(db: Database, blobs: Blobs, job: Job) -> dict[str, Any]:
     try:
         for step in assemble(db, blobs, job, complete=False):
             result = step or result
-            if time.monotonic() - said >= MAKING_SECONDS / 3:
-                db.jobs.update_one(_unmade(job), [{"$set": {"making.until": _UNTIL}}])
+            if time.monotonic() - said >= SAYING_SECONDS:
+                db.jobs.update_one(_unmade(job), [{"$set": {"making.until": _in(MAKING_SECONDS)}}])
                 said = time.monotonic()
     except CollectError as error:  # whoever asked may have gone, and who asks next is not to wait for the same again
-        failed = {"code": error.code, "message": error.detail}
-        db.jobs.update_one(_unmade(job), {"$set": {"making.failed": failed}})
+        failed = {"making.failed": {"$literal": {"code": error.code, "message": error.detail}}}
+        until = {"making.until": _in(DAMAGED_SECONDS)} if isinstance(error, ResultDamaged) else {}
+        db.jobs.update_one(_unmade(job), [{"$set": {**failed, **until}}])
         raise
     return result
 

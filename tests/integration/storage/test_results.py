@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import byhand
 import exported
+from collect.client.transport import Patience
 from collect.errors import Conflict, NotFound, Transient
 from collect.jobs.model import Job
 from collect.jobs.states import State, Verb
@@ -106,7 +107,7 @@ def test_while_one_makes_it_others_are_told_to_ask_again_and_each_object_is_read
 def test_who_makes_it_says_so_again_and_again_and_who_has_died_does_not(
     db: Database, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results, "MAKING_SECONDS", 0.0)
+    monkeypatch.setattr(results, "SAYING_SECONDS", 0.0)
     monkeypatch.setattr(results, "STEP_SECONDS", 0.0)
     job = exported.stopped(db, counted)
 
@@ -138,6 +139,8 @@ def test_what_making_it_has_failed_with_is_told_to_those_who_ask_next_and_tried_
             results.keep_stopped(db, counted, job)
         assert refused.value.code == "result_damaged"
     assert counted.reads[name] == 1
+    until = (db.jobs.find_one({"_id": job.id}) or {})["making"]["until"]
+    assert until > now() + timedelta(seconds=2 * Patience().retry_seconds), "a client that asks on has it read again"
     counted.write(name, [data])
     db.jobs.update_one({"_id": job.id}, {"$set": {"making.until": now() - timedelta(seconds=1)}})
     assert results.keep_stopped(db, counted, job).result is not None

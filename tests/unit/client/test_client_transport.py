@@ -79,6 +79,29 @@ def test_a_result_that_is_being_made_is_waited_for_however_long_that_takes_and_n
     assert time.slept == [1.0] * 101
 
 
+def test_a_result_that_cannot_be_made_is_given_up_though_the_gateway_tries_again_and_again() -> None:
+    """Between its tries it says that it is at work."""
+    time = Time()
+    pending = answering(503, problem(503, "result_pending"), {"Retry-After": "1"})
+    damaged = answering(503, problem(503, "result_damaged"), {"Retry-After": "1"})
+    gateway = Scripted(*[pending, pending, damaged, damaged, damaged] * 100)
+
+    with pytest.raises(ServerFailed) as raised:
+        transport(gateway, time, retry_seconds=5).json("GET", "/v1/jobs/x/manifest")
+
+    assert raised.value.code == "result_damaged"
+    assert len(gateway.requests) < 20
+
+
+def test_a_gateway_that_is_away_for_a_moment_while_it_makes_a_result_is_waited_for_afterwards_as_before() -> None:
+    pending = answering(503, problem(503, "result_pending"), {"Retry-After": "1"})
+    gateway = Scripted(*[pending] * 10, failing(GONE), *[pending] * 100, answering(200, {}))
+
+    transport(gateway).json("GET", "/v1/jobs/x/manifest")
+
+    assert len(gateway.requests) == 112
+
+
 def test_a_limit_is_waited_for_as_long_as_the_server_says() -> None:
     time = Time()
     gateway = Scripted(answering(429, problem(429), {"Retry-After": "7"}), answering(200, {}))
