@@ -21,7 +21,8 @@ _MEANINGS: dict[str, str] = {
     "Repr-Digest": "SHA-256 of the whole file (RFC 9530), also with a part of it.",
     "Retry-After": (
         "Seconds. Of 429, 503, and 409 while the same request is under way: try again then. "
-        "Of a request that waits for a job: what it waits for is not there yet; ask again."
+        "Of a request that waits for a job: what it waits for is not there yet; ask again. "
+        "Not of one that waits for a job that has ended otherwise: nothing changes unless somebody acts."
     ),
     "WWW-Authenticate": "Of 401: `Bearer`.",
     "X-Request-Id": "Finds the request in logs and traces; the one that was sent, or a new one.",

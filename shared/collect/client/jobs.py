@@ -100,13 +100,15 @@ class JobsApi:
         ``final`` answers at ``failed`` and ``undo_failed`` too: nothing more happens there unless somebody acts.
 
         Raises:
-            WaitedInVain: it is not there after ``timeout_seconds``.
+            WaitedInVain: it is not there after ``timeout_seconds``; at once if it has ended in another state.
         """
         deadline = self._monotonic() + timeout_seconds
         while True:
             job = self.look(job_id, until, seconds=max(0.0, min(LONG_POLL_SECONDS, deadline - self._monotonic())))
             if is_at(job, until):
                 return job
+            if job.ended:
+                raise WaitedInVain(f"Job {job_id} is {job.state.value}, not {until}, and has ended.")
             if self._monotonic() >= deadline:
                 raise WaitedInVain(f"Job {job_id} is {job.state.value}, not {until}, after {timeout_seconds:g} s.")
 

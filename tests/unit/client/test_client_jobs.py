@@ -81,6 +81,16 @@ def test_waiting_in_vain_is_said() -> None:
         JobsApi(transport=transport(gateway), monotonic=time.monotonic).wait("01kj", "rest", timeout_seconds=0)
 
 
+def test_a_job_that_has_ended_elsewhere_is_not_waited_for() -> None:
+    """Nothing changes there unless somebody acts, so that asking again would only be asking."""
+    gateway = Scripted(answering(200, job()), answering(200, job(state="failed")))
+
+    with pytest.raises(WaitedInVain, match="is failed, not succeeded, and has ended"):
+        JobsApi(transport=transport(gateway)).wait("01kj", "succeeded")
+
+    gateway.close()
+
+
 def test_a_list_goes_on_page_by_page_and_stops_where_it_was_told_to() -> None:
     first = {"items": [job(id=f"{n:04}") for n in range(200)], "next_cursor": "c"}
     second = {"items": [job(id=f"{n:04}") for n in range(200, 230)], "next_cursor": "d"}

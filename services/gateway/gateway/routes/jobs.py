@@ -79,7 +79,7 @@ def show(path: JobPath, query: JobQuery) -> Response:
     """One job; with `wait_for`, as soon as it is in that state, or as it is after `timeout_seconds`.
 
     It is answered earlier, with `Retry-After`, when the time is longer than may be waited in one request (60 s, unless
-    it is set otherwise), when as many wait as may, and when the job has ended in another state.
+    it is set otherwise), and when as many wait as may; and without it, when the job has ended in another state.
     """
     job = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
     if query.wait_for is not None:
@@ -113,8 +113,9 @@ def waited(job: Job, until_: Callable[[Job], bool], seconds: float) -> Job:
     """The job once ``until_`` holds, or as it is after ``seconds``, of which the settings allow so many.
 
     A gateway that has been asked to end answers at once, rather than leaving the caller without an answer. So does one
-    in which as many wait as may, since others have to get through. A job that has ended is not waited for, since it
-    stays as it is unless somebody acts. Whoever gets neither the state nor all of the time is told when to ask again.
+    in which as many wait as may, since others have to get through. Whoever gets neither the state nor all of the time
+    is told when to ask again. A job that has ended is not waited for, nor need anybody ask again: it stays as it is
+    unless somebody acts.
     """
     most, closing = min(seconds, services().settings.max_wait_seconds), services().closing
     with services().polls.waiting() as room:
@@ -125,8 +126,8 @@ def waited(job: Job, until_: Callable[[Job], bool], seconds: float) -> Job:
             until=lambda now: closing.is_set() or until_(now) or now.state in ENDED,
             seconds=most if room else 0.0,
         )
-    early = not room or closing.is_set() or most < seconds or found.state in ENDED
-    g.ask_again = early and not until_(found)
+    early = not room or closing.is_set() or most < seconds
+    g.ask_again = early and not until_(found) and found.state not in ENDED
     return found
 
 
