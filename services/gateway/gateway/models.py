@@ -30,6 +30,7 @@ Id = Annotated[str, StringConstraints(max_length=100)]
 Header = Annotated[str, StringConstraints(max_length=200_000, pattern=r"^[^\x00]*$")]
 """A name in a file's header. It becomes the name of a field, and those have no NUL."""
 PriorityName = Literal["low", "normal", "high"]
+RowsPerSecond = Annotated[StrictFloat, Field(ge=0.001, le=1e9)]
 
 
 def _cell(value: Any) -> str:
@@ -112,7 +113,7 @@ class NewJobBody(Strict):
     confirm: Literal["auto", "always", "never"] = "auto"
     start_at: Time | None = None
     time_limit_seconds: StrictFloat | None = Field(default=None, gt=0, le=365 * 24 * 3600)
-    max_rows_per_second: StrictFloat | None = Field(default=None, gt=0, le=1e9)
+    max_rows_per_second: RowsPerSecond | None = None
     callback: None = None
 
 
@@ -174,7 +175,7 @@ class PatchBody(Strict):
     """`PATCH /v1/jobs/{id}`: only what is given changes."""
 
     priority: PriorityName | None = None
-    max_rows_per_second: StrictFloat | None = Field(default=None, gt=0, le=1e9)
+    max_rows_per_second: RowsPerSecond | None = None
     max_rejected: RejectLimit | None = None
 
     @field_validator("priority")

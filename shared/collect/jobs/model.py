@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -189,6 +189,13 @@ class Job(_Value):
         if self.rest is None or self.state not in WRITING:
             return False
         return self.rest.rows_per_second == self.max_rows_per_second and now < self.rest.until
+
+    def rest_from(self, now: datetime, seconds: float) -> Rest | None:
+        """That it rests for so long, if it has a limit still; for a day at most, whatever the limit asks for."""
+        if self.max_rows_per_second is None:
+            return None
+        until = now + min(timedelta(seconds=seconds), timedelta(days=1))
+        return Rest(until=until, rows_per_second=self.max_rows_per_second)
 
     def allowed_verbs(self, now: datetime) -> list[Verb]:
         """The verbs that would change something at ``now``."""

@@ -19,18 +19,16 @@ def status_sentence(job: Job, progress: Progress, *, waiting_for: str | None = N
             return _queued(job, progress, waiting_for)
         case State.RUNNING if progress.total is None:
             so_far = f"{written} so far; still " if progress.done else ""
-            return f"Running: {so_far}finding its parts."
+            return f"Running: {so_far}finding its parts.{_rest(job, progress)}{_why(job)}"
         case State.RUNNING:
-            why = f" {job.reason.message}" if job.reason else ""
-            return f"Running: {written}{_left(job, progress)}.{_rest(job, progress)}{why}"
+            return f"Running: {written}{_left(job, progress)}.{_rest(job, progress)}{_why(job)}"
         case State.PAUSED:
-            why = f" {job.reason.message}" if job.reason else ""
-            return f"Paused: {written}; nothing is written until it is resumed.{why}"
+            return f"Paused: {written}; nothing is written until it is resumed.{_why(job)}"
         case State.STOPPED:
             return f"Stopped: {written}; what was written is kept."
         case State.TERMINATING | State.UNDOING:
             verb = "Terminating" if job.state is State.TERMINATING else "Undoing"
-            return f"{verb}: {progress.undone:,} documents taken back so far."
+            return f"{verb}: {progress.undone:,} documents taken back so far.{_why(job)}"
         case State.TERMINATED | State.UNDONE:
             word = "Terminated" if job.state is State.TERMINATED else "Undone"
             return f"{word}: {_taken_back(job, progress)}"
@@ -54,6 +52,10 @@ def _queued(job: Job, progress: Progress, waiting_for: str | None) -> str:
     if progress.done:
         return f"Queued: {_written(job, progress)}; waiting for a slot."
     return "Queued: waiting for a slot."
+
+
+def _why(job: Job) -> str:
+    return f" {job.reason.message}" if job.reason else ""
 
 
 def _rest(job: Job, progress: Progress) -> str:

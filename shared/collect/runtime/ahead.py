@@ -22,8 +22,10 @@ class Unwanted(Exception):
 
 
 @contextmanager
-def ahead(source: Iterator[T], *, hear: Callable[[], None]) -> Iterator[Iterator[T]]:
+def ahead(source: Iterator[T], *, hear: Callable[[], None], eager: bool = True) -> Iterator[Iterator[T]]:
     """The items of ``source``, made by a thread of their own: one is ready, and one more is on its way.
+
+    Without ``eager`` each is made when it is asked for, and none for nothing.
 
     ``hear`` is called every :data:`HEAR_SECONDS` in which none is ready; what it raises ends the waiting. What
     ``source`` raises is raised in its place. At the end nobody waits for the item that is on its way.
@@ -36,15 +38,19 @@ def ahead(source: Iterator[T], *, hear: Callable[[], None]) -> Iterator[Iterator
     """
     ready: Queue[T | _End] = Queue(maxsize=1)
     over = threading.Event()
+    asked = threading.Semaphore(0)
+
+    def wanted() -> bool:
+        if not eager:
+            asked.acquire()
+        return not over.is_set()
 
     def make() -> None:
         _over.set(over)
         end = _End()
         try:
-            for item in source:
+            while wanted() and (item := next(source, end)) is not end:
                 ready.put(item)
-                if over.is_set():
-                    break
         except Exception as error:  # noqa: BLE001 - the boundary of the thread: raised again where it is waited for
             end = _End(error)
         finally:
@@ -54,7 +60,10 @@ def ahead(source: Iterator[T], *, hear: Callable[[], None]) -> Iterator[Iterator
             ready.put(end)
 
     def items() -> Iterator[T]:
-        while not isinstance(item := _next(ready, hear), _End):
+        while True:
+            asked.release()
+            if isinstance(item := _next(ready, hear), _End):
+                break
             yield item
         if item.error is not None:
             raise item.error
@@ -65,6 +74,7 @@ def ahead(source: Iterator[T], *, hear: Callable[[], None]) -> Iterator[Iterator
         yield items()
     finally:
         over.set()
+        asked.release()
         _make_room(ready)
 
 

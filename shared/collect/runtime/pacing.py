@@ -10,6 +10,8 @@ from collect.storage.database import Database
 
 CHUNK_SECONDS = 0.25
 
+SLOWEST_ROWS_PER_SECOND = 1e-4
+
 SLICE_SECONDS = 60.0
 SLICE_SECONDS_WHEN_OWN_PARTS_WAIT = 10.0
 PLAN_SECONDS_WHEN_OWN_PARTS_WAIT = 3.0
@@ -34,7 +36,7 @@ class Pace:
 
     def limit(self, rows_per_second: float | None) -> None:
         """From now on no faster than this; ``None``: as fast as it goes."""
-        self._limit = rows_per_second
+        self._limit = None if rows_per_second is None else max(rows_per_second, SLOWEST_ROWS_PER_SECOND)
         self._resize()
 
     def spent(self, *, rows: int, seconds: float) -> None:

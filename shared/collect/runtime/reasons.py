@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from collect.errors import NotFound, StoreFull, TaskRefused, Transient
-from collect.jobs.model import Reason
-from collect.storage import verbs
+from collect.errors import NotFound, StoreFull, TaskRefused
+from collect.jobs.model import Phase, Reason
+from collect.storage import verbs, work
 from collect.storage.database import now
 
 
-def store_full(error: StoreFull) -> Reason:
+def store_full(error: StoreFull, phase: Phase) -> Reason:
     """The file store takes nothing."""
-    hint = "Make room, then resume." if error.code == StoreFull.code else "Mend what the store refuses, then resume."
-    return Reason(code=error.code, message=error.detail, hint=hint)
+    first = "Make room" if error.code == StoreFull.code else "Mend what the store refuses"
+    return Reason(code=error.code, message=error.detail, hint=f"{first}, then {_again(phase)}.")
 
 
-def file_missing(error: NotFound) -> Reason:
+def file_missing(error: NotFound, phase: Phase) -> Reason:
     """A blob that the job needs is not there."""
-    hint = "See that this worker reaches the file store; then resume."
+    hint = f"See that this worker reaches the file store; then {_again(phase)}."
     return Reason(code="file_missing", message=error.detail, hint=hint)
+
+
+def _again(phase: Phase) -> str:
+    """The verb that tries again."""
+    return "undo" if phase is Phase.UNDO else "resume"
 
 
 def refused(error: TaskRefused) -> Reason:
@@ -27,11 +32,11 @@ def refused(error: TaskRefused) -> Reason:
     return Reason(code=error.code, message=error.detail, where=error.where)
 
 
-def put_off(error: Transient) -> Reason:
+def put_off(said: str) -> Reason:
     """A slice got no further; the next one may."""
     return Reason(
-        code="put_off",
-        message=f"At {now():%H:%M:%S} UTC it could not go on: {error.detail}",
+        code=work.PUT_OFF,
+        message=f"On {now():%Y-%m-%d at %H:%M:%S} UTC it could not go on: {said}",
         hint="It is tried again each second until it can.",
     )
 

@@ -23,7 +23,7 @@ from collect.errors import (
     TransactionTooBig,
     Transient,
 )
-from collect.jobs.model import Job, Part, Phase, Reason
+from collect.jobs.model import Job, Part, Phase, Reason, Rest
 from collect.jobs.outcomes import Applied
 from collect.jobs.states import WRITING
 from collect.observability import logs, traces
@@ -53,11 +53,11 @@ _MAY_BE_KILLED = frozenset({Ending.FENCED, Ending.ABANDONED})
 
 
 class SliceOver(Exception):
-    """The slice has had its time: release the part, whose job is to rest for so long by its own limit."""
+    """The slice has had its time: release the part. ``owed``: how long its job is to rest then, by its own limit."""
 
-    def __init__(self, *, rest_seconds: float = 0.0) -> None:
+    def __init__(self, *, owed: Rest | None = None) -> None:
         super().__init__()
-        self.rest_seconds = rest_seconds
+        self.owed = owed
 
 
 class Slice:
@@ -168,23 +168,21 @@ class Holding:
             try:
                 return self._work()
             except StoreFull as full:
-                work.fail(self.tenure, reasons.store_full(full))
+                work.fail(self.tenure, reasons.store_full(full, self.tenure.part.phase))
                 return Ending.FAILED
             except NotFound as lost:  # a blob: all else that a job needs is the task's to name
-                work.fail(self.tenure, reasons.file_missing(lost))
+                work.fail(self.tenure, reasons.file_missing(lost, self.tenure.part.phase))
                 return Ending.FAILED
             except SliceOver as over:
-                return self._release(rest_seconds=over.rest_seconds)
+                return self._release(owed=over.owed)
             except (Drained, Overtaken):
                 return self._release()
             except Transient as error:
-                _log.warning("slice_put_off", extra={"code": error.code})
-                self._control.rest(LOOK_SECONDS)  # another release, or the servers, are to get time; not a busy loop
-                return self._release(put_off=reasons.put_off(error))
+                return self._put_off(error.detail, code=error.code)
             except PyMongoError as error:  # a read that found no server: what was committed stands, go on from there
                 if not retryable(error):
                     raise
-                return self._release()
+                return self._put_off("The database did not answer.", code=type(error).__name__)
             except TaskRefused as refused:
                 work.fail(self.tenure, reasons.refused(refused))
                 return Ending.FAILED
@@ -193,9 +191,22 @@ class Holding:
         except Abandoned:
             return Ending.ABANDONED
 
-    def _release(self, *, rest_seconds: float = 0.0, put_off: Reason | None = None) -> Ending:
-        work.release(self.tenure, rest_seconds=rest_seconds, put_off=put_off)
+    def _release(self, *, owed: Rest | None = None, put_off: Reason | None = None) -> Ending:
+        work.release(self.tenure, owed=owed, put_off=put_off)
         return Ending.RELEASED
+
+    def _put_off(self, said: str, *, code: str) -> Ending:
+        """Another release, or a server, is to get time: not the same again and again as fast as it goes."""
+        self.look()  # what was cut has to let go at once
+        _log.warning("slice_put_off", extra={"code": code})
+        self._control.rest(LOOK_SECONDS)
+        return self._release(put_off=reasons.put_off(said))
+
+    def got_on(self) -> None:
+        """Something was committed: whatever had put the job off is over."""
+        if self.job.reason is not None and self.job.reason.code == work.PUT_OFF:
+            work.goes_on(self.tenure)
+            self.job = self.job.model_copy(update={"reason": None})
 
     def _work(self) -> Ending:
         part = self.tenure.part
@@ -254,12 +265,15 @@ class Holding:
         """From where the part stands."""
         chunks = self.task.chunks(self.job, self.tenure.part, self._pace.size)
         since = time.monotonic()
-        with ahead(chunks, hear=lambda: self._await_chunk(since)) as made:
+        eager = self.job.max_rows_per_second is None  # whoever rests outside has no use for what was made ahead
+        with ahead(chunks, hear=lambda: self._await_chunk(since), eager=eager) as made:
             for nth, chunk in enumerate(made):
-                self.step(release=nth > 0)  # a slice that is shorter than its first chunk would never get on
+                # A slice that is shorter than its first chunk would never get on.
+                self.step(release=nth > 0 or self.job.rests(now()))
                 began = time.monotonic()
                 applied = self._commit(chunk)
                 committing = time.monotonic() - began
+                self.got_on()
                 if applied.rejected > 0 and (reason := self._over_limit()) is not None:
                     work.over_limit(self.tenure, reason)
                     return Ending.FAILED
@@ -334,7 +348,8 @@ class Holding:
             raise SliceOver
 
     def _is_over(self) -> bool:
-        return time.monotonic() - self._began >= self._slice_seconds or self.job.rests(now())
+        rests = self.tenure.part.phase is Phase.RUN and self.job.rests(now())
+        return rests or time.monotonic() - self._began >= self._slice_seconds
 
     def breathe(self, rows_per_second: float, chunk: ChunkDone | None = None) -> None:
         """Show life, so that the parent prolongs the lease while a step takes long; and hear."""
@@ -358,11 +373,14 @@ class Holding:
 
     def _rest(self, rows: int, *, since: float) -> None:
         """Rest as long as the job's limit asks for, as it is at each look; outside the slot when the slice is over."""
-        while (owed := self._pace.owed(rows=rows, seconds=time.monotonic() - since)) > 0:
-            if owed > LOOK_SECONDS and self._is_over():
-                raise SliceOver(rest_seconds=owed)
-            self._control.rest(min(owed, LOOK_SECONDS))
-            self.breathe(self._rows_per_second)
+        while (seconds := self._pace.owed(rows=rows, seconds=time.monotonic() - since)) > 0:
+            if seconds > LOOK_SECONDS and self._is_over():
+                raise SliceOver(owed=self.job.rest_from(now(), seconds))
+            self._control.rest(min(seconds, LOOK_SECONDS))
+            try:
+                self.breathe(self._rows_per_second)
+            except Drained:
+                raise SliceOver(owed=self.job.rest_from(now(), seconds)) from None
 
     def _over_limit(self) -> Reason | None:
         job = self.job

@@ -37,6 +37,7 @@ def take_back(holding: Holding) -> None:
 
         settled = entry["undone"] and not entry["conflicts"]
         work.take_back(tenure, entry=entry, undo=None if settled else undo)
+        holding.got_on()
         seconds = time.monotonic() - began
         rate = (tenure.part.counts.undone - before) / max(seconds, 1e-6)
         holding.breathe(rate, ChunkDone(phase=Phase.UNDO, seconds=seconds))

@@ -7,6 +7,7 @@ writes the job's document: else two snapshots would not notice each other, and a
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from pymongo import ReturnDocument
 
@@ -14,6 +15,9 @@ from collect.jobs.model import OUT, Job, Part, Rest
 from collect.jobs.states import ACTIVE, WRITING
 from collect.storage import jobs, locks, organisations, outbox
 from collect.storage.database import Again, Transaction, now
+
+REST_KEPT = timedelta(seconds=10)
+"""Whoever has rested is fed within that, or has somebody else in its place."""
 
 
 def publish(tx: Transaction, part: Part, *, traceparent: str | None) -> None:
@@ -40,7 +44,7 @@ def publish(tx: Transaction, part: Part, *, traceparent: str | None) -> None:
     tx.publish(outbox.run_part(Part.model_validate(document), traceparent=tx.traceparent or traceparent))
 
 
-def feed(tx: Transaction, job: Job, *, after: int = 0) -> int:
+def feed(tx: Transaction, job: Job, *, after: int = -1) -> int:
     """Publish idle parts up to the job's window, round and round by number, starting behind ``after``.
 
     ``job`` is as this transaction has written or read it. Returns the number of parts published.
@@ -76,28 +80,31 @@ def may_run(tx: Transaction, job: Job) -> bool:
     return not _cap_reached(tx, job)
 
 
-def rest(tx: Transaction, job: Job, *, seconds: float) -> Job:
-    """Let the job rest as a whole by its limit of rows a second, if it still has one: parts that wait wait no more.
+def rest(tx: Transaction, job: Job, owed: Rest) -> Job:
+    """Let the job rest as a whole by its limit of rows a second, if it still has that one: its parts wait no more.
 
     Those that are held are let go by their owners, who look at the job each second.
     """
-    if job.max_rows_per_second is None:
-        return job
-    until = now() + timedelta(seconds=seconds)
-    if job.rests(until):  # somebody else has more to make up for
+    if job.max_rows_per_second != owed.rows_per_second or job.rests(owed.until):  # or somebody else owes more
         return job
     tx.db.parts.update_many(
         {"job_id": job.id, "status": "queued"},
         [{"$set": {"status": "idle", "epoch": {"$add": ["$epoch", 1]}}}],
         session=tx.session,
     )
-    return jobs.update(tx, job, {"rest": Rest(until=until, rows_per_second=job.max_rows_per_second).model_dump()})
+    return jobs.update(tx, job, {"rest": owed.model_dump()})
+
+
+def resting(*, at: datetime) -> dict[str, Any]:
+    """Which jobs rest, or were resting until just now: they keep their place among those that have parts out."""
+    return {"state": {"$in": [state.value for state in WRITING]}, "rest.until": {"$gt": at - REST_KEPT}}
 
 
 def _cap_reached(tx: Transaction, job: Job) -> bool:
     """Soft: two feeds at once may overshoot, and nothing depends on it."""
     cap = organisations.get(tx.db, org_id=job.org_id).limits.concurrent_jobs
-    out = tx.db.parts.distinct("job_id", {"org_id": job.org_id, "status": {"$in": OUT}}, session=tx.session)
+    out = set(tx.db.parts.distinct("job_id", {"org_id": job.org_id, "status": {"$in": OUT}}, session=tx.session))
+    out.update(tx.db.jobs.distinct("_id", {"org_id": job.org_id, **resting(at=now())}, session=tx.session))
     return job.id not in out and len(out) >= cap
 
 

@@ -85,6 +85,8 @@ class _Caps:
         ]
         for found in db.parts.aggregate(pipeline):
             self._out.setdefault(found["_id"]["org_id"], set()).add(found["_id"]["job_id"])
+        for job in db.jobs.find(feeding.resting(at=now()), {"org_id": 1}):
+            self._out.setdefault(job["org_id"], set()).add(job["_id"])
 
     def leave_room(self, job: Job) -> bool:
         """Whether the job may have parts out; from then on it counts as one that has."""

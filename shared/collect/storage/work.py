@@ -10,14 +10,18 @@ from typing import Any
 
 from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
+from pymongo.errors import PyMongoError
 
-from collect.jobs.model import Counts, Job, Part, Phase, Reason, entry_id, part_id
+from collect.jobs.model import Counts, Job, Part, Phase, Reason, Rest, entry_id, part_id
 from collect.jobs.outcomes import Applied, Conflict, TakenBack
 from collect.jobs.progress import summed
-from collect.jobs.states import WRITING, State, Trigger, Verb
+from collect.jobs.states import ACTIVE, WRITING, State, Trigger, Verb
 from collect.storage import corrections, feeding, jobs, ledger, rejects, transitions, undoing, verbs
-from collect.storage.database import Transaction
+from collect.storage.database import Transaction, retryable
 from collect.storage.ownership import Tenure
+
+PUT_OFF = "put_off"
+"""The code of the reason of a job that runs and gets no further for the moment."""
 
 
 def chunk(
@@ -90,23 +94,33 @@ def _left_alone(entry: dict[str, Any], taken: TakenBack) -> list[Conflict]:
     return [conflict for conflict in taken.conflicts if conflict.id in earlier]
 
 
-def release(tenure: Tenure, *, rest_seconds: float = 0.0, put_off: Reason | None = None) -> None:
+def release(tenure: Tenure, *, owed: Rest | None = None, put_off: Reason | None = None) -> None:
     """The slice is over: the part goes back, and the job's next idle parts go out, this one last.
 
-    ``rest_seconds``: as long as the job keeps its limit of rows a second, none goes out before that. ``put_off``: why
-    the slice got no further, for those who look at the job.
+    ``owed``: as long as the job keeps its limit of rows a second, none goes out before that. ``put_off``: why the slice
+    got no further, for those who look at the job.
     """
 
     def work(tx: Transaction) -> None:
         tenure.let_go(tx, "idle")
         job = jobs.read(tx, tenure.part.job_id)
-        if rest_seconds:
-            job = feeding.rest(tx, job, seconds=rest_seconds)
-        if put_off is not None and job.state in WRITING:
+        if owed is not None:
+            job = feeding.rest(tx, job, owed)
+        if put_off is not None and job.state in ACTIVE:
             job = jobs.update(tx, job, {"reason": put_off.model_dump()})
         feeding.feed(tx, job, after=tenure.part.n)
 
     tenure.commit(work)
+
+
+def goes_on(tenure: Tenure) -> None:
+    """Something was committed: the job is put off no longer. Nothing depends on it, so it is tried once."""
+    this = {"_id": tenure.part.job_id, "reason.code": PUT_OFF, "state": {"$in": [state.value for state in ACTIVE]}}
+    try:
+        tenure.db.jobs.update_one(this, {"$set": {"reason": None}, "$inc": {"v": 1}})
+    except PyMongoError as error:
+        if not retryable(error):
+            raise
 
 
 def part_done(tenure: Tenure) -> None:
@@ -205,7 +219,7 @@ def _taken_back(tx: Transaction, job: Job) -> None:
     said = f"{conflicts} documents were left alone." if conflicts else "Everything was taken back."
     job = transitions.move(
         tx, job, trigger=Trigger.TAKEN_BACK, target=target, request=transitions.by_system(said),
-        changes={"conflicts": conflicts},
+        changes={"conflicts": conflicts, "reason": None},
     )  # fmt: skip
     feeding.dequeue(tx, job)
 

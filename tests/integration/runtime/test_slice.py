@@ -218,15 +218,16 @@ def test_a_store_that_does_not_answer_puts_the_part_off_and_the_job_says_so(db: 
             yield from ()
             raise Transient("The file store did not answer.")
 
-    job = planned(db, 4)
+    job = planned(db, 4, 4)
     assert ending(Slot(db, Away()).run(job, 1)) is Ending.RELEASED
     put_off = read_job(db, job)
     assert put_off.state is State.RUNNING
     assert put_off.reason is not None
     assert put_off.reason.code == "put_off"
-    assert put_off.reason.message.endswith("UTC it could not go on: The file store did not answer.")
+    assert put_off.reason.message.endswith(" UTC it could not go on: The file store did not answer.")
     assert read_part(db, job, 1).losses == 0
     assert ending(Slot(db, Numbers()).run(job, 1)) is Ending.COMPLETED
+    assert read_job(db, job).reason is None
 
 
 def test_that_a_job_runs_is_published_before_its_first_chunk(db: Database) -> None:

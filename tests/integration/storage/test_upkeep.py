@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from collect.errors import Fenced
-from collect.jobs.model import Phase
+from collect.jobs.model import Job, Phase, Reason, Rest
 from collect.jobs.states import State, Verb
-from collect.storage import upkeep
-from collect.storage.database import Database
+from collect.storage import upkeep, work
+from collect.storage.database import Database, now
 from integration.storage.hands import (
     Hand,
     do,
@@ -127,6 +127,49 @@ def test_feeding_again_gives_out_what_the_window_allows_and_writes_the_job(db: D
     hand.work_off()
     run_until_rest(db)
     assert state_of(db, job) is State.SUCCEEDED
+
+
+def slowed(db: Database, job: Job, *, rests: timedelta) -> Rest:
+    """The rest that a job with a limit now owes."""
+    db.jobs.update_one({"_id": job.id}, {"$set": {"max_rows_per_second": 1.0}, "$inc": {"v": 1}})
+    return Rest(until=now() + rests, rows_per_second=1.0)
+
+
+def test_a_job_that_rests_keeps_its_place_under_the_cap(db: Database) -> None:
+    db.orgs.update_one({}, {"$set": {"limits.concurrent_jobs": 1}})
+    one = make(db, lock="labs:dataset:a")
+    other = make(db, rows(prefix="other"), lock="labs:dataset:b")
+    hand = take_hold(db, one, chunks=1)
+    work.release(hand.tenure, owed=slowed(db, one, rests=timedelta(hours=1)))
+    assert upkeep.hungry(db) == []
+    assert upkeep.feed_again(db, other.id).value == 0
+    db.jobs.update_one({"_id": one.id}, {"$set": {"rest.until": now() - timedelta(seconds=1)}})
+    assert [hungry.id for hungry in upkeep.hungry(db)] == [one.id]
+    assert upkeep.feed_again(db, other.id).value == 0
+    assert upkeep.feed_again(db, one.id).value > 0
+
+
+def test_what_was_owed_by_another_limit_is_owed_no_longer(db: Database) -> None:
+    job = make(db)
+    hand = take_hold(db, job, chunks=1)
+    owed = slowed(db, job, rests=timedelta(hours=1))
+    db.jobs.update_one({"_id": job.id}, {"$set": {"max_rows_per_second": 1_000.0}, "$inc": {"v": 1}})
+    work.release(hand.tenure, owed=owed)
+    assert not now_is(db, job).rests(now())
+    assert newest(db, job)
+
+
+def test_what_takes_back_says_what_it_is_put_off_by_until_it_goes_on(db: Database) -> None:
+    job = make(db)
+    take_hold(db, job, chunks=2)
+    do(db, job, Verb.TERMINATE)
+    hand = take_hold(db, job)
+    work.release(hand.tenure, put_off=Reason(code=work.PUT_OFF, message="The file store did not answer."))
+    reason = now_is(db, job).reason
+    assert reason is not None
+    assert reason.code == work.PUT_OFF
+    work.goes_on(take_hold(db, job).tenure)
+    assert now_is(db, job).reason is None
 
 
 def test_the_cap_of_an_organisation_holds_jobs_back_and_never_what_is_taken_back(db: Database) -> None:

@@ -1,15 +1,16 @@
 """The audit trail replayed: every legal move passes, every other is found."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
 
 import pytest
 
-from collect.admin.invariants import audit
+from collect.admin.invariants import audit, jobs
 from collect.admin.invariants.facts import Facts
 from collect.admin.invariants.findings import Code
-from collect.jobs.model import Actor, Job
+from collect.jobs.model import Actor, Job, Part, PartStatus, Phase, Rest
 from collect.jobs.states import LEGAL, State, Trigger
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -32,6 +33,16 @@ def trail(*moves: tuple[str, str | None, str]) -> Facts:
         audit_seq=len(moves),
     )
     return Facts(job=job, parts=[], entries=[], audit=entries, now=NOW)
+
+
+def test_a_job_that_rests_by_its_limit_is_held_back() -> None:
+    facts = trail(("create", None, "queued"))
+    part = Part(id="j:1", job_id="j", org_id="o", kind="upload", n=1, phase=Phase.RUN, status=PartStatus.IDLE)
+    slowed = facts.job.model_copy(
+        update={"max_rows_per_second": 1.0, "rest": Rest(until=NOW + timedelta(hours=1), rows_per_second=1.0)}
+    )
+    assert jobs.waits_for_nothing(replace(facts, parts=[part]))
+    assert not jobs.waits_for_nothing(replace(facts, parts=[part], job=slowed))
 
 
 def codes(facts: Facts) -> list[Code]:

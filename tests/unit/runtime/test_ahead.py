@@ -17,8 +17,9 @@ def nothing() -> None:
     """Nothing is heard."""
 
 
-def test_all_items_come_in_their_order() -> None:
-    with ahead(iter(range(50)), hear=nothing) as items:
+@pytest.mark.parametrize("eager", [True, False])
+def test_all_items_come_in_their_order(eager: bool) -> None:
+    with ahead(iter(range(50)), hear=nothing, eager=eager) as items:
         assert list(items) == list(range(50))
 
 
@@ -61,8 +62,26 @@ def test_what_is_heard_ends_the_waiting_for_an_item_that_takes_long() -> None:
     release.set()
 
 
-@pytest.mark.parametrize("taken", [0, 1, 2, 3])
-def test_a_source_that_is_not_wanted_any_more_is_closed(taken: int) -> None:
+def test_none_is_made_before_it_is_asked_for_where_that_is_wanted() -> None:
+    made: list[int] = []
+
+    def source() -> Iterator[int]:
+        for item in range(3):
+            made.append(item)
+            yield item
+
+    with ahead(source(), hear=nothing, eager=False) as items:
+        for item in items:
+            assert made == list(range(item + 1))
+            break
+    eventually(lambda: all(thread.name != "ahead" for thread in threading.enumerate()), what="the thread to end")
+    assert made == [0]
+
+
+@pytest.mark.parametrize(
+    ("eager", "taken"), [(True, 0), (True, 1), (True, 2), (True, 3), (False, 1), (False, 2), (False, 3)]
+)
+def test_a_source_that_is_not_wanted_any_more_is_closed(eager: bool, taken: int) -> None:
     closed = threading.Event()
 
     def source() -> Iterator[int]:
@@ -71,7 +90,7 @@ def test_a_source_that_is_not_wanted_any_more_is_closed(taken: int) -> None:
         finally:
             closed.set()
 
-    with ahead(source(), hear=nothing) as items:
+    with ahead(source(), hear=nothing, eager=eager) as items:
         for _ in range(taken):
             next(items)
     assert closed.wait(30)

@@ -28,7 +28,7 @@ def waits_for_nothing(facts: Facts) -> bool:
         return False
     if job.state not in WRITING:
         return True
-    if job.start_at is not None and job.started_at is None and job.start_at > facts.now:
+    if job.rests(facts.now) or (job.start_at is not None and job.started_at is None and job.start_at > facts.now):
         return False
     return (job.lock is None or facts.line[:1] == (job.id,) or facts.starts_by_itself) and not facts.cap_reached
 
