@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from ulid import ULID
+
 from collect.errors import CollectError, Conflict, NotFound, ResultDamaged, Transient
 from collect.jobs.model import Job
 from collect.jobs.outcomes import StoredObject
@@ -212,23 +214,26 @@ def keep_stopped(db: Database, blobs: Blobs, job: Job) -> Job:
         Transient: ``result_pending``: another is making it. What that one has failed with, for a while.
     """
     if is_unmade(job):
-        job = _keep(db, job, _stopped(db, blobs, job)) if _claim(db, job) else _of_another(db, job)
+        mine = _claim(db, job)
+        job = _stopped(db, blobs, job, mine) if mine is not None else _of_another(db, job)
     if job.result is None or job.kind != KIND:
         raise Conflict(_no_result(job), code="no_result")
     return job
 
 
-def _claim(db: Database, job: Job) -> bool:
-    """Whether nobody else makes it now."""
+def _claim(db: Database, job: Job) -> Mapping[str, Any] | None:
+    """What finds the job for as long as its result is to be made, and by nobody else; ``None``: another makes it."""
     free = {**_unmade(job), "$expr": {"$lt": ["$making.until", "$$NOW"]}}
-    claim = {"until": _in(MAKING_SECONDS), "failed": None}
-    return bool(db.jobs.update_one(free, [{"$set": {"making": claim}}]).modified_count)
+    owner = str(ULID())
+    claim = {"until": _in(MAKING_SECONDS), "failed": None, "owner": owner}
+    claimed = db.jobs.update_one(free, [{"$set": {"making": claim}}]).matched_count
+    return {**_unmade(job), "making.owner": owner} if claimed else None
 
 
 def _of_another(db: Database, job: Job) -> Job:
     document = db.jobs.find_one({"_id": job.id}) or {}
     job = Job.model_validate(document)
-    if is_unmade(job) and (failed := document["making"]["failed"]):
+    if is_unmade(job) and (failed := document.get("making", {}).get("failed")):
         raise Transient(failed["message"], code=failed["code"])
     if is_unmade(job):
         raise Transient("The result is being made from what the export has written. Ask again.", code=PENDING)
@@ -239,22 +244,31 @@ def _in(seconds: float) -> dict[str, Any]:
     return {"$add": ["$$NOW", round(seconds * 1000)]}
 
 
-def _stopped(db: Database, blobs: Blobs, job: Job) -> dict[str, Any]:
-    """What there is of a stopped export, made by whoever has the claim."""
+def _stopped(db: Database, blobs: Blobs, job: Job, mine: Mapping[str, Any]) -> Job:
+    """The job with what there is of it, made by whoever has the claim; if that is lost, as it has become meanwhile."""
     result: dict[str, Any] = {}
     said = time.monotonic()
     try:
         for step in assemble(db, blobs, job, complete=False):
             result = step or result
             if time.monotonic() - said >= SAYING_SECONDS:
-                db.jobs.update_one(_unmade(job), [{"$set": {"making.until": _in(MAKING_SECONDS)}}])
+                if not _say(db, mine, {"until": _in(MAKING_SECONDS)}):
+                    break
                 said = time.monotonic()
+        else:
+            return _keep(db, job, result)
     except CollectError as error:  # whoever asked may have gone, and who asks next is not to wait for the same again
-        failed = {"making.failed": {"$literal": {"code": error.code, "message": error.detail}}}
-        until = {"making.until": _in(DAMAGED_SECONDS)} if isinstance(error, ResultDamaged) else {}
-        db.jobs.update_one(_unmade(job), [{"$set": {**failed, **until}}])
-        raise
-    return result
+        failed = {"failed": {"$literal": {"code": error.code, "message": error.detail}}}
+        until = {"until": _in(DAMAGED_SECONDS)} if isinstance(error, ResultDamaged) else {}
+        if _say(db, mine, {**failed, **until}):
+            raise
+    return _of_another(db, job)
+
+
+def _say(db: Database, mine: Mapping[str, Any], words: Mapping[str, Any]) -> bool:
+    """Whether it is still ours to make."""
+    said = {f"making.{name}": word for name, word in words.items()}
+    return bool(db.jobs.update_one(mine, [{"$set": said}]).matched_count)
 
 
 def _unmade(job: Job) -> dict[str, Any]:

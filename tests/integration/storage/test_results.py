@@ -112,8 +112,7 @@ def test_who_makes_it_says_so_again_and_again_and_who_has_died_does_not(
     job = exported.stopped(db, counted)
 
     def died() -> None:
-        past = {"until": now() - timedelta(seconds=1), "failed": None}
-        db.jobs.update_one({"_id": job.id}, {"$set": {"making": past}})
+        db.jobs.update_one({"_id": job.id}, {"$set": {"making.until": now() - timedelta(seconds=1)}})
 
     def lives() -> None:
         with pytest.raises(Transient):
@@ -144,6 +143,54 @@ def test_what_making_it_has_failed_with_is_told_to_those_who_ask_next_and_tried_
     counted.write(name, [data])
     db.jobs.update_one({"_id": job.id}, {"$set": {"making.until": now() - timedelta(seconds=1)}})
     assert results.keep_stopped(db, counted, job).result is not None
+
+
+def test_who_makes_it_reads_no_further_once_a_verb_was_taken(
+    db: Database, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "SAYING_SECONDS", 0.0)
+    monkeypatch.setattr(results, "STEP_SECONDS", 0.0)
+    job = exported.stopped(db, counted)
+
+    def taken_back() -> None:
+        byhand.ask(db, job, Verb.UNDO)
+
+    counted.meanwhile.append(taken_back)
+    with pytest.raises(Conflict, match="is undoing") as refused:
+        results.keep_stopped(db, counted, job)
+    assert refused.value.code == "no_result"
+    assert len(counted.reads) == 2, "the header, and of two objects the first"
+
+
+def test_what_is_missing_since_the_export_was_taken_back_is_no_damage(db: Database, counted: Counted) -> None:
+    job = exported.stopped(db, counted)
+
+    def taken_back() -> None:
+        byhand.ask(db, job, Verb.UNDO)
+        counted.delete_prefix(results.prefix_of(job.id))
+
+    counted.meanwhile = [lambda: None, taken_back]
+    with pytest.raises(Conflict, match="is undoing") as refused:
+        results.keep_stopped(db, counted, job)
+    assert refused.value.code == "no_result"
+
+
+def test_who_is_not_the_one_that_makes_it_any_more_does_not_say_that_it_has_failed(
+    db: Database, counted: Counted
+) -> None:
+    job = exported.stopped(db, counted)
+    name = (db.ledger.find_one({"job_id": job.id}) or {})["objects"][0]["name"]
+    anothers = {"owner": "another", "until": now() + timedelta(seconds=30), "failed": None}
+
+    def lost() -> None:
+        db.jobs.update_one({"_id": job.id}, {"$set": {"making": anothers}})
+        counted.delete(name)
+
+    counted.meanwhile.append(lost)
+    with pytest.raises(Transient) as told:
+        results.keep_stopped(db, counted, job)
+    assert told.value.code == "result_pending"
+    assert (db.jobs.find_one({"_id": job.id}) or {})["making"]["failed"] is None
 
 
 def test_a_parquet_export_s_checksums_are_those_of_the_ledger_and_nothing_is_read(
