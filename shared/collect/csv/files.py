@@ -11,7 +11,7 @@ import pyarrow as pa
 from collect.csv import layout, shifts, sources
 from collect.csv.blocks import lone_return, unclosed
 from collect.csv.grammar import Grammar, LoneCarriageReturn
-from collect.csv.layout import MAX_HEADER_BYTES, MOST_CELLS, Header, Params
+from collect.csv.layout import DELIMITERS, MAX_HEADER_BYTES, MOST_CELLS, Header, Params
 from collect.csv.reading import Lot
 from collect.csv.shifts import Lacking, Shifted
 from collect.csv.sources import UTF8_BOM, Readable, Text
@@ -20,7 +20,8 @@ from collect.errors import TaskRefused
 from collect.jobs.model import FileRef
 from collect.jobs.template import ColumnType, Template
 
-_SEPARATOR = re.compile(rb'(?P<quote>"?)sep=(?P<delimiter>[^"\r\n\0\x80-\xff])(?P=quote)(?:\r?\n|\Z)', re.IGNORECASE)
+_DELIMITER = b"[" + re.escape("".join(DELIMITERS)).encode() + b"]"
+_SEPARATOR = re.compile(rb'(?P<quote>"?)sep=(?P<delimiter>' + _DELIMITER + rb")(?P=quote)(?:\r?\n|\Z)", re.IGNORECASE)
 _TEXTUAL = frozenset({ColumnType.STRING})
 
 

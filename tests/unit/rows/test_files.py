@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collect.csv.layout import Params
+from collect.csv.layout import DELIMITERS, Params
 from collect.csv.preview import CsvPreview, preview
 from collect.csv.reading import Source, lots
 from collect.csv.validation import Validator
@@ -100,6 +100,18 @@ def test_the_same_rows_whatever_the_dress(data: bytes, params: dict[str, Any]) -
     assert (seen.total_rows, seen.errors, seen.rejects.rejected_rows) == (2, (), 0)
 
 
+@pytest.mark.parametrize("delimiter", DELIMITERS)
+def test_the_line_that_tells_excel_the_delimiter_names_one_that_is_taken_elsewhere_too(delimiter: str) -> None:
+    named = delimiter.encode()
+    assert read(b"sep=" + named + b"\n" + LINES.replace(b",", named)) == (BOTH, ())
+
+
+@pytest.mark.parametrize("delimiter", [" ", "\\", "]", "^", "-", "!"])
+def test_that_line_with_another_delimiter_is_a_header(delimiter: str) -> None:
+    name = f"sep={delimiter}"
+    assert read(f"{name}\na\n".encode(), column_map={name: "k"}) == ({1: ("a",)}, ())
+
+
 @pytest.mark.parametrize(
     ("data", "params", "code", "says"),
     [
@@ -129,6 +141,7 @@ def test_the_same_rows_whatever_the_dress(data: bytes, params: dict[str, Any]) -
         (LINES, {"column_map": {"s": "n"}}, "duplicate_column", "'n'"),
         (LINES, {"column_map": {"s": "age"}}, "unknown_column", "no column of the dataset"),
         (LINES.replace(b",", b"!"), {}, "unknown_column", "!"),
+        (b"sep=!\n" + LINES.replace(b",", b"!"), {}, "unknown_column", "'sep=!'"),
         (LINES, {"delimiter": '"'}, "unknown_delimiter", "delimiter"),
         (LINES, {"delimiter": ";"}, "unknown_column", "k,n,s"),
         (b",".join(b"c%d" % n for n in range(100_000)) + b"\n1\n", {}, "too_many_columns", "100,000"),
