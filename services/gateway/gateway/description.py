@@ -194,7 +194,8 @@ def _body(method: str, path: str) -> dict[str, Any] | None:
             form = {"type": "object", "required": ["reason"], "properties": properties}
             return _content({JSON: _reference(RestartBody), _MULTIPART: form})
         case "/v1/jobs/{job_id}/corrections":
-            form = {"type": "object", "required": ["file"], "properties": {"reason": _TEXT, "file": _FILE}}
+            properties = {"reason": _TEXT, "encoding": _TEXT, "file": _FILE}
+            form = {"type": "object", "required": ["file"], "properties": properties}
             return _content({JSON: _reference(CorrectionsBody), CSV: _TEXT, _MULTIPART: form})
     return None
 

@@ -9,6 +9,7 @@ from flask_openapi3 import OpenAPI
 
 from gateway.app import create_app
 from gateway.description import METHODS, described
+from gateway.models import CorrectionsForm, RestartBody
 from gateway.services import Services
 
 NOT_DESCRIBED = {"/openapi.json", "/docs"}
@@ -112,10 +113,18 @@ def test_bodies_are_described(document: dict[str, Any], method: str, path: str, 
     assert set(document["paths"][path][method]["requestBody"]["content"]) == kinds
 
 
-def test_a_form_has_the_parts_that_are_taken(document: dict[str, Any]) -> None:
-    body = document["paths"]["/v1/jobs/{job_id}/restart"]["post"]["requestBody"]
-    form = body["content"]["multipart/form-data"]["schema"]
-    assert set(form["properties"]) == {"reason", "params", "file"}  # a file comes along, or is named in JSON
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/v1/files", set()),
+        ("/v1/jobs", {"job"}),
+        ("/v1/jobs/{job_id}/restart", set(RestartBody.model_fields) - {"file_id"}),  # the file comes along
+        ("/v1/jobs/{job_id}/corrections", set(CorrectionsForm.model_fields)),
+    ],
+)
+def test_a_form_has_the_parts_that_are_taken(document: dict[str, Any], path: str, fields: set[str]) -> None:
+    body = document["paths"][path]["post"]["requestBody"]
+    assert set(body["content"]["multipart/form-data"]["schema"]["properties"]) == {"file", *fields}
 
 
 @pytest.mark.parametrize(
