@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings
 from redis.connection import parse_url
 
-from collect.settings import ServerSettings, readable
+from collect.settings import PLAIN, ServerSettings, readable
 
 
 class ServingSettings(BaseSettings):
     """How its processes serve connections."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = PLAIN
 
     bind: str = Field(default="127.0.0.1:8080", validation_alias="COLLECT_BIND")
     workers: int = Field(default=2, ge=1, le=64, validation_alias="COLLECT_GATEWAY_WORKERS")

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 from pydantic_settings import BaseSettings
 
 from collect import settings
 from collect.admin.connection import BrokerSettings, DatabaseSettings
 from collect.settings import WorkerProcessSettings
-from gateway.settings import GatewaySettings
+from gateway.settings import GatewaySettings, ServingSettings
 from monitor.settings import MonitorSettings
 
 SERVERS = {"MONGODB_URL": "mongodb://m", "AMQP_URL": "amqp://a", "REDIS_URL": "redis://r"}
 SECRET = "hunter2"
 
 
-def refusal(capsys: pytest.CaptureFixture[str], wanted: type[settings.ServerSettings]) -> str:
+def refusal(capsys: pytest.CaptureFixture[str], wanted: type[BaseSettings]) -> str:
     """What the process says before it ends."""
     with pytest.raises(SystemExit) as ended:
         settings.read(wanted, service="a-service")
@@ -76,11 +78,16 @@ def test_what_is_wrong_is_said_by_name_and_its_value_is_not_shown(
     assert said.count("\n") == 2
 
 
-@pytest.mark.parametrize("name", ["COLLECT_LEASE_SECONDS", "COLLECT_GRACE_SECONDS"])
 @pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
-@pytest.mark.parametrize("wanted", [WorkerProcessSettings, MonitorSettings])
+@pytest.mark.parametrize(
+    ("wanted", "name"),
+    [
+        *product([WorkerProcessSettings, MonitorSettings], ["COLLECT_LEASE_SECONDS", "COLLECT_GRACE_SECONDS"]),
+        (ServingSettings, "COLLECT_SILENT_SECONDS"),
+    ],
+)
 def test_a_time_that_never_ends_is_none(
-    wanted: type[settings.ServerSettings],
+    wanted: type[BaseSettings],
     name: str,
     value: str,
     capsys: pytest.CaptureFixture[str],
@@ -99,6 +106,7 @@ def test_a_time_that_never_ends_is_none(
         (MonitorSettings, "MONGODB_DATABASE", "collect-2"),
         (WorkerProcessSettings, "STORAGE_URL", "s3://a-bucket"),
         (WorkerProcessSettings, "COLLECT_LEASE_SECONDS", "45"),
+        (ServingSettings, "COLLECT_BIND", "0.0.0.0:8080"),
         (DatabaseSettings, "MONGODB_URL", "mongodb://m"),
         (DatabaseSettings, "MONGODB_DATABASE", "collect-2"),
         (BrokerSettings, "AMQP_URL", "amqp://a"),
