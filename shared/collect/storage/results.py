@@ -215,7 +215,27 @@ def keep_stopped(db: Database, blobs: Blobs, job: Job) -> Job:
     """
     if is_unmade(job):
         mine = _claim(db, job)
-        job = _stopped(db, blobs, job, mine) if mine is not None else _of_another(db, job)
+        return made_by_now(db, job) if mine is None else _make(db, blobs, job, mine)
+    return _with_result(job)
+
+
+def made_by_now(db: Database, job: Job) -> Job:
+    """The job as it has become, with its result; nothing is made. Raises what :func:`keep_stopped` does."""
+    document = db.jobs.find_one({"_id": job.id}) or {}
+    job, making = Job.model_validate(document), document.get("making", {})
+    if not is_unmade(job):
+        return _with_result(job)
+    if making.get("failed") and making["until"] > now():
+        raise Transient(making["failed"]["message"], code=making["failed"]["code"])
+    raise pending()
+
+
+def pending() -> CollectError:
+    """What those are told who ask for a result that is being made."""
+    return Transient("The result is being made from what the export has written. Ask again.", code=PENDING)
+
+
+def _with_result(job: Job) -> Job:
     if job.result is None or job.kind != KIND:
         raise Conflict(_no_result(job), code="no_result")
     return job
@@ -230,21 +250,11 @@ def _claim(db: Database, job: Job) -> Mapping[str, Any] | None:
     return {**_unmade(job), "making.owner": owner} if claimed else None
 
 
-def _of_another(db: Database, job: Job) -> Job:
-    document = db.jobs.find_one({"_id": job.id}) or {}
-    job = Job.model_validate(document)
-    if is_unmade(job) and (failed := document.get("making", {}).get("failed")):
-        raise Transient(failed["message"], code=failed["code"])
-    if is_unmade(job):
-        raise Transient("The result is being made from what the export has written. Ask again.", code=PENDING)
-    return job
-
-
 def _in(seconds: float) -> dict[str, Any]:
     return {"$add": ["$$NOW", round(seconds * 1000)]}
 
 
-def _stopped(db: Database, blobs: Blobs, job: Job, mine: Mapping[str, Any]) -> Job:
+def _make(db: Database, blobs: Blobs, job: Job, mine: Mapping[str, Any]) -> Job:
     """The job with what there is of it, made by whoever has the claim; if that is lost, as it has become meanwhile."""
     result: dict[str, Any] = {}
     said = time.monotonic()
@@ -256,13 +266,13 @@ def _stopped(db: Database, blobs: Blobs, job: Job, mine: Mapping[str, Any]) -> J
                     break
                 said = time.monotonic()
         else:
-            return _keep(db, job, result)
+            _keep(db, job, result)
     except CollectError as error:  # whoever asked may have gone, and who asks next is not to wait for the same again
         failed = {"failed": {"$literal": {"code": error.code, "message": error.detail}}}
         until = {"until": _in(DAMAGED_SECONDS)} if isinstance(error, ResultDamaged) else {}
         if _say(db, mine, {**failed, **until}):
             raise
-    return _of_another(db, job)
+    return made_by_now(db, job)
 
 
 def _say(db: Database, mine: Mapping[str, Any], words: Mapping[str, Any]) -> bool:

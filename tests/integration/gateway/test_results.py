@@ -149,15 +149,45 @@ def test_what_takes_longer_to_make_than_anybody_waits_is_asked_for_again(
     assert until_made(inside, job).data == STOPPED
 
 
-def test_more_results_than_some_are_not_made_at_once(
-    inside: Api, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one = threading.BoundedSemaphore(1)
-    monkeypatch.setattr(making, "_free", one)
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch) -> making.Room:
+    """For the results of two organisations."""
+    made = making.Room(2)
+    monkeypatch.setattr(making, "_room", made)
+    return made
+
+
+def test_more_results_than_some_are_not_made_at_once(inside: Api, blobs: Blobs, room: making.Room) -> None:
     job = exported.stopped(inside.db, blobs)
-    with one:
-        problem(inside.get(path(job)), 503, "result_pending")
+    for other in ("one", "another"):
+        assert room.enter(other)
+    problem(inside.get(path(job)), 503, "result_pending")
+    room.leave("one")
     assert inside.get(path(job)).data == STOPPED
+
+
+def test_an_organisation_s_results_are_made_one_by_one_and_keep_no_other_s_out(
+    inside: Api, blobs: Blobs, room: making.Room
+) -> None:
+    job, others = exported.stopped(inside.db, blobs), exported.stopped(inside.db, blobs, org_id="other")
+    assert room.enter("labs")
+    problem(inside.get(path(job)), 503, "result_pending")
+    assert inside.get(path(others), key="other viewer").data == STOPPED
+    room.leave("labs")
+    assert inside.get(path(job)).data == STOPPED
+
+
+def test_what_making_it_has_failed_with_is_told_when_there_is_no_room_too(
+    inside: Api, blobs: Blobs, room: making.Room
+) -> None:
+    job = exported.stopped(inside.db, blobs)
+    blobs.delete((inside.db.ledger.find_one({"job_id": job.id}) or {})["objects"][0]["name"])
+    problem(inside.get(path(job)), 503, "result_damaged")
+    assert room.enter("labs"), "who is answered may ask for the next one"
+    problem(inside.get(path(job)), 503, "result_damaged")
+    over = {"making.until": datetime.now(UTC) - timedelta(seconds=1)}
+    inside.db.jobs.update_one({"_id": job.id}, {"$set": over})
+    problem(inside.get(path(job)), 503, "result_pending")
 
 
 def test_an_export_that_was_stopped_before_it_was_planned_has_an_empty_result(api: Api, blobs: Blobs) -> None:
