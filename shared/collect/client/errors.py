@@ -13,7 +13,7 @@ ClientError
 ├── Unreachable              no answer, or one that broke off; it was tried again for as long as allowed
 ├── BadAnswer                an answer that is not of this API: is the address right?
 ├── Damaged                  what was fetched is not what the gateway says it is
-└── WaitedInVain             the job was not yet where it was waited for
+└── WaitedInVain             the job was not where it was waited for
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class Damaged(ClientError):
 
 
 class WaitedInVain(ClientError):
-    """The time for waiting is over; the job goes on regardless."""
+    """The job is not where it was waited for: the time is over and it goes on regardless, or it has ended elsewhere."""
 
     code = "waited_in_vain"
 
