@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from concurrent.futures import Future
 
@@ -9,6 +10,8 @@ from collect.jobs.model import Job
 from collect.storage import results
 from collect.storage.blobs import Blobs
 from collect.storage.database import Database
+
+_log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 5.0
 AT_ONCE = 4
@@ -62,6 +65,7 @@ def _make(db: Database, blobs: Blobs, job: Job, found: Future[Job]) -> None:
     try:
         found.set_result(_kept(db, blobs, job))
     except Exception as error:  # noqa: BLE001 - the boundary of the thread: raised again where it is waited for
+        _log.warning("result_not_made", extra={"job": job.id, "error": type(error).__name__})  # if anybody still waits
         found.set_exception(error)
 
 
