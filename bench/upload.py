@@ -105,8 +105,11 @@ def restoring(rig_: Rig, path: Path, rows: int, *, slots: int) -> None:
 
 
 def main(*, rows: int = 1_000_000) -> None:
-    with rig() as rig_:
-        path = rig_.file(rows, rejects=100)
-        for slots in (1, 2):
+    for slots in (1, 2):
+        with rig() as rig_:  # the loop's collection is new each time, too
+            path = rig_.file(rows, rejects=100)
             job(rig_, path, rows, slots=slots)
+            say(f"{slots} slot(s): once more, in the dataset that was emptied by the undo")
+            job(rig_, path, rows, slots=slots)
+    with rig() as rig_:
         restoring(rig_, path, rows, slots=2)
