@@ -81,11 +81,11 @@ def may_run(tx: Transaction, job: Job) -> bool:
 
 
 def rest(tx: Transaction, job: Job, owed: Rest) -> Job:
-    """Let the job rest as a whole by its limit of rows a second, if it still has that one: its parts wait no more.
+    """Let the job rest as a whole, for as long as it keeps the limit by which this is owed: its parts wait no more.
 
     Those that are held are let go by their owners, who look at the job each second.
     """
-    if job.max_rows_per_second != owed.rows_per_second or job.rests(owed.until):  # or somebody else owes more
+    if job.rests(owed.until):  # somebody else owes more
         return job
     tx.db.parts.update_many(
         {"job_id": job.id, "status": "queued"},
