@@ -17,6 +17,9 @@ MAX_DEPTH = 64
 _INT64 = range(-(2**63), 2**63)
 _INT64_CHARACTERS = 20
 
+_OURS = "Value error, "
+"""What pydantic puts before the words of our own validators."""
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -90,7 +93,7 @@ def invalid(error: ValidationError, *, within: str | None = None) -> InvalidInpu
     found = []
     for one in error.errors(include_url=False, include_context=False, include_input=False):
         steps = [*([within] if within else []), *(str(step) for step in one["loc"])]
-        found.append(FieldError(".".join(steps) or "body", one["type"], one["msg"]))
+        found.append(FieldError(".".join(steps) or "body", one["type"], one["msg"].removeprefix(_OURS)))
     names = ", ".join(sorted({one.field for one in found}))
     return InvalidInput(f"These are not as they must be: {names}.", errors=found)
 
