@@ -1,7 +1,9 @@
 """The system under fire: the services of `collect.testing.system`, a client, files, and the checks that follow."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from collect.admin import baseline
 from collect.admin.check import check
@@ -9,7 +11,7 @@ from collect.client.api import CollectClient
 from collect.jobs.states import State
 from collect.jobs.template import Template
 from collect.storage import datasets, keys
-from collect.storage.database import transact
+from collect.storage.database import Document, transact
 from collect.testing.system import Service, System, eventually
 
 ORG = "labs"
@@ -28,6 +30,7 @@ class Plant(System):
     """Where the files of the fault points are made, anew for each test."""
     kept: tuple[str, ...] = KEPT
     """Collections that outlive a test."""
+    standing: dict[str, list[Document]]
 
     def open(self) -> None:
         """Start gateway and monitor."""
@@ -58,6 +61,23 @@ class Plant(System):
         for name in self.db.db.list_collection_names():
             if name not in self.kept:
                 self.db[name].delete_many({})
+
+    def stand(self) -> None:
+        """Keep what there is now: each test that is lent this plant begins with it. No worker may be at work."""
+        names = self.db.db.list_collection_names()
+        self.standing = {name: list(self.db[name].find()) for name in names if name not in (*self.kept, "locks")}
+
+    @contextmanager
+    def lent(self, marks: Path) -> Iterator[Self]:
+        """This plant for one test, with what stands. It is sound when the test ends."""
+        self.empty()
+        for name, documents in self.standing.items():
+            if documents:
+                self.db[name].insert_many(documents)
+        self.marks = marks
+        yield self
+        self.end_workers()
+        self.sound()
 
     def gateway_without_broker(self, amqp_url: str) -> Service:
         """A gateway in place of the other, whose broker does not answer: it commits, and cannot publish."""

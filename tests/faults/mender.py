@@ -1,8 +1,7 @@
 """Plants in which a job has succeeded with many rejected rows: they are mended under fire."""
 
 import csv
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,6 @@ class Mender(Plant):
     """Gateway, monitor and an upload, which is there at the beginning of each test; it starts its workers."""
 
     job_kind = "upload"
-    _standing: dict[str, list[Document]]
     _right: Mapping[int, Any]
     job: str
 
@@ -45,21 +43,8 @@ class Mender(Plant):
         self.job = self.start(self.text(rejects=EVERY), max_rejected={"percent": 60})
         self.until_state(self.job, State.SUCCEEDED)
         worker.stop()
-        names = self.db.db.list_collection_names()
-        self._standing = {name: list(self.db[name].find()) for name in names if name not in (*self.kept, "locks")}
-        assert len(self._standing["rejects"]) == REJECTED
-
-    @contextmanager
-    def lent(self, marks: Path) -> Iterator["Mender"]:
-        """This plant for one test, with the job as it was. It is sound when the test ends."""
-        self.empty()
-        for name, documents in self._standing.items():
-            if documents:
-                self.db[name].insert_many(documents)
-        self.marks = marks
-        yield self
-        self.end_workers()
-        self.sound()
+        self.stand()
+        assert len(self.standing["rejects"]) == REJECTED
 
     def mender(self, *, slots: int = 2, wait: bool = True, **settings: str) -> Service:
         """Start a worker."""

@@ -3,7 +3,6 @@
 import csv
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,6 @@ class Registrar(Plant):
     """Gateway, monitor and teams that stand, which are there at the beginning of each test; it starts its workers."""
 
     kept = (*KEPT, "forms")
-    _standing: dict[str, list[Document]]
     _file: Path
 
     def open(self) -> None:
@@ -49,21 +47,8 @@ class Registrar(Plant):
         worker = self.registry()
         self.until_state(self.list_of(standing), State.SUCCEEDED)
         worker.stop()
-        names = self.db.db.list_collection_names()
-        self._standing = {name: list(self.db[name].find()) for name in names if name not in (*self.kept, "locks")}
-        assert len(self._standing["teams"]) == STANDING
-
-    @contextmanager
-    def lent(self, marks: Path) -> Iterator["Registrar"]:
-        """This plant for one test, with the teams that stand. It is sound when the test ends."""
-        self.empty()
-        for name, documents in self._standing.items():
-            if documents:
-                self.db[name].insert_many(documents)
-        self.marks = marks
-        yield self
-        self.end_workers()
-        self.sound()
+        self.stand()
+        assert len(self.standing["teams"]) == STANDING
 
     def registry(self, *, slots: int = 2, wait: bool = True, **settings: str) -> Service:
         """Start a teams worker."""
@@ -119,7 +104,7 @@ class Registrar(Plant):
         teams, people, rejects = read(mode)
         found = {each["values"]["team_name"]: (each["row"], each["values"]) for each in self._marked_teams(job_id)}
         assert found == teams
-        standing = {each["_id"]: each for each in self._standing["teams"]}
+        standing = {each["_id"]: each for each in self.standing["teams"]}
         for team in self.db.teams.find({"_id": {"$in": list(standing)}}):
             assert team == standing[team["_id"]] or team["values"]["team_name"] in teams
         assert {each["values"]["phone"] for each in self.db.members.find()} == people
