@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from pymongo import MongoClient
 
 from collect.observability import traces
-from rooms import in_vhost
+from rooms import Room, fresh, in_vhost, rooms
 from servers import Servers, unavailable
 from stack import rabbitmq
 from stack.children import Child
@@ -74,6 +74,14 @@ def management_url(servers: Servers) -> str:
     except ServerMissing as error:
         unavailable(error)
         raise
+
+
+@pytest.fixture(scope="session")
+def room(servers: Servers, mongodb_url: str, redis_url: str, management_url: str) -> Room:
+    """Where a whole system finds its stores: ``with room("exports") as stores``."""
+    return lambda prefix: rooms(
+        fresh(prefix), servers=servers, mongodb_url=mongodb_url, redis_url=redis_url, management_url=management_url
+    )
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 """A database and a virtual host of their own, for a whole system that a test starts."""
 
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypedDict
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -36,6 +36,10 @@ def rooms(name: str, *, servers: Servers, mongodb_url: str, redis_url: str, mana
         with MongoClient[dict[str, object]](mongodb_url, serverSelectionTimeoutMS=10_000) as client:
             client.drop_database(name)
         rabbitmq.delete_vhost(management_url, name)
+
+
+Room = Callable[[str], AbstractContextManager[Stores]]
+"""Rooms with a name that begins like that."""
 
 
 def fresh(prefix: str) -> str:

@@ -6,18 +6,13 @@ from pathlib import Path
 import pytest
 
 from e2e.shell import Town
-from rooms import fresh, rooms
-from servers import Servers
+from rooms import Room
 
 
 @pytest.fixture(scope="module")
-def town(
-    servers: Servers, mongodb_url: str, redis_url: str, management_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Town]:
+def town(room: Room, management_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """Gateway, worker and monitor, migrated and seeded by `collect-admin`, for one module of tests."""
-    with rooms(
-        fresh("e2e"), servers=servers, mongodb_url=mongodb_url, redis_url=redis_url, management_url=management_url
-    ) as stores:
+    with room("e2e") as stores:
         town = Town(**stores, management_url=management_url, folder=tmp_path_factory.mktemp("town"))
         try:
             town.open()

@@ -5,22 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from integration.export.counter import Counter
-from rooms import fresh, rooms
-from servers import Servers
+from rooms import Room
 
 
 @pytest.fixture(scope="package")
-def running(
-    servers: Servers,
-    mongodb_url: str,
-    redis_url: str,
-    management_url: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Counter]:
+def running(room: Room, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counter]:
     """The services, in a database and a virtual host of their own."""
-    with rooms(
-        fresh("exports"), servers=servers, mongodb_url=mongodb_url, redis_url=redis_url, management_url=management_url
-    ) as stores:
+    with room("exports") as stores:
         counter = Counter(**stores, folder=tmp_path_factory.mktemp("counter"))
         try:
             counter.open()

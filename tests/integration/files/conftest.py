@@ -6,22 +6,13 @@ import pytest
 
 from collect.testing.system import Service
 from integration.files.desk import Desk
-from rooms import fresh, rooms
-from servers import Servers
+from rooms import Room
 
 
 @pytest.fixture(scope="package")
-def running(
-    servers: Servers,
-    mongodb_url: str,
-    redis_url: str,
-    management_url: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Desk]:
+def running(room: Room, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """The services, in a database and a virtual host of their own."""
-    with rooms(
-        fresh("files"), servers=servers, mongodb_url=mongodb_url, redis_url=redis_url, management_url=management_url
-    ) as stores:
+    with room("files") as stores:
         desk = Desk(**stores, folder=tmp_path_factory.mktemp("desk"))
         try:
             desk.open()
