@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -37,6 +37,31 @@ _PLAIN_INTEGER = r"\A-?[0-9]{1,18}\z"
 _PLAIN_NUMBER = r"\A-?[0-9]{1,15}(\.[0-9]{1,15})?\z"
 _INT64 = range(-(2**63), 2**63)
 _BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellRules:
+    """How the texts of cells become values. The defaults change no text.
+
+    ``trim``: drop blanks around each text. ``decimal``: the decimal mark of numbers, ``.`` or ``,``. ``date_formats``:
+    ``strptime`` formats that dates and times may have beside ISO 8601. ``value_map``: column → text in the file → text
+    that is read instead.
+    """
+
+    trim: bool = False
+    decimal: str = "."
+    date_formats: tuple[str, ...] = ()
+    value_map: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any]) -> CellRules:
+        """Return the rules in a job's ``params``."""
+        return cls(
+            trim=bool(params.get("trim")),
+            decimal=params.get("decimal") or ".",
+            date_formats=tuple(params.get("date_formats") or ()),
+            value_map=params.get("value_map") or {},
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from collect.csv.cells import CellRules
 from collect.csv.grammar import Grammar, LoneCarriageReturn
 from collect.errors import FieldError, TaskRefused
 from collect.jobs.template import Template
@@ -26,13 +27,18 @@ MOST_CHARACTERS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Params:
-    """How the sender says the file is to be read; what is ``None`` is detected."""
+    """How to read the file, as the sender asks for it. ``None`` means: detect it.
+
+    ``skip_lines``: physical lines above the header to leave out.
+    """
 
     delimiter: str | None = None
     has_header: bool | None = None
     encoding: str | None = None
     column_map: Mapping[str, str | None] = field(default_factory=dict)
     column_shift: Mapping[str, int] = field(default_factory=dict)
+    skip_lines: int = 0
+    cells: CellRules = field(default_factory=CellRules)
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> Params:
@@ -43,12 +49,19 @@ class Params:
             encoding=params.get("encoding"),
             column_map=params.get("column_map") or {},
             column_shift=params.get("column_shift") or {},
+            skip_lines=params.get("skip_lines") or 0,
+            cells=CellRules.of(params),
         )
 
 
 def is_upsert(params: Mapping[str, Any]) -> bool:
     """Whether a job with these ``params`` changes the rows that are there already."""
     return bool(params.get("mode") == "upsert")
+
+
+def keeps_blanks(params: Mapping[str, Any]) -> bool:
+    """Whether a blank cell leaves what is stored, in a job that changes rows that are there already."""
+    return is_upsert(params) and params.get("blank") == "keep"
 
 
 @dataclass(frozen=True, kw_only=True)

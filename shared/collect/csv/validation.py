@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from collect.csv import cells
+from collect.csv.cells import CellRules
 from collect.csv.layout import Layout
 from collect.csv.reading import Lot
 from collect.csv.sources import UTF8_BOM
@@ -30,9 +31,10 @@ class Valid:
 
 
 class Validator:
-    """Checks records of one file by a template."""
+    """Checks records of one file by a template. ``rules``: how texts become values."""
 
-    def __init__(self, *, template: Template, layout: Layout) -> None:
+    def __init__(self, *, template: Template, layout: Layout, rules: CellRules | None = None) -> None:
+        self._rules = rules or CellRules()
         self._template = template
         self._layout = layout
         self._names = [name or f"\0{place}" for place, name in enumerate(layout.columns)]

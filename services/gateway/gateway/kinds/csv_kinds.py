@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StrictBool, StrictInt, StringConstraints, field_validator, model_validator
 
 from collect.csv.preview import CsvPreview
 from collect.csv.sources import ENCODINGS
@@ -20,6 +20,8 @@ from gateway.models import Header, Id, RejectLimit, Strict
 from gateway.times import written
 
 DEFAULT_MAX_REJECTED = MaxRejected(percent=20)
+DateFormat = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+CellText = Annotated[str, StringConstraints(max_length=10_000)]
 
 
 class CsvParams(Strict):
@@ -33,6 +35,12 @@ class CsvParams(Strict):
     has_header: bool | None = None
     delimiter: Literal[",", ";", "\t", "|"] | None = None
     encoding: Annotated[str, StringConstraints(max_length=50)] | None = None
+    skip_lines: Annotated[StrictInt, Field(ge=0, le=1_000)] = 0
+    trim: StrictBool = False
+    blank: Literal["clear", "keep"] = "clear"
+    decimal: Literal[".", ","] = "."
+    date_formats: list[DateFormat] | None = Field(default=None, max_length=20)
+    value_map: dict[Header, dict[CellText, CellText]] | None = Field(default=None, max_length=2_000)
 
     @model_validator(mode="after")
     def _supersedes_when_superseding(self) -> CsvParams:
