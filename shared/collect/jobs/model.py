@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -99,11 +100,12 @@ class MaxRejected(_Value):
     rows: int | None = Field(default=None, ge=0)
     percent: float | None = Field(default=None, ge=0, le=100)
 
-    def limit(self, total: int) -> float:
-        """The number of rejects that is still accepted, for a job of ``total`` rows."""
+    def limit(self, total: int) -> int:
+        """The number of rejects that is still accepted, for a job of ``total`` rows. A share is rounded down."""
         if self.rows is not None:
             return self.rows
-        return total * (100.0 if self.percent is None else self.percent) / 100
+        percent = 100.0 if self.percent is None else self.percent
+        return int(total * Decimal(repr(percent)) / 100)  # exactly: 0.07 % of 10,000 rows are 7, not 7.000000000000001
 
 
 class Rest(_Value):

@@ -89,3 +89,8 @@ def slice_span(*, kind: str, phase: str, job_id: str, part: int, links: Iterable
         attributes={"collect.job.id": job_id, "collect.part.n": part, "collect.job.kind": kind},
     ) as span:
         yield span
+
+
+def slice_ended(span: Span, *, ending: str, seq: int, epoch: int) -> None:
+    """Say on the span of a slice why it ended, and where its part stood then."""
+    span.set_attributes({"collect.slice.ending": ending, "collect.part.seq": seq, "collect.part.epoch": epoch})

@@ -42,4 +42,5 @@ def chunk(lot: Lot, payload: Any, rejects: tuple[Reject, ...]) -> Chunk:
         payload=payload,
         rejects=rejects,
         mended=lot.mended,
+        numbers=lot.numbers,
     )

@@ -28,10 +28,16 @@ class Pace:
         self._bounds = rows
         self._rows = rows.first
         self._most = rows.most
+        self._next_most: int | None = None
 
     def at_most(self, rows: int) -> None:
         """From now on no more rows a chunk than this, whatever they take."""
         self._most = rows
+        self._resize()
+
+    def next_at_most(self, rows: int) -> None:
+        """No more rows than this until a chunk has been committed."""
+        self._next_most = rows
         self._resize()
 
     def limit(self, rows_per_second: float | None) -> None:
@@ -41,7 +47,10 @@ class Pace:
 
     def spent(self, *, rows: int, seconds: float) -> None:
         """A chunk of ``rows`` took ``seconds``."""
-        if rows >= self.size.rows and seconds > 0:
+        if self._next_most is not None:  # its size says nothing of what rows cost
+            self._next_most = None
+            self._resize()
+        elif rows >= self.size.rows and seconds > 0:
             factor = min(2.0, max(0.5, CHUNK_SECONDS / seconds))
             self._rows = round(min(self._bounds.most, max(self._bounds.fewest, self._rows * factor)))
             self._resize()
@@ -51,7 +60,7 @@ class Pace:
         return 0.0 if self._limit is None else max(0.0, rows / self._limit - seconds)
 
     def _resize(self) -> None:
-        rows = min(self._rows, self._most)
+        rows = min(self._rows, self._most, self._most if self._next_most is None else self._next_most)
         if self._limit is not None:
             rows = min(rows, round(self._limit * CHUNK_SECONDS))
         self.size.rows = max(1, rows)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from collect.errors import NotFound, StoreFull, TaskRefused
-from collect.jobs.model import Phase, Reason
-from collect.storage import verbs, work
-from collect.storage.database import now
+from collect.jobs.model import Job, Phase, Reason
+from collect.runtime.task import Task
+from collect.storage import reject_limit, rejects, verbs, work
+from collect.storage.database import Database, now
+from collect.storage.reject_limit import Standing
 
 
 def store_full(error: StoreFull, phase: Phase) -> Reason:
@@ -41,12 +43,28 @@ def put_off(said: str) -> Reason:
     )
 
 
-def over_limit(*, counted: int, limit: float, worst: dict[str, Any] | None, suspicion: str | None) -> Reason:
-    """More rows were rejected than are allowed. ``worst``: the commonest error among those that are stored."""
+def over_limit(db: Database, job: Job, task: Task) -> Reason | None:
+    """Why the job has to pause itself, if more of its rows were rejected than are allowed. Reads only."""
+    limit = reject_limit.limit_of(job)
+    if limit is None:
+        return None
+    now = reject_limit.standing(db, job)
+    if now.rejected <= limit:
+        return None
+    worst = rejects.most_frequent(db, job_id=job.id)
     return Reason(
         code=verbs.OVER_LIMIT,
-        message=f"{counted:,} rows were rejected; {limit:,.0f} were allowed.",
-        hint=_hint(worst, counted=counted, suspicion=suspicion),
+        message=_over_limit(now, limit=limit, total=job.total_rows, resumed=job.rejected_before > 0),
+        hint=_hint(worst, counted=now.rejected, suspicion=task.suspicion(job)),
+    )
+
+
+def _over_limit(now: Standing, *, limit: int, total: int | None, resumed: bool) -> str:
+    of_total = "" if total is None else f" of {total:,}"
+    since = " since it was resumed" if resumed else ""
+    return (
+        f"{now.rejected:,} rows were rejected{since}; {limit:,} were allowed. "
+        f"It had looked at {now.looked_at:,}{of_total} rows by then."
     )
 
 

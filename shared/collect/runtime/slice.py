@@ -7,7 +7,6 @@ import time
 from dataclasses import asdict
 from typing import Any, assert_never
 
-from opentelemetry.trace import Span
 from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 
@@ -33,10 +32,11 @@ from collect.runtime.commands import Alive, ChunkDone, Claimed, Ended, Ending, P
 from collect.runtime.control import Control
 from collect.runtime.pacing import Pace, queue_behind, share
 from collect.runtime.task import Chunk, Task
-from collect.storage import jobs, ownership, parts, planning, rejects, work
+from collect.storage import jobs, ownership, planning, work
 from collect.storage.database import Database, now, retryable
 from collect.storage.ownership import Tenure
 from collect.storage.reaping import MAX_LOSSES, poisoned
+from collect.storage.reject_limit import ChunkPastLimit, limit_of
 
 _log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ class Slice:
                 pace=self._pace,
             )  # fmt: skip
             ending = holding.work()
-            _describe(span, tenure.part, ending)
+            traces.slice_ended(span, ending=ending.value, seq=tenure.part.seq, epoch=tenure.part.epoch)
         if ending is not Ending.ABANDONED:
             holding.publish()
         return ending
@@ -260,11 +260,15 @@ class Holding:
                 if error.rows == 1:
                     raise TaskRefused(error.detail, code=error.code, where=error.where) from error
                 self._pace.at_most(error.rows // 2)
+            except ChunkPastLimit as passed:
+                if passed.rows == 0 and (ending := self._paused_over_limit()) is not None:
+                    return ending
+                self._pace.next_at_most(passed.rows)
 
     def _write_on(self) -> Ending:
         """From where the part stands."""
         chunks = self.task.chunks(self.job, self.tenure.part, self._pace.size)
-        since = time.monotonic()
+        since, limit = time.monotonic(), None
         eager = self.job.max_rows_per_second is None  # whoever rests outside has no use for what was made ahead
         with ahead(chunks, hear=lambda: self._await_chunk(since), eager=eager) as made:
             for nth, chunk in enumerate(made):
@@ -274,9 +278,10 @@ class Holding:
                 applied = self._commit(chunk)
                 committing = time.monotonic() - began
                 self.got_on()
-                if applied.rejected > 0 and (reason := self._over_limit()) is not None:
-                    work.over_limit(self.tenure, reason)
-                    return Ending.FAILED
+                before, limit = limit, limit_of(self.job)  # it may have been changed, or the rows be counted by now
+                changed = applied.rejected > 0 or limit != before
+                if changed and (ending := self._paused_over_limit()) is not None:
+                    return ending
                 seconds = time.monotonic() - since
                 self._pace.spent(rows=chunk.rows, seconds=seconds)
                 self._rows_per_second = chunk.rows / max(
@@ -304,7 +309,10 @@ class Holding:
             return self.task.apply(self.job, self.tenure.part, chunk, entry_id=entry_id, session=session)
 
         try:
-            return work.chunk(self.tenure, self.job, cursor=chunk.cursor, write=write, mended=chunk.mended)
+            return work.chunk(
+                self.tenure, self.job, cursor=chunk.cursor, write=write, rows=chunk.rows, numbers=chunk.numbers,
+                mended=chunk.mended,
+            )  # fmt: skip
         except TransactionTooBig as error:
             if chunk.rows == 1:
                 raise
@@ -320,9 +328,8 @@ class Holding:
         return Ending.COMPLETED
 
     def _finish(self) -> Ending:
-        if (reason := self._over_limit()) is not None:
-            work.over_limit(self.tenure, reason)
-            return Ending.FAILED
+        if (ending := self._paused_over_limit()) is not None:
+            return ending
         result: dict[str, Any] | None = None
         for step in self.task.finish(self.job):
             self.breathe(0.0)
@@ -382,19 +389,10 @@ class Holding:
             except Drained:
                 raise SliceOver(owed=self.job.rest_from(now(), seconds)) from None
 
-    def _over_limit(self) -> Reason | None:
-        job = self.job
-        if job.max_rejected is None or (job.max_rejected.rows is None and job.total_rows is None):
-            return None  # a share of what the plan has still to count is looked at again before the finish
-        counted = parts.rejected_first(self.db, job_id=job.id) - job.rejected_before
-        limit = job.max_rejected.limit(job.total_rows or 0)
-        if counted <= limit:
+    def _paused_over_limit(self) -> Ending | None:
+        """Pause the job, if more of its rows were rejected than are allowed."""
+        reason = reasons.over_limit(self.db, self.job, self.task)
+        if reason is None:
             return None
-        worst, suspicion = rejects.most_frequent(self.db, job_id=job.id), self.task.suspicion(job)
-        return reasons.over_limit(counted=counted, limit=limit, worst=worst, suspicion=suspicion)
-
-
-def _describe(span: Span, part: Part, ending: Ending) -> None:
-    span.set_attribute("collect.slice.ending", ending.value)
-    span.set_attribute("collect.part.seq", part.seq)
-    span.set_attribute("collect.part.epoch", part.epoch)
+        work.over_limit(self.tenure, reason)
+        return Ending.FAILED

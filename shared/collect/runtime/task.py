@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -39,6 +39,8 @@ class Chunk:
     """What one transaction will commit, computed, validated and encoded. ``cursor`` is where the next chunk begins.
 
     ``mended``: where its rows are rejects of the job that have been mended, the text of each by its number.
+
+    ``numbers``: those that its rows have in the job's file, ascending; empty where a task rejects no rows.
     """
 
     cursor: dict[str, Any]
@@ -46,6 +48,7 @@ class Chunk:
     payload: Any
     rejects: tuple[Reject, ...] = ()
     mended: Mapping[int, str] = field(default_factory=dict)
+    numbers: Sequence[int] = ()
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ Each is one transaction whose last statement is the compare-and-set on the part.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pymongo import ReturnDocument
@@ -16,7 +16,7 @@ from collect.jobs.model import Counts, Job, Part, Phase, Reason, Rest, entry_id,
 from collect.jobs.outcomes import Applied, Conflict, TakenBack
 from collect.jobs.progress import summed
 from collect.jobs.states import ACTIVE, WRITING, State, Trigger, Verb
-from collect.storage import corrections, feeding, jobs, ledger, rejects, transitions, undoing, verbs
+from collect.storage import corrections, feeding, jobs, ledger, reject_limit, rejects, transitions, undoing, verbs
 from collect.storage.database import Transaction, retryable
 from collect.storage.ownership import Tenure
 
@@ -30,11 +30,17 @@ def chunk(
     *,
     cursor: dict[str, Any],
     write: Callable[[str, ClientSession], Applied],
+    rows: int = 0,
+    numbers: Sequence[int] = (),
     mended: Mapping[int, str] | None = None,
 ) -> Applied:
     """Commit one chunk: the task's writes, the rejects, the ledger entry, then the cursor and the right to write.
 
-    ``mended``: its rows are rejects until now, with this text.
+    ``rows`` is how many rows it has, ``numbers`` are theirs in the file. ``mended``: its rows are rejects until now,
+    with this text.
+
+    Raises:
+        ChunkPastLimit: nothing was written: more of its rows would be rejected than the job's limit allows.
     """
     part = tenure.part
     entry = entry_id(job.id, part.n, part.seq)
@@ -42,6 +48,7 @@ def chunk(
     def work(tx: Transaction) -> tuple[Applied, Counts]:
         taken = corrections.take(tx, part=part, mended=mended or {})
         applied = write(entry, tx.session)
+        reject_limit.check(tx.db, job=job, part=part, applied=applied, numbers=numbers, rows=rows, session=tx.session)
         applied = corrections.close(tx, job=job, part=part, taken=taken, mended=mended or {}, applied=applied)
         _store_rejects(tx, job, part, applied)
         ledger.insert(tx, part=part, applied=applied)
