@@ -25,6 +25,7 @@ from gateway.kinds.wanted import Asker, Confirm, Wanted
 from gateway.models import NewJobBody, until
 from gateway.receiving import Sent
 from gateway.services import services
+from gateway.times import check_ahead
 
 MAX_KEY_CHARACTERS = 255
 
@@ -45,9 +46,10 @@ def choose(body: NewJobBody, *, sent: InputFile | None = None, parent_id: str | 
     """Check everything that can be checked without beginning. ``sent``: the file came along with the request.
 
     Raises:
-        InvalidInput: the kind or its params are not right.
+        InvalidInput: the kind, its params or the time to start are not right.
         NotFound: what they name is not there.
     """
+    check_ahead(body.start_at, field="start_at", now=g.requested_at)
     found = table.kind(body.kind, with_file=sent is not None)
     wanted = found.check(_asker(), body.params, sent)
     new = NewJob(

@@ -144,7 +144,8 @@ class JobsQuery(PageQuery):
     @field_validator("state")
     @classmethod
     def _are_known(cls, given: list[str] | None) -> list[str] | None:
-        if given is not None and not set(_names(given)) <= set(State):
+        names = set(_names(given or ()))
+        if given is not None and (not names or not names <= set(State)):
             raise ValueError(f"state is one of {', '.join(State)}")
         return given
 

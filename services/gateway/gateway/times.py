@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer
 
+from collect.errors import FieldError, InvalidInput
+
 
 def rfc3339(at: datetime) -> str:
     """``2026-01-31T09:30:00.000Z``."""
@@ -25,6 +27,17 @@ def written(value: Any) -> Any:
             return [written(inner) for inner in value]
         case _:
             return value
+
+
+def check_ahead(at: datetime | None, *, field: str, now: datetime) -> None:
+    """Check that a time in the body of a request is still to come.
+
+    Raises:
+        InvalidInput: it is not later than ``now``.
+    """
+    if at is not None and at <= now:
+        message = f"{field} is {rfc3339(at)}, which is past: it is {rfc3339(now)} now."
+        raise InvalidInput(message, errors=[FieldError(field, "in_the_past", message)])
 
 
 def _as_text(value: Any) -> Any:

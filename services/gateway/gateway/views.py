@@ -66,7 +66,7 @@ def rendered(
         "started_at": found.started_at,
         "ended_at": found.ended_at,
         "start_at": found.start_at,
-        "until": found.until,
+        "until": found.until if found.state is State.PAUSED else None,
         "time_limit_seconds": found.time_limit_seconds,
         "max_rows_per_second": found.max_rows_per_second,
         "max_rejected": found.max_rejected.model_dump(exclude_none=True) if found.max_rejected else None,

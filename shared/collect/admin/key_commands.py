@@ -44,6 +44,8 @@ def create_key(admin: Admin, org_id: str | None, role: store.Role, name: str, ex
     if org_id is not None:
         organisations.get(admin.db, org_id=org_id)
     at = None if expires_at is None else expires_at.replace(tzinfo=UTC)
+    if at is not None and at <= datetime.now(UTC):
+        raise click.BadParameter("this time is past; times are in UTC", param_hint="--expires")
     made = store.create(admin.db, org_id=org_id, name=name, role=role, expires_at=at)
     admin.answer({"id": made.key.id, "key": made.secret}, [made.secret])
 

@@ -78,7 +78,10 @@ class Action(Answer):
 
 
 class Job(Answer):
-    """A job as it was when it was asked for. ``etag`` goes into ``if_match`` of a verb."""
+    """A job as it was when it was asked for. ``etag`` goes into ``if_match`` of a verb.
+
+    ``start_at`` is when it is to start, ``until`` when a paused job resumes by itself.
+    """
 
     id: str
     org_id: str
@@ -94,6 +97,8 @@ class Job(Answer):
     created_by: Actor | None = None
     started_at: Time | None = None
     ended_at: Time | None = None
+    start_at: Time | None = None
+    until: Time | None = None
     progress: Progress = Progress()
     allowed_verbs: list[str] = Field(default_factory=list)
     last_action: Action | None = None

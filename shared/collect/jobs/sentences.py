@@ -23,7 +23,7 @@ def status_sentence(job: Job, progress: Progress, *, waiting_for: str | None = N
         case State.RUNNING:
             return f"Running: {written}{_left(job, progress)}.{_rest(job, progress)}{_why(job)}"
         case State.PAUSED:
-            return f"Paused: {written}; nothing is written until it is resumed.{_why(job)}"
+            return f"Paused: {written}; {_resumes(job)}.{_why(job)}"
         case State.STOPPED:
             return f"Stopped: {written}; what was written is kept."
         case State.TERMINATING | State.UNDOING:
@@ -52,6 +52,12 @@ def _queued(job: Job, progress: Progress, waiting_for: str | None) -> str:
     if progress.done:
         return f"Queued: {_written(job, progress)}; waiting for a slot."
     return "Queued: waiting for a slot."
+
+
+def _resumes(job: Job) -> str:
+    if job.until is None:
+        return "nothing is written until it is resumed"
+    return f"nothing is written until it resumes by itself at {job.until:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _why(job: Job) -> str:

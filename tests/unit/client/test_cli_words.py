@@ -14,7 +14,8 @@ from collect.client.cli.parameters import Mapping, Share
 from collect.client.cli.speed import Speed, clock_face
 from collect.client.errors import ClientError, Problem
 from collect.client.models import Job, Progress, UndoPreview
-from unit.client.scripted import job
+from unit.client.commandline import run
+from unit.client.scripted import Scripted, answering, job
 
 CLI_DOC = Path(__file__).resolve().parents[3] / "docs" / "cli.md"
 
@@ -117,3 +118,16 @@ def test_limits_and_mappings_are_read_as_people_write_them() -> None:
         Share().convert("many", None, None)
     with pytest.raises(click.BadParameter):
         Mapping().convert("block", None, None)
+
+
+def test_show_says_when_a_paused_job_resumes_and_a_waiting_one_starts() -> None:
+    at = "2999-01-01T12:30:00.000Z"
+    paused = run(Scripted(answering(200, job(state="paused", until=at))), "jobs", "show", "01kj").out
+    assert re.search(r"resumes at\s+2999-01-01 12:30:00 UTC", paused)
+    waiting = run(
+        Scripted(answering(200, job(state="queued", start_at=at, started_at=None))), "jobs", "show", "01kj"
+    ).out
+    assert re.search(r"starts at\s+2999-01-01 12:30:00 UTC", waiting)
+    plain = run(Scripted(answering(200, job())), "jobs", "show", "01kj").out
+    assert "resumes at" not in plain
+    assert "starts at" not in plain

@@ -126,3 +126,12 @@ def test_of_a_job_that_rests_it_is_said_until_when_and_why(state: State) -> None
         "It rests until 12:01:30 UTC, as its limit of 50 rows a second wants; others use its slots meanwhile."
     )
     assert "rests" not in sentence(job(state, max_rows_per_second=None, rest=rest), part(succeeded=100))
+
+
+def test_of_a_pause_it_is_said_until_when() -> None:
+    assert sentence(job(State.PAUSED, until=NOW + timedelta(minutes=90)), part(succeeded=5)) == (
+        "Paused: 5 of 1,000 rows written; nothing is written until it resumes by itself at 2026-01-01 13:30:00 UTC."
+    )
+    assert sentence(job(State.PAUSED), part(succeeded=5)) == (
+        "Paused: 5 of 1,000 rows written; nothing is written until it is resumed."
+    )

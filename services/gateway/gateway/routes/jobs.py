@@ -15,6 +15,7 @@ from collect.storage import jobs
 from gateway import bodies, creating, receiving, views
 from gateway.auth import caller, needs
 from gateway.bodies import checked
+from gateway.kinds import table
 from gateway.models import CreateQuery, JobPath, JobQuery, JobsQuery, NewJobBody, PatchBody
 from gateway.pages import page, place
 from gateway.receiving import Sent
@@ -60,6 +61,8 @@ def _create_with_file(query: CreateQuery, sent: Sent) -> Response:
 @blueprint.get("")
 def find(query: JobsQuery) -> dict[str, Any]:
     """Jobs, newest first."""
+    if query.kind is not None:
+        table.kind(query.kind)
     filters = jobs.Filters(
         states=query.states,
         kind=query.kind,

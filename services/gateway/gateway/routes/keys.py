@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response
+from flask import Response, g
 from flask_openapi3 import APIBlueprint, Tag
 
 from collect.storage import keys
@@ -16,6 +16,7 @@ from gateway.creating import Keep
 from gateway.models import KeyBody, KeyPath, until
 from gateway.pages import PageQuery, page, place
 from gateway.services import services
+from gateway.times import check_ahead
 
 blueprint = APIBlueprint("keys", __name__, url_prefix="/v1/keys", abp_tags=[Tag(name="keys")])
 
@@ -34,15 +35,15 @@ def create(body: KeyBody) -> Response:
     """Make a key; `key` in the answer is the secret, shown this once: a replayed answer has `null`."""
     new = keys.prepare(org_id=caller().org_id, name=body.name, role=body.role, expires_at=until(body.expires_at))
 
+    def make(keep: Keep) -> None:
+        check_ahead(body.expires_at, field="expires_at", now=g.requested_at)
+        transact(services().db, lambda tx: work(tx, keep))
+
     def work(tx: Transaction, keep: Keep) -> None:
         keys.insert(tx, new)
         keep(tx, Answer(status=201, body={**views.key(new.key), "key": None}, headers={}))
 
-    return creating.once(
-        creating.fingerprint_of(body.model_dump(mode="json")),
-        lambda keep: transact(services().db, lambda tx: work(tx, keep)),
-        shown={"key": new.secret},
-    )
+    return creating.once(creating.fingerprint_of(body.model_dump(mode="json")), make, shown={"key": new.secret})
 
 
 @blueprint.delete("/<key_id>")

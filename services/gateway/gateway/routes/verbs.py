@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from flask import Response, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
-from collect.errors import InvalidInput
+from collect.errors import InvalidInput, NotFound
 from collect.jobs import restarts
 from collect.jobs.model import Job, MaxRejected
-from collect.jobs.states import RESTARTABLE, RESTING, Verb
+from collect.jobs.states import RESTARTABLE, RESTING, State, Verb
 from collect.observability import metrics
 from collect.storage import jobs, transitions, verbs
 from collect.storage.verbs import Options, Request
@@ -33,6 +34,7 @@ from gateway.preconditions import check_unmoved, if_match
 from gateway.receiving import Sent
 from gateway.routes.jobs import answered, waited
 from gateway.services import services
+from gateway.times import check_ahead
 
 blueprint = APIBlueprint("verbs", __name__, url_prefix="/v1/jobs/<job_id>", abp_tags=[Tag(name="control")])
 
@@ -41,7 +43,19 @@ blueprint = APIBlueprint("verbs", __name__, url_prefix="/v1/jobs/<job_id>", abp_
 @needs("operator")
 def pause(path: JobPath, query: VerbQuery, body: PauseBody) -> Response:
     """Nothing more is written until it is resumed, by somebody or by `until`."""
-    return _perform(path, query, body, Verb.PAUSE, Options(until=until(body.until)))
+    at = until(body.until)
+    if not _is_paused_until(path, at):
+        check_ahead(at, field="until", now=g.requested_at)
+    return _perform(path, query, body, Verb.PAUSE, Options(until=at))
+
+
+def _is_paused_until(path: JobPath, at: datetime | None) -> bool:
+    """Whether the job is paused until just then. The same pause again is answered alike, even after that time."""
+    try:
+        job = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
+    except NotFound:
+        return False
+    return job.state is State.PAUSED and job.until == at
 
 
 @blueprint.post("/resume")

@@ -35,6 +35,8 @@ def _job_lines(found: Job) -> list[tuple[str, str]]:
         ("reason", None if found.reason is None else f"{found.reason.code}: {found.reason.message}"),
         ("hint", None if found.reason is None else found.reason.hint),
         ("waiting for", found.waiting_for),
+        ("starts at", moment(found.start_at) if found.start_at and not found.started_at else None),
+        ("resumes at", moment(found.until) if found.until else None),
         ("params", ", ".join(f"{name}={_short(value)}" for name, value in found.params.items())),
         ("created", f"{moment(found.created_at)}{f' by {found.created_by.name}' if found.created_by else ''}"),
         ("restart of", found.parent_id),
