@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import ChannelClosedByBroker
 
 from collect.client.errors import ApiError
 from collect.jobs.states import State
@@ -68,11 +70,24 @@ FORGOTTEN = {
 def channel(shared: Plant) -> Iterator[BlockingChannel]:
     """A channel of somebody else. The dead are empty at first."""
     connection = pika.BlockingConnection(pika.URLParameters(shared.amqp_url))
+    eventually(lambda: declared(connection, QUEUE, topology.DEAD_QUEUE), seconds=SECONDS, what="the queues are there")
     channel = connection.channel()
     for queue in (QUEUE, topology.DEAD_QUEUE):
         channel.queue_purge(queue)
     yield channel
     connection.close()
+
+
+def declared(connection: pika.BlockingConnection, *queues: str) -> bool:
+    """Whether all these queues exist. The monitor declares them a moment after it has started."""
+    channel = connection.channel()
+    try:
+        for queue in queues:
+            channel.queue_declare(queue, passive=True)
+    except ChannelClosedByBroker:
+        return False
+    channel.close()
+    return True
 
 
 def waiting(channel: BlockingChannel, queue: str) -> int:
@@ -114,6 +129,25 @@ def test_bad_messages_die_or_are_forgotten_and_the_good_job_behind_them_runs(
     assert "slot_crashed" not in said
     assert "consumer_failed" not in said
     assert said.count("message_unreadable") == len(DEAD)
+
+
+def test_a_worker_killed_in_a_slice_leaves_its_message_to_the_broker(shared: Plant, channel: BlockingChannel) -> None:
+    worker = shared.worker(slots=1)
+    job = shared.upload(shared.file(rows=ROWS), rows_per_second=500)
+    shared.until_written(job, seconds=SECONDS)
+    shared.monitor_service.send(signal.SIGSTOP)  # so that only the broker gives the message out again
+    try:
+        worker.kill()
+        eventually(lambda: waiting(channel, QUEUE) > 0, seconds=SECONDS, what="the message waits for another worker")
+        method, _, body = channel.basic_get(QUEUE, auto_ack=False)
+        assert method is not None
+        assert (method.redelivered, json.loads(body or b"")["body"]["job_id"]) == (True, job)
+        channel.basic_nack(method.delivery_tag, requeue=True)
+    finally:
+        shared.monitor_service.send(signal.SIGCONT)
+    shared.client.jobs.patch(job, max_rows_per_second=None)
+    shared.worker(slots=1)
+    shared.succeeded(job, rows=ROWS)
 
 
 def test_control_and_heartbeats_that_nobody_can_read_make_nobody_deaf(shared: Plant, channel: BlockingChannel) -> None:

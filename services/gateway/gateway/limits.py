@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass
 
 from redis import Redis, RedisError
@@ -64,7 +63,7 @@ class RateLimiter:
         """Count one request: what is left, and whether this one is within the limit. ``None``: nobody counts."""
         if self._clock.monotonic() < self._silent_until:
             return None
-        now = time.time()
+        now = self._clock.now().timestamp()
         window = int(now // WINDOW_SECONDS)
         name = f"collect:rate:{key_id}:{window}"
         try:

@@ -1,6 +1,5 @@
 """An idempotency key belongs to one API key acting for one organisation. The same key elsewhere is another key."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -12,9 +11,9 @@ SAME = {"Idempotency-Key": "the same"}
 
 
 @pytest.fixture
-def same(api: Api) -> Iterator[Api]:
+def same(api: Api) -> Api:
     """The API, called with one idempotency key throughout."""
-    yield replace(api, headers=SAME)
+    return replace(api, headers=SAME)
 
 
 def created(api: Api, **options: object) -> str:
