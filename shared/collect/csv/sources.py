@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-import itertools
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from collect.csv import encodings
+from collect.csv.encodings import UTF_8
 from collect.errors import TaskRefused
 from collect.jobs.model import FileRef
 
 PIECE_BYTES = 1024 * 1024
 UTF8_BOM = codecs.BOM_UTF8
-ENCODINGS = {
-    "utf-8": "utf-8",
-    "utf-8-sig": "utf-8",
-    "utf-16": "utf-16",
-    "latin-1": "latin-1",
-    "iso-8859-1": "latin-1",
-    "cp1252": "cp1252",
-    "windows-1252": "cp1252",
-}
-"""What ``encoding`` may be, and the codec that it means."""
 
 BOMB_RATIO = 200
 BOMB_FLOOR_BYTES = 64 * 1024 * 1024
@@ -95,9 +86,9 @@ def open_text(
             raise TaskRefused("The file is a gzip archive within a gzip archive. Unpack it once.", code="nested_gzip")
         head, pieces = first, _put_back(first, pieces)
     _check_head(head, codec)
-    if codec != "utf-8":
-        pieces = _transcoded(pieces, codec)
-    return Text(pieces=pieces, is_plain=not is_gzip and codec == "utf-8", encoding=codec, is_gzip=is_gzip)
+    if codec != UTF_8:
+        pieces = encodings.transcoded(pieces, codec)
+    return Text(pieces=pieces, is_plain=not is_gzip and codec == UTF_8, encoding=codec, is_gzip=is_gzip)
 
 
 def stretch(blobs: Readable, name: str, *, start: int, end: int) -> Iterator[bytes]:
@@ -134,12 +125,10 @@ def empty() -> TaskRefused:
 
 def _codec(encoding: str | None) -> str:
     if encoding is None:
-        return "utf-8"
-    codec = ENCODINGS.get(encoding.lower().replace("_", "-"))
+        return UTF_8
+    codec = encodings.codec_of(encoding)
     if codec is None:
-        raise TaskRefused(
-            f"The encoding {encoding!r} is not supported. Supported: {', '.join(ENCODINGS)}.", code="unknown_encoding"
-        )
+        raise TaskRefused(encodings.unknown(encoding), code="unknown_encoding")
     return codec
 
 
@@ -155,20 +144,7 @@ def _check_head(head: bytes, codec: str) -> None:
         looks_like = "a program"
     if looks_like is not None:
         raise TaskRefused(f"The file is no CSV: it looks like {looks_like}. {_advice(looks_like)}", code="not_csv")
-    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # the one begins as UTF-16 does
-        raise TaskRefused("The file is UTF-32, which is not read. Save it as UTF-8.", code="encoding")
-    if codec != "utf-16" and head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise TaskRefused('The file is UTF-16. Set "encoding" to "utf-16", or save it as UTF-8.', code="encoding")
-    if codec != "utf-8" and head.startswith(UTF8_BOM):
-        raise TaskRefused(
-            f'The file begins with the mark of UTF-8, and "encoding" says {codec}. Leave "encoding" out.',
-            code="encoding",
-        )
-    sample = head[:4096]
-    if codec != "utf-16" and sample.count(b"\0") * 4 > len(sample):
-        raise TaskRefused(
-            "The file is binary, or UTF-16 without its mark. If it is text, save it as UTF-8.", code="encoding"
-        )
+    encodings.check_head(head, codec)
 
 
 def _advice(looks_like: str) -> str:
@@ -235,35 +211,6 @@ def _check_sizes(packed: int, unpacked: int, members: int) -> None:
             "each. Pack the file as a whole, or send it unpacked.",
             code="tiny_gzip_members",
         )
-
-
-def _transcoded(pieces: Iterator[bytes], codec: str) -> Iterator[bytes]:
-    decoder = codecs.getincrementaldecoder(codec)()
-    line, at = 1, 0
-    for given in itertools.chain(pieces, [None]):
-        piece, before = given or b"", decoder.getstate()
-        try:
-            text = decoder.decode(piece, final=given is None)
-        except UnicodeDecodeError as error:
-            good = max(0, error.start - len(before[0]))
-            decoder.setstate(before)
-            text = decoder.decode(piece[:good])
-            yield text.encode()
-            line += text.count("\n")
-            wrong = error.object[error.start : error.end].hex(" ")
-            raise TaskRefused(
-                f"The file is not {codec}: byte {at + good:,}, in line {line:,}, is 0x{wrong} ({error.reason}). "
-                'If it has another encoding, name that one in "encoding".',
-                code="encoding", where=f"line {line:,}",
-            ) from error  # fmt: skip
-        except UnicodeError as error:  # UTF-16 alone: nothing says which of its two forms it is
-            raise TaskRefused(
-                f"The file is not {codec}: it does not begin with its mark. Save it as UTF-8.",
-                code="encoding", where="line 1",
-            ) from error  # fmt: skip
-        line += text.count("\n")
-        at += len(piece)
-        yield text.encode()
 
 
 def _check_size(size: int, sent: FileRef) -> None:

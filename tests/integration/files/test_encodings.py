@@ -21,6 +21,10 @@ BOTH = {"a": {"k": "a", "n": 1, "s": "MÃ¼ller"}, "b": {"k": "b", "n": 2, "s": "à
         (TEXT.encode("utf-16"), "utf-16"),
         (b"\xfe\xff" + TEXT.encode("utf-16-be"), "utf-16"),
         (gzip.compress(TEXT.encode("utf-16")), "UTF_16"),
+        (TEXT.encode("utf-16-be"), "utf-16-be"),
+        (TEXT.encode("utf-32"), "utf-32"),
+        (gzip.compress(TEXT.encode("utf-32-le")), "utf-32-le"),
+        (TEXT.encode("gb18030"), "gb18030"),
     ],
 )
 def test_text_is_the_same_in_each_encoding_that_is_named(desk: Desk, data: bytes, encoding: str | None) -> None:
@@ -32,12 +36,12 @@ def test_text_is_the_same_in_each_encoding_that_is_named(desk: Desk, data: bytes
     ("data", "encoding", "says"),
     [
         (TEXT.encode("utf-16"), None, ["The file is UTF-16", 'Set "encoding" to "utf-16"']),
-        (TEXT.encode("utf-16-le"), None, ["UTF-16 without its mark", "save it as UTF-8"]),
-        (TEXT.encode("utf-16-le"), "utf-16", ["not utf-16", "mark", "Save it as UTF-8"]),
+        (TEXT.encode("utf-16-le"), None, ["UTF-16 without its mark", 'set "encoding" to "utf-16-le"', "save it as UTF-8"]),
+        (TEXT.encode("utf-16-le"), "utf-16", ["not utf-16", "mark", 'Save it as UTF-8, or set "encoding" to "utf-16-le".']),
         (TEXT.encode("utf-16"), "cp1252", ["The file is UTF-16", 'Set "encoding" to "utf-16"']),
-        (codecs.BOM_UTF32_LE + TEXT.encode("utf-32-le"), None, ["UTF-32, which is not read. Save it as UTF-8."]),
-        (codecs.BOM_UTF32_LE + TEXT.encode("utf-32-le"), "utf-16", ["UTF-32, which is not read. Save it as UTF-8."]),
-        (codecs.BOM_UTF32_BE + TEXT.encode("utf-32-be"), None, ["UTF-32, which is not read. Save it as UTF-8."]),
+        (codecs.BOM_UTF32_LE + TEXT.encode("utf-32-le"), None, ['The file is UTF-32. Set "encoding" to "utf-32", or save it as UTF-8.']),
+        (codecs.BOM_UTF32_LE + TEXT.encode("utf-32-le"), "utf-16", ['The file is UTF-32. Set "encoding" to "utf-32", or save it as UTF-8.']),
+        (codecs.BOM_UTF32_BE + TEXT.encode("utf-32-be"), None, ['The file is UTF-32. Set "encoding" to "utf-32", or save it as UTF-8.']),
         (TEXT.encode("utf-8-sig"), "cp1252", ['the mark of UTF-8, and "encoding" says cp1252. Leave "encoding" out.']),
         (gzip.compress(TEXT.encode("utf-8-sig")), "latin-1", ['"encoding" says latin-1. Leave "encoding" out.']),
         (TEXT.encode("utf-8-sig"), "utf-16", ['"encoding" says utf-16. Leave "encoding" out.']),
