@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -227,15 +227,52 @@ def _column(
         said = f"Column {place} has no name. Name it as the dataset does, or remove it."
         return None, FieldError(name, "unknown_column", said)
     if name in params.column_map:
-        return None, FieldError(
-            name, "unknown_column",
-            f"column_map sends {_shown(name)} to {_shown(column)}, which is no column of the dataset. "
-            f"The columns are {_listed(template.names)}.",
-        )  # fmt: skip
+        return None, _unknown_target(name, column, template)
     return None, FieldError(
         name, "unknown_column",
         f"Column {place}, {_shown(name)}, is not in the dataset. {_advice(name, names, template)}",
     )  # fmt: skip
+
+
+def wrong_targets(column_map: Mapping[str, str | None], template: Template) -> list[FieldError]:
+    """Return what is wrong with a ``column_map`` whatever the file: each error is that of a header in it.
+
+    A header goes to a column of the template or to none, and no two go to the same.
+    """
+    errors: list[FieldError] = []
+    first: dict[str, str] = {}
+    for header, column in column_map.items():
+        if column is None:
+            continue
+        if column not in template.names:
+            errors.append(_unknown_target(header, column, template))
+        elif (other := first.setdefault(column, header)) != header:
+            said = (
+                f"column_map sends both {_shown(other)} and {_shown(header)} to {column!r}. Send one of them elsewhere."
+            )
+            errors.append(FieldError(header, "duplicate_column", said))
+    return errors
+
+
+def _unknown_target(header: str, column: str, template: Template) -> FieldError:
+    said = (
+        f"column_map sends {_shown(header)} to {_shown(column)}, which is no column of the dataset. "
+        f"The columns are {_listed(template.names)}."
+    )
+    return FieldError(header, "unknown_column", said)
+
+
+def unknown_columns(param: str, names: Iterable[str], template: Template) -> list[FieldError]:
+    """Return an error for each of ``names``, which a param is keyed by, that is no column of the template."""
+    return [
+        FieldError(
+            name, "unknown_column",
+            f"{param} names {_shown(name)}, which is no column of the dataset. "
+            f"The columns are {_listed(template.names)}.",
+        )
+        for name in names
+        if name not in template.names
+    ]  # fmt: skip
 
 
 def _advice(name: str, names: Sequence[str], template: Template) -> str:

@@ -66,7 +66,7 @@ def test_text_is_read_as_it_was_written(encoding: str, text: str) -> None:
 def test_each_encoding_that_is_named_is_one(encoding: str) -> None:
     codec = encodings.codec_of(encoding)
     assert codec is not None
-    assert codecs.lookup(codec)._is_text_encoding  # type: ignore[attr-defined]
+    assert codecs.lookup(codec)._is_text_encoding
     assert encodings.codec_of(codec) == codec
     assert read("a,b\n1,2\n".encode(codec), encoding).lstrip("\ufeff") == "a,b\n1,2\n"
 

@@ -5,23 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictBool, StrictInt, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, StringConstraints, field_validator, model_validator
 
+from collect.csv import encodings, layout
 from collect.csv.preview import CsvPreview
-from collect.csv.sources import ENCODINGS
 from collect.csv.suspicion import Suspicion
-from collect.errors import FieldError
+from collect.errors import FieldError, InvalidInput
+from collect.jobs import date_formats
 from collect.jobs.model import MaxRejected
+from collect.jobs.template import Template
 from collect.storage import files, jobs
 from collect.storage.files import InputFile
 from gateway import views
 from gateway.kinds.wanted import Asker
-from gateway.models import Header, Id, RejectLimit, Strict
+from gateway.models import Cell, Header, Id, RejectLimit, Strict
 from gateway.times import written
 
 DEFAULT_MAX_REJECTED = MaxRejected(percent=20)
-DateFormat = Annotated[str, StringConstraints(min_length=1, max_length=100)]
-CellText = Annotated[str, StringConstraints(max_length=10_000)]
+
+CellText = Annotated[str, StringConstraints(max_length=10_000, pattern=r"^[^\x00]*$")]
+"""The text of a cell as a file has it. It becomes the name of a field, and those have no NUL."""
+ValueMap = dict[Header, dict[CellText, Cell]]
+"""Column of the template → text in the file → what is read instead: a text, a number, true, false or null (empty)."""
+Encoding = Annotated[str, StringConstraints(max_length=encodings.MOST_NAME_CHARACTERS)]
+
+
+def _usable(date_format: str) -> str:
+    if (wrong := date_formats.wrong(date_format)) is not None:
+        raise ValueError(wrong)
+    return date_format
+
+
+DateFormat = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_usable)]
 
 
 class CsvParams(Strict):
@@ -34,13 +49,13 @@ class CsvParams(Strict):
     column_map: dict[Header, Header | None] | None = Field(default=None, max_length=2_000)
     has_header: bool | None = None
     delimiter: Literal[",", ";", "\t", "|"] | None = None
-    encoding: Annotated[str, StringConstraints(max_length=50)] | None = None
+    encoding: Encoding | None = None
     skip_lines: Annotated[StrictInt, Field(ge=0, le=1_000)] = 0
     trim: StrictBool = False
     blank: Literal["clear", "keep"] = "clear"
     decimal: Literal[".", ","] = "."
     date_formats: list[DateFormat] | None = Field(default=None, max_length=20)
-    value_map: dict[Header, dict[CellText, CellText]] | None = Field(default=None, max_length=2_000)
+    value_map: ValueMap | None = Field(default=None, max_length=2_000)
 
     @model_validator(mode="after")
     def _supersedes_when_superseding(self) -> CsvParams:
@@ -51,8 +66,8 @@ class CsvParams(Strict):
     @field_validator("encoding")
     @classmethod
     def _is_known(cls, encoding: str | None) -> str | None:
-        if encoding is not None and encoding.lower().replace("_", "-") not in ENCODINGS:
-            raise ValueError(f"encoding is one of {', '.join(ENCODINGS)}")
+        if encoding is not None and encodings.codec_of(encoding) is None:
+            raise ValueError(encodings.unknown(encoding))
         return encoding
 
     def reject_limit(self) -> MaxRejected:
@@ -60,6 +75,31 @@ class CsvParams(Strict):
         if self.max_rejected is None:
             return DEFAULT_MAX_REJECTED
         return MaxRejected(rows=self.max_rejected.rows, percent=self.max_rejected.percent)
+
+
+def check_columns(params: CsvParams, template: Template) -> None:
+    """Check the params that name columns, and those that go with a mode only, before any job is made.
+
+    Raises:
+        InvalidInput: they name columns that the template does not have, or do not go together. Each error names its
+            param, as in ``params.column_map.<header>``.
+    """
+    given = params.model_dump()
+    shifted = given.get("column_shift") or {}
+    errors = [
+        *_within("column_map", layout.wrong_targets(params.column_map or {}, template)),
+        *_within("column_shift", layout.unknown_columns("column_shift", shifted, template)),
+        *_within("value_map", layout.unknown_columns("value_map", params.value_map or {}, template)),
+    ]
+    if params.blank == "keep" and not layout.is_upsert(given):
+        said = 'blank "keep" leaves what is stored, so it goes with mode "upsert" only.'
+        errors.append(FieldError("params.blank", "not_an_upsert", said))
+    if errors:
+        raise InvalidInput(" ".join(error.message for error in errors[: layout.MOST_ERRORS]), errors=errors)
+
+
+def _within(param: str, errors: Sequence[FieldError]) -> list[FieldError]:
+    return [FieldError(f"params.{param}.{error.field}", error.code, error.message) for error in errors]
 
 
 def file_of(asker: Asker, params: CsvParams, sent: InputFile | None) -> InputFile:

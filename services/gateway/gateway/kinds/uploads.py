@@ -34,7 +34,7 @@ def check(asker: Asker, given: dict[str, Any], sent: InputFile | None) -> Wanted
     """See :class:`gateway.kinds.wanted.Kind`."""
     params = checked(UploadParams, given if sent is None else {**given, "file_id": sent.id}, within="params")
     file = csv_kinds.file_of(asker, params, sent)
-    datasets.get(asker.db, org_id=asker.org_id, name=params.dataset)
+    csv_kinds.check_columns(params, datasets.get(asker.db, org_id=asker.org_id, name=params.dataset))
     return Wanted(
         params=params.model_dump(exclude_unset=True) | {"mode": params.mode},
         preview=lambda _: _preview(asker, params, file),
