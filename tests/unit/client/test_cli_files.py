@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collect.client.cli import mending
+from collect.client.cli import file_options, mending
 from collect.client.cli.parameters import Mapping, Shift
 from unit.client.commandline import run, sent
 from unit.client.scripted import Answer, Scripted, answering, job
@@ -143,6 +143,89 @@ def test_a_restart_that_mends_looks_at_the_file_of_the_first_job() -> None:
 
     assert sent(gateway, 1) == {"kind": "teams", "params": {"file_id": "01kf", "mode": "upsert"}}
     assert sent(gateway, 2) == {"reason": "As suggested", "params": UP_BY_TEN}
+
+
+READING = (
+    "--encoding", "cp1252", "--delimiter", "tab", "--no-header", "--skip-lines", "3", "--decimal", ",", "--date-format",
+    "%d/%m/%Y", "--date-format", "%d %b %y", "--trim", "--blank", "keep",
+)  # fmt: skip
+READ_SO = {
+    "encoding": "cp1252", "delimiter": "\t", "has_header": False, "skip_lines": 3, "decimal": ",",
+    "date_formats": ["%d/%m/%Y", "%d %b %y"], "trim": True, "blank": "keep",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("create", "upload", "FILE", "--dataset", "b"), ("create", "teams", "FILE"), ("preview", "FILE"),
+        ("jobs", "preview", "FILE", "--kind", "teams"), ("jobs", "restart", "01ka", "--reason", "x"),
+    ],
+)  # fmt: skip
+def test_each_command_that_has_a_file_read_says_how(path: Path, tmp_path: Path, command: tuple[str, ...]) -> None:
+    table = tmp_path / "values.csv"
+    table.write_text("Puna,Pune\nNasik,Nashik\n")
+    restarts = "restart" in command
+    answer = previewed() if "preview" in command else answering(202, job())
+    gateway = Scripted(answer) if restarts else Scripted(stored(), answer)
+
+    typed = [path if word == "FILE" else word for word in command]
+    ran = run(gateway, *typed, *READING, "--value-map", f"district={table}")
+
+    asked = sent(gateway, 0 if restarts else 1)["params"]
+    assert ran.code == 0
+    assert {name: asked.get(name) for name in READ_SO} == READ_SO
+    assert asked["value_map"] == {"district": {"Puna": "Pune", "Nasik": "Nashik"}}
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("tab", "\t"),
+        ("\\t", "\t"),
+        ("\t", "\t"),
+        ("Semicolon", ";"),
+        (";", ";"),
+        ("comma", ","),
+        ("|", "|"),
+        ("bar", "|"),
+    ],
+)
+def test_a_delimiter_is_typed_as_itself_or_by_name(typed: str, meant: str) -> None:
+    assert file_options.Delimiter().convert(typed, None, None) == meant
+
+
+def test_a_delimiter_that_is_none_is_wrong_usage(path: Path) -> None:
+    with pytest.raises(click.BadParameter, match="use comma, semicolon, tab or bar"):
+        run(Scripted(), "create", "teams", path, "--delimiter", "colon")
+
+
+@given(
+    params=st.fixed_dictionaries(
+        {},
+        optional={
+            "encoding": st.sampled_from(["cp1252", "utf-16"]), "delimiter": st.sampled_from([",", ";", "\t", "|"]),
+            "has_header": st.booleans(), "skip_lines": st.integers(0, 1_000), "decimal": st.sampled_from([".", ","]),
+            "trim": st.booleans(), "blank": st.sampled_from(["clear", "keep"]), "mode": st.just("upsert"),
+            "date_formats": st.lists(st.sampled_from(["%d/%m/%Y", "%d %b '%y"]), min_size=1),
+            "value_map": st.dictionaries(
+                st.sampled_from(["a", "b"]), st.dictionaries(st.text(), st.text(), min_size=1), min_size=1
+            ),
+        },
+    )
+)  # fmt: skip
+def test_what_is_suggested_is_shown_as_options_that_mean_it(params: dict[str, Any]) -> None:
+    words = shlex.split(mending.options(params))
+    seen: dict[str, Any] = {}
+
+    @click.command()
+    @click.option("--mode")
+    @file_options.reading
+    def command(**given: Any) -> None:
+        seen.update(file_options.params(given))
+
+    command.main(words, standalone_mode=False)
+    assert seen == params
 
 
 @given(

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from collect.client.cli import file_options
 from collect.client.cli.console import Shell
 
 HOW_COLUMNS_ARE_READ = frozenset({"column_map", "column_shift"})
@@ -55,5 +56,5 @@ def _words(name: str, value: Any) -> Iterator[str]:
                 yield f"--{name.removesuffix('_date')}"
                 yield str(value)
         case _:
-            yield "--params"
-            yield json.dumps({name: value}, ensure_ascii=False)
+            typed = file_options.words(name, value)
+            yield from ("--params", json.dumps({name: value}, ensure_ascii=False)) if typed is None else typed

@@ -102,9 +102,3 @@ starting = together(
         "--wait", "--watch", "wait", is_flag=True, help="Follow the job until it rests; 0 only if it succeeded."
     ),
 )
-
-
-def reading(given: dict[str, Any]) -> dict[str, Any]:
-    """The options that were given, as params: what was not given is left out, pairs become objects."""
-    pairs = {name: dict(given[name]) for name in ("column_map", "column_shift") if given.get(name)}
-    return {name: value for name, value in given.items() if value not in (None, ())} | pairs

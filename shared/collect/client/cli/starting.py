@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from collect.client.cli import exits, mending, parameters, words
+from collect.client.cli import exits, file_options, mending, parameters, words
 from collect.client.cli.console import Shell, json_option, pass_shell
 from collect.client.cli.watching import follow
 from collect.client.models import File, Job, Preview
@@ -17,7 +17,13 @@ from collect.jobs import restarts
 
 file_argument = click.argument("path", metavar="FILE", type=parameters.FILE)
 _of_file_jobs = parameters.together(
-    parameters.contended, parameters.mend, parameters.max_rows_per_second, parameters.starting, json_option, pass_shell
+    file_options.reading,
+    parameters.contended,
+    parameters.mend,
+    parameters.max_rows_per_second,
+    parameters.starting,
+    json_option,
+    pass_shell,
 )
 
 
@@ -67,7 +73,7 @@ def _create(
     if given["supersedes"] and given["on_conflict"] is None:
         given["on_conflict"] = "supersede"
     file = send(shell, path, idempotency_key=f"{idempotency_key}-file" if idempotency_key else None)
-    params = {"file_id": file.id, **parameters.reading(given)}
+    params = {"file_id": file.id, **file_options.params(given)}
     if mend:
         params = mending.mended(shell, kind, params)
     job = shell.client.jobs.create(
@@ -89,13 +95,14 @@ def _create(
 @parameters.max_rejected
 @parameters.column_map
 @parameters.column_shift
+@file_options.reading
 @json_option
 @pass_shell
 def preview(shell: Shell, /, path: Path, kind: str, dataset: str, **given: Any) -> int:
     """What a job with FILE would do; starts nothing."""
     file = send(shell, path)
     where = {"dataset": dataset} if kind == "upload" else {}
-    found = shell.client.jobs.preview(kind, {"file_id": file.id, **where, **parameters.reading(given)})
+    found = shell.client.jobs.preview(kind, {"file_id": file.id, **where, **file_options.params(given)})
     shell.answer(found, lambda: words.preview(shell, found))
     return exits.Exit.OK if _is_fine(found) else exits.Exit.OTHERWISE
 
@@ -105,8 +112,11 @@ def preview(shell: Shell, /, path: Path, kind: str, dataset: str, **given: Any) 
 @click.option("--reason", required=True, help="Why; kept in the audit.")
 @click.option("--file", "path", type=parameters.FILE, help="A corrected file instead of the first one.")
 @click.option("--params", metavar="JSON", help="Params that differ from the first ones, as a JSON object.")
+@parameters.mode("insert", "create", "upsert")
+@parameters.max_rejected
 @parameters.column_map
 @parameters.column_shift
+@file_options.reading
 @parameters.mend
 @click.option("--wait", is_flag=True, help="Follow the new job until it rests.")
 @json_option
@@ -123,7 +133,7 @@ def restart(
     **given: Any,
 ) -> int:
     """A new job like job ID, with the same or a corrected file, or with its columns read otherwise."""
-    changed = (_json_object(params) if params is not None else {}) | parameters.reading(given)
+    changed = (_json_object(params) if params is not None else {}) | file_options.params(given)
     file_id = send(shell, path).id if path is not None else None
     if mend:
         changed = _mended(shell, job_id, changed, file_id)
