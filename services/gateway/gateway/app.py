@@ -17,6 +17,7 @@ from collect.errors import CollectError
 from collect.observability import logs, metrics, traces
 from gateway import auth, problems, queries
 from gateway.bodies import StrictRequest
+from gateway.request_bodies import RequestBody
 from gateway.routes import (
     corrections,
     datasets,
@@ -108,6 +109,9 @@ def _arrive() -> None:
 
 
 def _depart(answer: Response) -> Response:
+    body = request.environ.get("wsgi.input")
+    if isinstance(body, RequestBody):
+        body.finish()
     answer.headers["X-Request-Id"] = g.get("request_id", "")
     answer.headers["X-Content-Type-Options"] = "nosniff"
     answer.headers.setdefault("Cache-Control", "no-store")

@@ -42,7 +42,14 @@ class StrictRequest(Request):
         most = services().settings.max_body_bytes
         if self.content_length is not None and self.content_length > most:
             raise TooLarge(f"A JSON body has at most {most:,} bytes.")
-        data = self.stream.read(most + 1)
+        try:
+            data = self.stream.read(most + 1)
+        except TimeoutError:
+            raise
+        except OSError as error:  # a chunked body that does not end as it must
+            raise broken_off() from error
+        if self.content_length is not None and len(data) < self.content_length:
+            raise broken_off()
         if len(data) > most:
             raise TooLarge(f"A JSON body has at most {most:,} bytes.")
         if not data:
@@ -50,6 +57,11 @@ class StrictRequest(Request):
         if not self.is_json:
             raise UnsupportedMediaType("Send JSON, with Content-Type: application/json.")
         return parse(data)
+
+
+def broken_off() -> InvalidInput:
+    """The error of a body that ends before it should: its sender went away, or has not written it as it must be."""
+    return InvalidInput("The body broke off before its end. Nothing of it was kept.", code="broken_off", malformed=True)
 
 
 def parse(data: bytes | str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from prometheus_client import multiprocess  # noqa: E402
 
 from collect.observability import traces  # noqa: E402
 from collect.runtime.processes import die_with, share_freed_memory  # noqa: E402
+from gateway.request_bodies import RequestBody  # noqa: E402
 from gateway.serving import SETTINGS, JsonLogger, give_up_silent_readers  # noqa: E402
 
 wsgi_app = "gateway.wsgi:application"
@@ -62,7 +63,9 @@ def post_worker_init(worker: Any) -> None:
 def pre_request(_worker: Any, request: Any) -> None:
     """From here on a client that sends or takes nothing for too long is let go."""
     give_up_silent_readers(request.unreader.sock)
-    request.unreader.body_begins()
+    request.unreader.body_begins(awaits_continue=request._expected_100_continue)
+    request._expected_100_continue = False  # gunicorn would send it at once
+    request.body = RequestBody(request)
 
 
 def worker_exit(_server: Any, worker: Any) -> None:

@@ -15,6 +15,7 @@ from collect.errors import FieldError, InvalidInput, TooLarge, Transient
 from collect.storage import files
 from collect.storage.files import InputFile
 from gateway.auth import caller
+from gateway.bodies import broken_off
 from gateway.services import services
 
 PIECE_BYTES = 256 * 1024
@@ -130,7 +131,7 @@ def _pieces(stream: IO[bytes], length: int | None) -> Iterator[bytes]:
         came += len(piece)
         yield piece
     if length is not None and came < length:
-        raise _broken_off()
+        raise broken_off()
 
 
 def _read(stream: IO[bytes]) -> bytes:
@@ -139,7 +140,7 @@ def _read(stream: IO[bytes]) -> bytes:
     except TimeoutError:  # it may come yet, but nobody waits for it any longer
         raise
     except OSError as error:  # a chunked body that does not end as it must
-        raise _broken_off() from error
+        raise broken_off() from error
 
 
 def _events(stream: IO[bytes]) -> Iterator[Event]:
@@ -187,10 +188,6 @@ def _unexpected(name: str | None, names: tuple[str, ...]) -> InvalidInput:
     known = ", ".join(f"`{one}`" for one in (FILE, *names))
     error = FieldError((name or "")[:100], "unexpected_part", f"A multipart body here has, each once: {known}.")
     return InvalidInput(error.message, code="unexpected_part", errors=[error])
-
-
-def _broken_off() -> InvalidInput:
-    return InvalidInput("The body broke off before its end. Nothing of it was kept.", code="broken_off", malformed=True)
 
 
 def _too_large(most: int) -> TooLarge:

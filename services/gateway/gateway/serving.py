@@ -8,6 +8,7 @@ import os
 import socket
 import struct
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -20,11 +21,14 @@ from ulid import ULID
 
 from collect import settings
 from collect.observability import logs
+from gateway.lingering import Lingering
 from gateway.settings import ServingSettings
 
 SETTINGS = settings.read(ServingSettings, service="gateway")
 """gunicorn makes the classes below itself, so they find here what the environment says."""
 
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 UNSENT_BYTES = 64 * 1024
 """So much of an answer the system holds for a client before it is on its way, and asks for more at half of it."""
@@ -54,14 +58,19 @@ class PacedUnreader(SocketUnreader):  # type: ignore[misc]  # gunicorn has no ty
 
     def head_begins(self) -> None:
         """The next bytes are a request's line and headers."""
+        self.awaits_continue = False
+        """The client sends its body only once it has been told to go on (``Expect: 100-continue``)."""
+        self.deadline: float | None = None
+        """Until when bytes are waited for at most, by the monotonic clock."""
         self._in_body = False
         self._waited = 0.0
         self._came = 0
 
-    def body_begins(self) -> None:
+    def body_begins(self, *, awaits_continue: bool = False) -> None:
         """The head has come, and what follows is its body."""
         self.head_begins()
         self._in_body = True
+        self.awaits_continue = awaits_continue
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         """What has come, as soon as there is something.
@@ -70,9 +79,14 @@ class PacedUnreader(SocketUnreader):  # type: ignore[misc]  # gunicorn has no ty
             TimeoutError: a body comes too slowly.
             errors.NoMoreData: a head does, and nobody is there yet to answer.
         """
+        if self.awaits_continue:  # only now: a request that is refused before this is spared its body
+            self.awaits_continue = False
+            self.sock.sendall(CONTINUE)
         began, given = time.monotonic(), self.sock.gettimeout()
         try:
             left = self._seconds() - self._waited
+            if self.deadline is not None:
+                left = min(left, self.deadline - began)
             if left <= 0:
                 raise TimeoutError("the rest comes too slowly")
             self.sock.settimeout(min(left, SETTINGS.silent_seconds, left if given is None else given))
@@ -93,21 +107,55 @@ class PacedUnreader(SocketUnreader):  # type: ignore[misc]  # gunicorn has no ty
 
 
 class PacedConnection(TConn):  # type: ignore[misc]  # gunicorn has no types
-    """A connection whose requests are read at their sender's pace, if it is one."""
+    """A connection whose requests are read at their sender's pace, if it is one.
+
+    ``linger`` closes it without losing the answer.
+    """
+
+    linger: Callable[[PacedConnection], None]
 
     def init(self) -> None:
         if not self.initialized:
             super().init()
             self.parser.unreader = PacedUnreader(self.sock)
 
+    def close(self, graceful: bool = False) -> None:
+        """Close it; ``graceful``: its client may still be sending, and has not read the answer."""
+        if graceful:
+            self.linger(self)
+        else:
+            super().close()
+
 
 class PacedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's worker of threads, with connections of ours."""
+
+    def init_process(self) -> None:
+        """As gunicorn does it: runs the worker, and returns when it ends."""
+        self._lingering: Lingering | None = None
+        super().init_process()
+
+    def _linger(self, conn: PacedConnection) -> None:
+        """Runs in the thread of the poller, as all that closes connections does; gunicorn would block it meanwhile."""
+        if self._lingering is None:
+            self._lingering = Lingering(self.poller)
+        self.nr_conns += 1
+        self._lingering.take(conn.sock, self._lingered)
+
+    def _lingered(self) -> None:
+        self.nr_conns -= 1
+
+    def murder_pending(self) -> None:
+        """Each second: close what has waited for too long, as gunicorn calls it."""
+        super().murder_pending()
+        if self._lingering is not None:
+            self._lingering.close_late()
 
     def enqueue_req(self, conn: TConn) -> None:
         """As gunicorn does it; a connection that is new becomes one of ours."""
         if not isinstance(conn, PacedConnection):
             conn = PacedConnection(conn.cfg, conn.sock, conn.client, conn.server)
+            conn.linger = self._linger
         super().enqueue_req(conn)
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
