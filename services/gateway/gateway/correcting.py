@@ -51,9 +51,15 @@ def prepare(job: Job, read: Read) -> Mended:
         numbers=tuple(one.row for one in given),
     )
     blobs.write(source.blob, [text])
+    document = source.document()
     return Mended(
         revisions={row: rejects.revision_of(reject) for row, reject in found.items()},
-        source={**source.document(), "columns": planned["columns"], "template": planned["template"]},
+        source={
+            **document,
+            "v": max(document["v"], planned["v"]),
+            "columns": planned["columns"],
+            "template": planned["template"],
+        },
         cursor=cursor(source.start, source.first_row),
     )
 

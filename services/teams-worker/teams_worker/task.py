@@ -47,7 +47,9 @@ class TeamsTask:
     def chunks(self, job: Job, part: Part, size: ChunkSize) -> Iterator[Chunk]:
         """The teams of the part, and the people whom they name."""
         known = frozenset(form.form_id for form in forms.all_of(self._db, org_id=job.org_id))
-        for lot, valid, rejects in chunks.read(self._blobs, part, TEMPLATE, size, most_bytes=CHUNK_BYTES):
+        for lot, valid, rejects in chunks.read(
+            self._blobs, part, TEMPLATE, size, params=job.params, most_bytes=CHUNK_BYTES
+        ):
             found = team_rows.read(valid, forms=known)
             made = provisioning.make(found.teams, lot, org_id=job.org_id, upsert=is_upsert(job.params))
             refused = tuple(Reject(row=row, line=lot.line(row), errors=errors) for row, errors in found.wrong.items())

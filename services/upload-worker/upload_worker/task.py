@@ -38,7 +38,7 @@ class UploadTask:
     def chunks(self, job: Job, part: Part, size: ChunkSize) -> Iterator[Chunk]:
         """The rows of the part, validated and encoded."""
         template = self._template(job)
-        for lot, valid, rejects in chunks.read(self._blobs, part, template, size):
+        for lot, valid, rejects in chunks.read(self._blobs, part, template, size, params=job.params):
             made = batch.make(
                 valid,
                 lot,

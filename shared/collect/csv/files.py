@@ -161,7 +161,7 @@ def _is_data(record: bytes, cells: tuple[str, ...], delimiter: str, *, template:
         return False
     arranged = layout.Layout(delimiter=delimiter, columns=template.names)
     row = Lot.of([record], row=1, grammar=Grammar(delimiter))
-    valid, rejects = Validator(template=template, layout=arranged).validate(row)
+    valid, rejects = Validator(template=template, layout=arranged, rules=params.cells).validate(row)
     typed = [column.name for column in template.columns if column.type not in _TEXTUAL or column.pattern]
     return not rejects and any(_has_value(valid.columns[name]) for name in typed)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from collect.csv.cells import CellRules
+from collect.csv.cell_rules import CellRules
 from collect.csv.grammar import Grammar, LoneCarriageReturn
 from collect.errors import FieldError, TaskRefused
 from collect.jobs.template import Template
@@ -62,6 +62,11 @@ def is_upsert(params: Mapping[str, Any]) -> bool:
 def keeps_blanks(params: Mapping[str, Any]) -> bool:
     """Whether a blank cell leaves what is stored, in a job that changes rows that are there already."""
     return is_upsert(params) and params.get("blank") == "keep"
+
+
+def reads_by_rules(params: Mapping[str, Any]) -> bool:
+    """Whether a job's ``params`` say how its cells are read, in a way that older releases do not know."""
+    return keeps_blanks(params) or CellRules.of(params) != CellRules()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,14 +16,24 @@ from phonenumbers import PhoneMetadata, PhoneNumberFormat
 from phonenumbers.phonemetadata import PhoneNumberDesc
 
 MOST_CHARACTERS = 40
-_IN_SCIENTIFIC_NOTATION = re.compile(r"[0-9.]+[eE]\+?[0-9]+")
-"""What a spreadsheet makes of a number that is long."""
-_WITH_DECIMALS = re.compile(r"'?(?:\+?[0-9 ]+\.0+|[0-9]\.[0-9]+)")
+FEWEST_DIGITS = 4
+"""Of a phone number in any country."""
+FEWEST_BESIDE_ANOTHER = 5
+"""Of each of two numbers with no more than a blank or a hyphen between them: in Luxembourg ``27 12 34 56`` is one."""
+WITH_DECIMALS = re.compile(r"'?(?:\+?[0-9 ]+\.0+|[0-9]\.[0-9]+)")
 """What a spreadsheet or a script makes of a number with which it reckons: it is not known what the digits were."""
 _SPELT = re.compile(r"'?[0-9+\-()./ ]+")
 _BETWEEN = str.maketrans("", "", "'-()./ ")
 """What people put between the digits, and the apostrophe before a number that a spreadsheet is to leave alone."""
+_GAP = re.compile(r"(?<=[0-9])[^0-9+]+(?=[0-9+])")
+"""What stands between two groups of digits."""
+_BEGINS_ANOTHER = re.compile(r".*[/(].*|\s+-+\s+")
+"""A gap behind a whole number that begins something else: ``/21``, ``(21)``, `` - 21``. A hyphen without blanks does
+not: ``901820-21`` is how Germans write a number whose last digits are an extension."""
+_OPTIONAL_ZERO = re.compile(r"(?P<code>'?\(?(?:\+|00)[0-9 .\-]{1,5}\)?[ .\-]*)\(0\)")
+"""``+49 (0)30``: a zero that is dialled at home alone."""
 _DIGITS = re.compile(r"\+?[0-9]+")
+_LINK = "tel:"
 _PASTED = {
     **dict.fromkeys((0xA0, 0x2007, 0x202F), " "),
     **dict.fromkeys((*range(0x2010, 0x2016), 0x2212), "-"),
@@ -41,28 +51,54 @@ def cleaned(text: str) -> str:
     """The digits of a number, and the plus sign before them; what is spelt as no number comes back as it is."""
     if _DIGITS.fullmatch(text):
         return text
-    if not text.isascii():
-        text = text.translate(_PASTED)
-    return text.translate(_BETWEEN) if _SPELT.fullmatch(text) and not _WITH_DECIMALS.fullmatch(text) else text
+    text = _plain(text)
+    return text.translate(_BETWEEN) if _SPELT.fullmatch(text) and not WITH_DECIMALS.fullmatch(text) else text
 
 
 def e164(text: str, country: str | None) -> str | None:
-    """The number in E.164, if it is valid; without ``country`` it must begin with a plus sign."""
+    """Return the number in E.164, if the text is one valid number beyond doubt.
+
+    Without ``country`` it must begin with a plus sign. A text that may be two numbers is none.
+    """
     number = cleaned(text)
     if len(number) > MOST_CHARACTERS or not _DIGITS.fullmatch(number):
         return None
-    return _parsed(number, country)
+    if number == text:
+        return _parsed(text, country)
+    spelt = _plain(text)
+    readings = {_parsed(number, country)}
+    if _OPTIONAL_ZERO.match(spelt):
+        readings.add(_parsed(cleaned(_OPTIONAL_ZERO.sub(r"\g<code>", spelt)), country))
+    readings.discard(None)
+    return readings.pop() if len(readings) == 1 and not may_be_several(spelt, country) else None
 
 
-def spoilt(text: str) -> tuple[str, str] | None:
-    """The code and the words for what a spreadsheet has made of a number, if it has."""
-    if _IN_SCIENTIFIC_NOTATION.fullmatch(text):
-        said = "was shortened by a spreadsheet (scientific notation); its digits are lost."
-        return "phone_in_scientific_notation", said
-    if _WITH_DECIMALS.fullmatch(text):
-        said = "has decimals, as spreadsheets and scripts make them of numbers: give its digits as text."
-        return "phone_with_decimals", said
-    return None
+def may_be_several(text: str, country: str | None) -> bool:
+    """Return whether a text of digits and what people put between them may be more than one number.
+
+    It may when what stands before a gap is a valid number by itself, and either what stands behind the gap is one as
+    well or the gap is one that begins another number, as in ``030 901820/21``.
+    """
+    number = cleaned(text)
+    own = _by_calling_code(number) if number.startswith("+") else country
+    code = len(f"+{phonenumbers.country_code_for_region(own)}") if number.startswith("+") and own else 0
+    least = min(_fewest_digits(own), _fewest_digits(country))
+    for gap in _GAP.finditer(text):
+        left, right = cleaned(text[: gap.start()]), cleaned(text[gap.end() :])
+        begins_another = _BEGINS_ANOTHER.fullmatch(gap.group()) is not None
+        left_may_be = len(left) - code >= least
+        right_may_be = len(right) >= (least if begins_another else max(least, FEWEST_BESIDE_ANOTHER))
+        if begins_another:
+            if left_may_be and _number(left, country):
+                return True
+            if right_may_be and _is_dialled(right, country) and _is_other(right, number, country):
+                return True
+        elif (
+            left_may_be and right_may_be and len(left) - code >= FEWEST_BESIDE_ANOTHER
+            and _number(left, country) and _is_other(right, number, country)
+        ):  # fmt: skip
+            return True
+    return False
 
 
 def all_e164(texts: Iterable[str], country: str | None) -> dict[str, str | None]:
@@ -80,7 +116,7 @@ def all_e164(texts: Iterable[str], country: str | None) -> dict[str, str | None]
         plain = as_they_are(pa.array(numbers.values(), pa.string()), of)
         taken = repeat(False) if plain is None else plain.to_pylist()
         for (text, number), is_plain in zip(numbers.items(), taken, strict=False):
-            found[text] = number if is_plain else e164(text, country)
+            found[text] = number if is_plain and _is_beyond_doubt(text, country) else e164(text, country)
     return found
 
 
@@ -99,6 +135,45 @@ def country_of(code: str) -> str | None:
     Of several countries with one calling code it is the main one, by whose rules numbers of all of them are read.
     """
     return _country_of(code) if len(code) <= MOST_CHARACTERS else None
+
+
+def _plain(text: str) -> str:
+    """The text without what comes along when it is copied, and without the ``tel:`` of a link."""
+    if not text.isascii():
+        text = text.translate(_PASTED)
+    return text[len(_LINK) :] if text[: len(_LINK) + 1].lower() == f"{_LINK}+" else text
+
+
+def _is_beyond_doubt(text: str, country: str | None) -> bool:
+    """Whether a text whose digits are a valid number is that number and no other."""
+    spelt = _plain(text)
+    return _OPTIONAL_ZERO.match(spelt) is None and not may_be_several(spelt, country)
+
+
+def _number(text: str, country: str | None) -> str | None:
+    """The valid number that digits are by themselves."""
+    return _parsed(text, country) if len(text) <= MOST_CHARACTERS and _DIGITS.fullmatch(text) else None
+
+
+def _is_other(part: str, number: str, country: str | None) -> bool:
+    """Whether a part of a number's digits is a number by itself, and not the same one."""
+    return _number(part, country) not in (None, _number(number, country))
+
+
+def _is_dialled(number: str, country: str | None) -> bool:
+    """Whether a number begins as it is dialled: with its calling code, or the national prefix where there is one."""
+    metadata = None if country is None else PhoneMetadata.metadata_for_region(country)
+    prefix = None if metadata is None else metadata.national_prefix
+    return not prefix or number.startswith(("+", "00", prefix))
+
+
+@cache
+def _fewest_digits(country: str | None) -> int:
+    """Fewer digits are no number of the country; of others, with a plus sign, nothing is known."""
+    metadata = None if country is None else PhoneMetadata.metadata_for_region(country)
+    if metadata is None or metadata.general_desc is None:
+        return FEWEST_DIGITS
+    return max(FEWEST_DIGITS, min(metadata.general_desc.possible_length))
 
 
 @lru_cache(maxsize=100_000)

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from collect.csv import layout, sampling
 from collect.csv.blocks import BLOCK_BYTES, Block, blocks
+from collect.csv.cell_rules import CellRules
 from collect.csv.facets import FileColumn
 from collect.csv.files import Opened, open_file
 from collect.csv.grammar import Grammar
@@ -126,7 +127,9 @@ def preview(
         columns=_columns(opened, arranged, sample),
         first_rows=_first_rows(opened, sample),
         total_rows=total,
-        rejects=SampledRejects() if errors else _rejects(sample, template, _lacking(opened, arranged, total), look),
+        rejects=SampledRejects()
+        if errors
+        else _rejects(sample, template, _lacking(opened, arranged, total), params, look),
         errors=tuple(errors),
         sampled=() if errors else sampling.columns(opened, arranged, template, sample.records),
     )
@@ -172,9 +175,16 @@ def _told(refused: TaskRefused) -> FieldError:
     return FieldError(refused.where or "file", refused.code, refused.detail)
 
 
-def _rejects(sample: _Sample, template: Template, arranged: Layout, look: Look | None) -> SampledRejects:
+def _rejects(
+    sample: _Sample, template: Template, arranged: Layout, params: Mapping[str, Any], look: Look | None
+) -> SampledRejects:
     grammar = Grammar(arranged.delimiter)
-    validator = Validator(template=template, layout=arranged)
+    validator = Validator(
+        template=template,
+        layout=arranged,
+        rules=CellRules.of(params),
+        keeps_blanks=layout.keeps_blanks(params),
+    )
     items: list[Reject] = []
     sampled = rejected = 0
     for first_row, records in sample.runs:

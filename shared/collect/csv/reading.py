@@ -15,9 +15,11 @@ from collect.csv.grammar import Grammar
 from collect.csv.sources import Readable
 from collect.errors import TaskRefused
 
-VERSION = 2
-"""The newest that this release reads. It writes 1 where rows follow each other, which every release reads."""
-_PLAIN, _NUMBERED = 1, 2
+VERSION = 3
+"""The newest that this release reads. It writes 1 where it can, which every release reads."""
+_PLAIN, _NUMBERED, RULED = 1, 2, 3
+"""Rows that follow each other; rows whose numbers are listed; rows whose cells are read by a job's params, which a
+release that does not know these would read otherwise."""
 _NUMBER_BYTES = 8
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from collect.csv.cells import excerpt
 from collect.csv.reading import Lot
 from collect.csv.suspicion import Suspicion
 from collect.csv.validation import Valid
+from collect.csv.wrong_cells import excerpt
 from collect.errors import FieldError
 
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from collect.csv import phones
-from collect.csv.cells import excerpt
+from collect.csv import phones, wrong_phones
+from collect.csv.wrong_cells import excerpt
 from collect.csv.validation import Valid
 from collect.errors import FieldError
 from collect.jobs.teams import FIELDS, MOST_FORMS, MOST_MANAGERS, MOST_MEMBERS, MOST_NAME_CHARACTERS
@@ -184,7 +184,5 @@ def _without_plus(place: int, listed: Mapping[str, list[list[str]]]) -> str | No
 
 
 def _not_a_phone(what: str, text: str, country: str | None) -> tuple[str, str]:
-    if spoilt := phones.spoilt(text):
-        return spoilt[0], f"{what} {spoilt[1]}"
-    where = f" valid in {country}" if country else ""
-    return "not_a_phone", f"{what} is no phone number{where}."
+    code, said = wrong_phones.what_is_wrong(text, country)
+    return code, f"{what} {said}"

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from collect.csv import cells
-from collect.csv.cells import CellRules
+from collect.csv import cells, wrong_cells
+from collect.csv.cell_rules import CellRules
 from collect.csv.layout import Layout
 from collect.csv.reading import Lot
 from collect.csv.sources import UTF8_BOM
@@ -31,10 +31,17 @@ class Valid:
 
 
 class Validator:
-    """Checks records of one file by a template. ``rules``: how texts become values."""
+    """Checks records of one file by a template.
 
-    def __init__(self, *, template: Template, layout: Layout, rules: CellRules | None = None) -> None:
+    ``rules``: how texts become values. ``keeps_blanks``: a blank cell leaves what is stored, so that only the columns
+    of the key are required; a row that makes a new document is checked again when it is written.
+    """
+
+    def __init__(
+        self, *, template: Template, layout: Layout, rules: CellRules | None = None, keeps_blanks: bool = False
+    ) -> None:
         self._rules = rules or CellRules()
+        self._keeps_blanks = keeps_blanks
         self._template = template
         self._layout = layout
         self._names = [name or f"\0{place}" for place, name in enumerate(layout.columns)]
@@ -110,7 +117,8 @@ class Validator:
                 safe = cells.check_texts(column, cell_texts, may_be_long=may_be_long, may_have_nul=may_have_nul)
                 cell_texts = safe.values
                 _collect(errors, safe.errors)
-            checked = cells.check(column, cell_texts, required=is_key or column.required)
+            required = is_key or (column.required and not self._keeps_blanks)
+            checked = cells.check(column, cell_texts, required=required, rules=self._rules)
             columns[column.name] = checked.values
             _collect(errors, checked.errors)
             if is_key:
@@ -157,7 +165,7 @@ def _too_long(column: Column, values: pa.Array) -> list[tuple[int, FieldError]]:
 
 def _key_too_long(column: Column, text: str) -> FieldError:
     said = (
-        f"{column.name} {cells.excerpt(text)} has {len(text.encode()):,} bytes; in a key it has at most "
+        f"{column.name} {wrong_cells.excerpt(text)} has {len(text.encode()):,} bytes; in a key it has at most "
         f"{MAX_KEY_BYTES:,}. Shorten it."
     )
     return FieldError(column.name, "key_too_long", said)

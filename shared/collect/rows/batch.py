@@ -12,9 +12,9 @@ import bson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collect.csv.cells import excerpt
 from collect.csv.reading import Lot
 from collect.csv.validation import Valid
+from collect.csv.wrong_cells import excerpt
 from collect.errors import FieldError
 from collect.jobs.outcomes import Reject
 from collect.jobs.template import Template, row_id_prefix

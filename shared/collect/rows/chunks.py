@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from collect.csv.cell_rules import CellRules
+from collect.csv.layout import keeps_blanks
 from collect.csv.reading import Lot, Source, cursor, lots
 from collect.csv.validation import Valid, Validator
 from collect.jobs.model import Part
@@ -18,11 +20,22 @@ CHUNK_BYTES = 8 * 1024 * 1024
 
 
 def read(
-    blobs: Blobs, part: Part, template: Template, size: ChunkSize, *, most_bytes: int = CHUNK_BYTES
+    blobs: Blobs,
+    part: Part,
+    template: Template,
+    size: ChunkSize,
+    *,
+    params: Mapping[str, Any],
+    most_bytes: int = CHUNK_BYTES,
 ) -> Iterator[tuple[Lot, Valid, tuple[Reject, ...]]]:
-    """From the part's cursor to its end: the records of each chunk, what they hold, and which of them are rejected."""
+    """From the part's cursor to its end: the records of each chunk, what they hold, and which of them are rejected.
+
+    ``params`` are those of the job: they say how texts become values.
+    """
     layout = planning.arranged(part.source, template)
-    validator = Validator(template=template, layout=layout)
+    validator = Validator(
+        template=template, layout=layout, rules=CellRules.of(params), keeps_blanks=keeps_blanks(params)
+    )
     empty = documents.empty_bytes(layout.present)
 
     def most_rows() -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import bson
 
 from collect.csv import sampling, swapped, team_rows
+from collect.csv.cell_rules import CellRules
 from collect.csv.suspicion import Suspicion
 from collect.csv.team_shifts import TeamColumns
 from collect.csv.validation import Validator
@@ -40,7 +41,7 @@ def at_teams(db: Database, blobs: Blobs, job: Job) -> str | None:
     if begun is None:
         return None
     lot = begun.lot
-    valid, _ = Validator(template=TEMPLATE, layout=begun.layout).validate(lot)
+    valid, _ = Validator(template=TEMPLATE, layout=begun.layout, rules=CellRules.of(job.params)).validate(lot)
     known = frozenset(form.form_id for form in forms.all_of(db, org_id=job.org_id))
     teams = team_rows.read(valid, forms=known).said
     columns = TeamColumns()

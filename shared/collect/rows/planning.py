@@ -11,7 +11,7 @@ from collect.csv import layout, shifts
 from collect.csv.blocks import Block, blocks
 from collect.csv.files import Opened, open_file
 from collect.csv.layout import Layout, Params
-from collect.csv.reading import VERSION, Source, cursor
+from collect.csv.reading import RULED, VERSION, Source, cursor
 from collect.csv.sources import packed_member, stretch
 from collect.errors import TaskRefused, TooNew
 from collect.jobs.model import Job, Part
@@ -50,7 +50,9 @@ def plan(blobs: Blobs, job: Job, *, template: Template, after: Part | None = Non
         raise layout.refuse(errors)
     if after is not None:
         arranged(after.source, template)
-    own = {"columns": list(found.columns), "template": template.fingerprint()}
+    own: dict[str, Any] = {"columns": list(found.columns), "template": template.fingerprint()}
+    if layout.reads_by_rules(job.params):
+        own["v"] = RULED
     is_empty = after is None
     for source, total in _sources(blobs, job.id, job.file.blob, opened, after):
         if source is None:

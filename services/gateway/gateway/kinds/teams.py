@@ -9,7 +9,6 @@ from pydantic import Field, StrictInt
 
 from collect.csv import preview as csv_preview
 from collect.csv import team_changes, team_rows
-from collect.csv.cells import excerpt
 from collect.csv.preview import CsvPreview
 from collect.csv.reading import Lot
 from collect.csv.repeated import SampledKeys
@@ -18,6 +17,7 @@ from collect.csv.team_changes import TeamChanges
 from collect.csv.team_rows import Team
 from collect.csv.team_shifts import TeamColumns
 from collect.csv.validation import Valid
+from collect.csv.wrong_cells import excerpt
 from collect.errors import FieldError
 from collect.jobs.model import Job
 from collect.jobs.teams import TEMPLATE

@@ -1,0 +1,32 @@
+"""How the texts of cells become values, as a job's ``params`` ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellRules:
+    """How the texts of cells become values. The defaults change no text.
+
+    ``trim``: drop blanks around each text. ``decimal``: the decimal mark of numbers, ``.`` or ``,``. ``date_formats``:
+    ``strptime`` formats that dates and times may have beside ISO 8601. ``value_map``: column → text in the file → text
+    that is read instead.
+    """
+
+    trim: bool = False
+    decimal: str = "."
+    date_formats: tuple[str, ...] = ()
+    value_map: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any]) -> CellRules:
+        """Return the rules in a job's ``params``."""
+        return cls(
+            trim=bool(params.get("trim")),
+            decimal=params.get("decimal") or ".",
+            date_formats=tuple(params.get("date_formats") or ()),
+            value_map=params.get("value_map") or {},
+        )

@@ -1,0 +1,167 @@
+"""What to say about a cell that has no value of its column: a code, and a sentence with what to do about it."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from collect.csv import phones, scalars, unseen, wrong_phones
+from collect.csv.cell_rules import CellRules
+from collect.errors import FieldError
+from collect.jobs.template import NUMERIC, Column, ColumnType
+
+EXCERPT_CHARACTERS = 40
+MOST_VALUES_SHOWN = 10
+
+_NOT_A = {
+    ColumnType.INTEGER: ("not_an_integer", "is no whole number as 1024 is one"),
+    ColumnType.NUMBER: ("not_a_number", "is no number as 10.24 is one"),
+    ColumnType.LATITUDE: ("not_a_number", "is no number as 10.24 is one"),
+    ColumnType.LONGITUDE: ("not_a_number", "is no number as 10.24 is one"),
+    ColumnType.BOOLEAN: ("not_a_boolean", "is neither true nor false (nor yes, no, 1, 0)"),
+    ColumnType.DATE: ("not_a_date", "is no date as 2017-05-31 is one"),
+    ColumnType.DATETIME: ("not_a_datetime", "is no time with a zone as 2017-05-31T09:30:00Z is one"),
+    ColumnType.PHONE: ("not_a_phone", "is no phone number"),
+}
+_OTHER_MARK = {".": ",", ",": "."}
+_NAMED = {".": "point", ",": "comma"}
+_GROUPED = re.compile(
+    r"[+-]?[0-9]{1,3}(?P<mark>[.,'\u2019 \u00a0\u2009\u202f])[0-9]{3}((?P=mark)[0-9]{3})*(?P<rest>[.,][0-9]+)?"
+)
+"""A number whose thousands are grouped, as one would write it; or one with three decimals."""
+_USUAL_FORMATS = (
+    "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d %b %Y",
+    "%d-%b-%Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d/%m/%y", "%d.%m.%y", "%d-%b-%y",
+)  # fmt: skip
+"""How dates are often written, those that are read as other days by some people side by side."""
+_MIDNIGHTS = ("", " %H:%M", " %H:%M:%S", "T%H:%M:%S")
+_CLOCKS_WITH_ZONE = (" %H:%M%z", " %H:%M:%S%z", " %H:%M %z", " %H:%M:%S %z")
+
+
+def excerpt(text: str) -> str:
+    """Return the text in quotes, cut to a length that fits into a message."""
+    return repr(text if len(text) <= EXCERPT_CHARACTERS else text[:EXCERPT_CHARACTERS] + "…")
+
+
+def untyped(column: Column, text: str, *, rules: CellRules) -> FieldError:
+    """Return what is wrong with a text that has no value of the column's type."""
+    cell = excerpt(text)
+    if column.type is ColumnType.ENUM:
+        return _not_in_values(column, text)
+    code, is_no = _NOT_A[column.type]
+    if column.type is ColumnType.PHONE:
+        code, is_no = wrong_phones.what_is_wrong(text, column.country)
+        return FieldError(column.name, code, f"{column.name} {cell} {is_no}{_hint_of_blanks(column, text, rules)}")
+    said = _of_its_form(column.type, text, rules) or f"{is_no}.{_hint(column, text, rules)}"
+    return FieldError(column.name, code, f"{column.name} {cell} {said}")
+
+
+def out_of_range(column: Column, text: str) -> FieldError:
+    """Return the error of a value below the minimum or above the maximum."""
+    low, high = column.minimum, column.maximum
+    if low is None and high is None:
+        low, high = column.bounds
+    limits = (None if low is None else f"at least {low}", None if high is None else f"at most {high}")
+    wanted = " and ".join(limit for limit in limits if limit)
+    return FieldError(column.name, "out_of_range", f"{column.name} {excerpt(text)} is not {wanted}.")
+
+
+def unlike_pattern(column: Column, text: str) -> FieldError:
+    """Return the error of a text that does not match the column's pattern."""
+    return FieldError(
+        column.name, "pattern", f"{column.name} {excerpt(text)} is not of the form {excerpt(column.pattern or '')}."
+    )
+
+
+def too_long(column: Column, text: str, *, most_bytes: int) -> FieldError:
+    """Return the error of a cell that is longer than any may be."""
+    said = f"{column.name} has {len(text.encode()):,} bytes; a cell has at most {most_bytes:,}."
+    return FieldError(column.name, "field_too_long", said)
+
+
+def has_nul(column: Column, text: str) -> FieldError:
+    """Return the error of a cell with a NUL character."""
+    return FieldError(column.name, "nul_character", f"{column.name} {excerpt(text)} has a NUL character. Remove it.")
+
+
+def _not_in_values(column: Column, text: str) -> FieldError:
+    values = column.values or ()
+    listed = ", ".join(values[:MOST_VALUES_SHOWN]) + (", …" if len(values) > MOST_VALUES_SHOWN else "")
+    meant = next((value for value in values if value.casefold() == text.strip(unseen.BLANKS).casefold()), None)
+    hint = "" if meant is None else f" If it means {meant!r}, set value_map."
+    return FieldError(column.name, "not_in_values", f"{column.name} {excerpt(text)} is none of: {listed}.{hint}")
+
+
+def _of_its_form(kind: ColumnType, text: str, rules: CellRules) -> str | None:
+    """What is wrong with a text that looks right."""
+    if kind is ColumnType.INTEGER and scalars.DIGITS.fullmatch(text):
+        return f"is not between {scalars.INT64.start:,} and {scalars.INT64.stop - 1:,}."
+    if kind is ColumnType.DATE and scalars.DATE.fullmatch(text):
+        swapped = scalars.day(f"{text[:5]}{text[8:]}-{text[5:7]}") is not None
+        return "is no day of the calendar" + (": its day and month look swapped." if swapped else ".")
+    if kind is ColumnType.DATETIME and scalars.lacks_zone(text, rules.date_formats):
+        said = "has no time zone, as the Z of 2017-05-31T09:30:00Z is one."
+        return said if scalars.DATETIME.fullmatch(text) else f"{said} A format of date_formats needs %z for it."
+    return None
+
+
+def _hint(column: Column, text: str, rules: CellRules) -> str:
+    """Which parameter would help, where one would."""
+    if blanks := _hint_of_blanks(column, text, rules):
+        return blanks
+    if column.type in NUMERIC:
+        return _hint_of_numbers(column.type, text, rules)
+    if column.type is ColumnType.BOOLEAN:
+        return " If it means one of them, set value_map."
+    if column.type is ColumnType.DATE:
+        return _hint_of_dates(text, clocks=_MIDNIGHTS)
+    if column.type is ColumnType.DATETIME:
+        return _hint_of_dates(text, clocks=_CLOCKS_WITH_ZONE)
+    return ""
+
+
+def _hint_of_blanks(column: Column, text: str, rules: CellRules) -> str:
+    bare = text.strip(unseen.BLANKS)
+    if rules.trim or bare == text or not _has_value(column, bare, rules):
+        return ""
+    return " Blanks stand around it: set trim to true."
+
+
+def _has_value(column: Column, text: str, rules: CellRules) -> bool:
+    match column.type:
+        case ColumnType.INTEGER:
+            return scalars.integer(text) is not None
+        case ColumnType.NUMBER | ColumnType.LATITUDE | ColumnType.LONGITUDE:
+            return scalars.number(text, rules.decimal) is not None
+        case ColumnType.BOOLEAN:
+            return scalars.boolean(text) is not None
+        case ColumnType.DATE:
+            return scalars.day(text, rules.date_formats) is not None
+        case ColumnType.DATETIME:
+            return scalars.moment(text, rules.date_formats) is not None
+        case ColumnType.PHONE:
+            return phones.e164(text, column.country) is not None
+        case _:
+            return False
+
+
+def _hint_of_numbers(kind: ColumnType, text: str, rules: CellRules) -> str:
+    other = _OTHER_MARK[rules.decimal]
+    grouped = _GROUPED.fullmatch(text)
+    is_decimal = kind is not ColumnType.INTEGER and scalars.number(text, other) is not None
+    if is_decimal and grouped:
+        decide = f"Is {other!r} its decimal mark? Then set decimal to {other!r}."
+        return f" {decide} Does it group thousands? Then leave it out."
+    if is_decimal:
+        return f" It has a decimal {_NAMED[other]}: set decimal to {other!r}."
+    if grouped and (grouped["rest"] is None or kind is not ColumnType.INTEGER):
+        return f" {grouped['mark']!r} seems to group its thousands: leave it out."
+    return ""
+
+
+def _hint_of_dates(text: str, *, clocks: tuple[str, ...]) -> str:
+    likely = (form + clock for form in _USUAL_FORMATS for clock in clocks)
+    reading = next((form for form in likely if scalars.read_as(text, form) is not None), None)
+    if reading is None:
+        return ""
+    return f" If its dates are written that way, set date_formats, as in {json.dumps([reading])}."
