@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from collect.csv import phones, wrong_phones
-from collect.csv.wrong_cells import excerpt
+from collect.csv import phones, team_names, wrong_phones
+from collect.csv.team_names import name_of
 from collect.csv.validation import Valid
+from collect.csv.wrong_cells import excerpt
 from collect.errors import FieldError
-from collect.jobs.teams import FIELDS, MOST_FORMS, MOST_MANAGERS, MOST_MEMBERS, MOST_NAME_CHARACTERS
+from collect.jobs.teams import FIELDS, MOST_FORMS, MOST_MANAGERS, MOST_MEMBERS
 
 _BETWEEN = re.compile(r"[;,|\r\n]")
 """What stands between two entries of one cell; none of these belongs to a phone number or to a form's id."""
 _MOST = {"manager_phone": MOST_MANAGERS, "member_phones": MOST_MEMBERS, "form_ids": MOST_FORMS}
 _PHONES = ("manager_phone", "member_phones")
 _FORMS_SHOWN = 10
-_JOINERS = "\u200c\u200d"
-_NO_JOINERS = dict.fromkeys(map(ord, _JOINERS))
-_VIRAMA = 9
-_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
-"""Letters and marks that leave no trace, which Python calls printable: with them two names would look alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +62,6 @@ def entries(cell: str | None) -> list[str]:
     return [entry for piece in _BETWEEN.split(cell or "") if (entry := piece.strip())]
 
 
-def name_of(cell: str) -> str:
-    """A team's name as it is kept: composed characters, no blanks at its ends."""
-    return unicodedata.normalize("NFC", cell).strip()
-
-
 class _Reader:
     def __init__(self, valid: Valid, *, forms: frozenset[str]) -> None:
         self._rows: list[int] = valid.rows.to_pylist()
@@ -95,12 +85,7 @@ class _Reader:
 
     def _name(self, place: int) -> str:
         name = name_of(self._cells["team_name"][place] or "")
-        if not name:
-            self._wrong(place, "team_name", "bad_name", "team_name has blanks only.")
-        elif len(name) > MOST_NAME_CHARACTERS:
-            self._wrong(place, "team_name", "bad_name", f"team_name has more than {MOST_NAME_CHARACTERS} characters.")
-        elif not _shows(name):
-            said = f"team_name {excerpt(name)} has line breaks or characters that do not show."
+        if (said := team_names.what_is_wrong(name)) is not None:
             self._wrong(place, "team_name", "bad_name", said)
         return name
 
@@ -168,14 +153,6 @@ class _Reader:
 
     def _wrong(self, place: int, field: str, code: str, message: str) -> None:
         self._errors[place].append(FieldError(field, code, message))
-
-
-def _shows(name: str) -> bool:
-    """Whether all of it can be seen. Joiners may stand behind a virama, where Indic scripts need them (RFC 5892, A)."""
-    for at, letter in enumerate(name):
-        if letter in _JOINERS and (at == 0 or unicodedata.combining(name[at - 1]) != _VIRAMA):
-            return False
-    return _UNSEEN.search(name) is None and name.translate(_NO_JOINERS).isprintable()
 
 
 def _without_plus(place: int, listed: Mapping[str, list[list[str]]]) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 from flask_openapi3 import APIBlueprint, Tag
 from werkzeug.routing import BaseConverter
 
-from collect.csv.team_rows import name_of
+from collect.csv.team_names import name_of
 from collect.storage import teams
 from collect.storage.database import Document
 from gateway.auth import caller
