@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import date
 
 from collect.csv import phones, scalars, unseen, wrong_phones
 from collect.csv.cell_rules import CellRules
@@ -12,6 +13,8 @@ from collect.jobs.template import NUMERIC, Column, ColumnType
 
 EXCERPT_CHARACTERS = 40
 MOST_VALUES_SHOWN = 10
+MOST_FORMATS_SHOWN = 2
+"""Ways in which a date may be meant, such as day first and month first."""
 
 _NOT_A = {
     ColumnType.INTEGER: ("not_an_integer", "is no whole number as 1024 is one"),
@@ -160,8 +163,11 @@ def _hint_of_numbers(kind: ColumnType, text: str, rules: CellRules) -> str:
 
 
 def _hint_of_dates(text: str, *, clocks: tuple[str, ...]) -> str:
-    likely = (form + clock for form in _USUAL_FORMATS for clock in clocks)
-    reading = next((form for form in likely if scalars.read_as(text, form) is not None), None)
-    if reading is None:
+    days: dict[date, str] = {}
+    for form in (form + clock for form in _USUAL_FORMATS for clock in clocks):
+        if (read := scalars.read_as(text, form)) is not None:
+            days.setdefault(read.date(), form)
+    if not days:
         return ""
-    return f" If its dates are written that way, set date_formats, as in {json.dumps([reading])}."
+    ways = " or ".join(json.dumps([form]) for form in list(days.values())[:MOST_FORMATS_SHOWN])
+    return f" If its dates are written that way, set date_formats, as in {ways}."

@@ -35,7 +35,7 @@ def what_is_wrong(text: str, country: str | None) -> tuple[str, str]:
     if _has_several(text, country):
         return "several_phones", "holds more than one number, or may be read as two: give one alone."
     if _LETTER.search(text) and _DIGIT.search(text):
-        return "phone_with_letters", "has letters in it: give the digits alone."
+        return "phone_with_letters", "is no phone number: it has letters. Give the digits alone."
     where = f" valid in {country}" if country else ""
     hint = "" if country or not phones.cleaned(text).isdecimal() else " It has to begin with + and a calling code."
     return "not_a_phone", f"is no phone number{where}.{hint}"

@@ -50,7 +50,10 @@ BAD = [
     ("p", "9.19E+11", "phone_in_scientific_notation", "p '9.19E+11' was shortened by a spreadsheet"),
     ("p", "12345", "not_a_phone", "p '12345' is no phone number valid in IN"),
     ("p", "९८२०१२३४५६", "not_a_phone", "is no phone number valid in IN"),
-    ("p", "98201 23456 ext", "not_a_phone", "p '98201 23456 ext' is no phone number"),
+    ("p", "98201 23456 ext", "phone_with_letters", "p '98201 23456 ext' is no phone number: it has letters"),
+    ("p", "98201 23456 ext. 7", "phone_with_extension", "has an extension, which is not kept"),
+    ("p", "98201 23456/57", "several_phones", "p '98201 23456/57' holds more than one number"),
+    ("k", "\u00a0\u200b", "required", "k is empty, and it is required"),
     ("lat", "91", "out_of_range", "lat '91' is not at least -90.0 and at most 90.0"),
     ("e", "maybe", "not_in_values", "e 'maybe' is none of: yes, no"),
     ("s", "x\0y", "nul_character", r"s 'x\x00y' has a NUL character. Remove it."),
@@ -135,4 +138,5 @@ def test_when_most_rows_are_bad_the_job_pauses_itself_and_says_what_is_wrong(des
     assert "21 rows were rejected; 20 were allowed" in outcome.sentence
     hint = outcome.job.reason.hint if outcome.job.reason else None
     assert hint is not None
-    assert "d: not_a_date (21 times, first in row 1: d '02/05/2017' is no date as 2017-05-31 is one.)" in hint
+    assert "d: not_a_date (21 times, first in row 1: d '02/05/2017' is no date as 2017-05-31 is one. " in hint
+    assert 'set date_formats, as in ["%d/%m/%Y"] or ["%m/%d/%Y"].' in hint
