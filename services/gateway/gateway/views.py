@@ -161,7 +161,7 @@ def manifest(found: Job, *, now: datetime) -> dict[str, Any]:
             "sha256": made["sha256"],
             "complete": made["complete"],
             "expired": results.is_expired(made, now),
-            "parts": made["parts"],
+            "parts": [{name: part[name] for name in ("n", "rows", "bytes", "sha256")} for part in made["parts"]],
             "misfits": made.get("misfits", {}),
             "made_at": made["made_at"],
             "expires_at": made["expires_at"],

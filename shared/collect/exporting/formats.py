@@ -1,11 +1,10 @@
 """The four formats: what one block of documents becomes, and what stands before the first.
 
-A block is a member of its own in ``csv.gz`` and a row group in Parquet. Equal documents give equal bytes.
+A block is a piece of a gzip member in ``csv.gz`` and a row group in Parquet. Equal documents give equal bytes.
 """
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collect.exporting import cells, decoding
+from collect.exporting import cells, decoding, gzips
 from collect.exporting.decoding import Column
 from collect.exporting.selection import Selection
 from collect.jobs.forms import NUMBERS, FieldType, FormField
 
 if TYPE_CHECKING:
     from pyarrow import parquet as pq
-
-GZIP_LEVEL = 6
 
 _ARROW = {FieldType.INTEGER: pa.int64(), FieldType.BOOLEAN: pa.bool_(), FieldType.DATE: pa.date32()} | {
     FieldType.DATETIME: pa.timestamp("ms", tz="UTC")
@@ -41,7 +38,7 @@ def header(selection: Selection) -> bytes:
     names = [column.name for column in selection.columns]
     if selection.format == "csv":
         return _csv_line(names)
-    return _packed(_csv_line(names)) if selection.format == "csv.gz" else b""
+    return gzips.member([_csv_line(names)]) if selection.format == "csv.gz" else b""
 
 
 def least_bytes(selection: Selection) -> int:
@@ -57,7 +54,7 @@ def render(selection: Selection, blocks: Iterable[bytes]) -> Rendered:
         case "csv":
             return Rendered(data=b"".join(_csv(columns, selection) for columns in found))
         case "csv.gz":
-            return Rendered(data=b"".join(_packed(_csv(columns, selection)) for columns in found))
+            return Rendered(data=gzips.member(_csv(columns, selection) for columns in found))
         case "jsonl":
             return Rendered(data=b"".join(_jsonl(columns) for columns in found))
         case _:
@@ -74,10 +71,6 @@ def parquet_writer(sink: Any, selection: Selection) -> pq.ParquetWriter:
 
 def _arrow_type(column: FormField) -> pa.DataType:
     return pa.float64() if column.type in NUMBERS else _ARROW.get(column.type, pa.string())
-
-
-def _packed(data: bytes) -> bytes:
-    return gzip.compress(data, GZIP_LEVEL, mtime=0)
 
 
 def _csv_line(names: Sequence[str]) -> bytes:

@@ -15,6 +15,8 @@ from typing import Any
 from ulid import ULID
 
 from collect.errors import CollectError, Conflict, NotFound, ResultDamaged, Transient
+from collect.exporting import gzips
+from collect.exporting.gzips import Joined, Reading
 from collect.jobs.model import Job
 from collect.jobs.outcomes import StoredObject
 from collect.jobs.states import State
@@ -28,6 +30,8 @@ HEADER = "header"
 KIND = "export"
 NOT_JOINED = "parquet"
 """The one format whose objects are no whole when they are joined: its whole is written by the worker at the end."""
+PACKED = "csv.gz"
+"""The one format whose whole is one gzip member, made of the objects' insides."""
 STEP_SECONDS = 0.2
 PIECE_BYTES = 8 * 1024 * 1024
 """So much is read at once for the checksums."""
@@ -58,9 +62,15 @@ class _PartSum:
     bytes: int = 0
     sha256: str | None = None
     digest: Any = field(default_factory=hashlib.sha256)
+    packed: Joined = field(default_factory=Joined)
 
-    def shown(self) -> dict[str, Any]:
-        return {"n": self.n, "rows": self.rows, "bytes": self.bytes, "sha256": self.sha256}
+    def shown(self, *, packed: bool) -> dict[str, Any]:
+        """The part as the result has it. ``packed``: it is one gzip member, whose end ``tail`` has."""
+        this = {"n": self.n, "rows": self.rows}
+        if packed:
+            size = self.packed.packed_bytes + gzips.TAIL_BYTES
+            return {**this, "bytes": size, "sha256": self.packed.sha256(), "tail": self.packed.tail()}
+        return {**this, "bytes": self.bytes, "sha256": self.sha256}
 
 
 def assemble(db: Database, blobs: Blobs, job: Job, *, complete: bool) -> Iterator[dict[str, Any] | None]:
@@ -74,17 +84,21 @@ def assemble(db: Database, blobs: Blobs, job: Job, *, complete: bool) -> Iterato
         ResultDamaged: an object is not as it was written.
     """
     whole, parts, objects = hashlib.sha256(), list[_PartSum](), list[dict[str, Any]]()
+    packed = Joined(possible=job.params["format"] == PACKED)
     joined = is_joined(job)
     beat = _Beat()
     header = _header(blobs, job) if joined else None
     if header is not None:
         objects.append({"name": header_name(job.id), "bytes": len(header)})
         whole.update(header)
+        Reading(len(header), [packed] if packed.possible else []).add(header)
     for n, stored in ledger.objects(db, org_id=job.org_id, job_id=job.id):
         _begin(parts, n, joined=joined)
+        reading = Reading(stored.bytes, [packed, parts[-1].packed] if packed.possible else [])
         for piece in _pieces(blobs, stored) if joined else ():
             parts[-1].digest.update(piece)
             whole.update(piece)
+            reading.add(piece)
             if beat.due():
                 yield None
         parts[-1].sha256 = parts[-1].digest.hexdigest() if joined else stored.sha256
@@ -93,8 +107,20 @@ def assemble(db: Database, blobs: Blobs, job: Job, *, complete: bool) -> Iterato
         objects.append({"name": stored.name, "bytes": stored.bytes})
     if header is None and job.params["format"].startswith("csv") and (complete or objects):
         raise ResultDamaged(f"{header_name(job.id)} is missing from the store.")
-    made = _made(db, job, parts, objects if joined else [], complete=complete)
-    yield {**made, "sha256": whole.hexdigest() if joined else None}
+    one = packed.possible and bool(objects)
+    sha256 = packed.sha256() if one else whole.hexdigest()
+    pieces = _of_one_member(objects, packed.tail()) if one else objects
+    made = _made(db, job, parts, pieces if joined else [], complete=complete, packed=one)
+    yield {**made, "sha256": sha256 if joined else None}
+
+
+def _of_one_member(objects: Iterable[Mapping[str, Any]], tail: bytes) -> list[dict[str, Any]]:
+    """The pieces of one gzip member, made of the bodies of members; ``size`` is that of the whole object."""
+    head, around = len(gzips.MARKED_HEAD), len(gzips.MARKED_HEAD) + gzips.TAIL_BYTES
+    bodies = (
+        {"name": one["name"], "start": head, "bytes": one["bytes"] - around, "size": one["bytes"]} for one in objects
+    )
+    return [{"data": gzips.HEAD, "bytes": len(gzips.HEAD)}, *bodies, {"data": tail, "bytes": len(tail)}]
 
 
 def _begin(parts: list[_PartSum], n: int, *, joined: bool) -> None:
@@ -150,19 +176,25 @@ def _pieces(blobs: Blobs, stored: StoredObject) -> Iterator[bytes]:
 
 
 def _made(
-    db: Database, job: Job, parts: list[_PartSum], objects: list[dict[str, Any]], *, complete: bool
+    db: Database,
+    job: Job,
+    parts: list[_PartSum],
+    objects: list[dict[str, Any]],
+    *,
+    complete: bool,
+    packed: bool = False,
 ) -> dict[str, Any]:
     at = now()
     days = organisations.get(db, org_id=job.org_id).limits.retention_days
-    header = sum(found["bytes"] for found in objects) - sum(part.bytes for part in parts) if objects else 0
+    total = sum(found["bytes"] for found in objects) if objects else sum(part.bytes for part in parts)
     return {
         "format": job.params["format"],
         "rows": sum(part.rows for part in parts),
-        "bytes": header + sum(part.bytes for part in parts),
+        "bytes": total,
         "sha256": None,
         "complete": complete,
         "objects": objects,
-        "parts": [part.shown() for part in parts],
+        "parts": [part.shown(packed=packed) for part in parts],
         "misfits": ledger.misfits(db, org_id=job.org_id, job_id=job.id),
         "made_at": at,
         "expires_at": at + timedelta(days=days),
@@ -173,6 +205,8 @@ def _made(
 def read(blobs: Blobs, objects: Iterable[Mapping[str, Any]], start: int, end: int) -> Iterator[bytes]:
     """The bytes from ``start`` to before ``end`` of the objects joined, in pieces and in flat memory.
 
+    An entry of ``objects`` is an object, its bytes from ``start`` on, or the bytes themselves (``data``).
+
     Raises:
         NotFound: in the middle of it, when the objects are removed meanwhile.
     """
@@ -180,8 +214,11 @@ def read(blobs: Blobs, objects: Iterable[Mapping[str, Any]], start: int, end: in
     for found in objects:
         size = found["bytes"]
         first, last = max(0, start - begin), min(size, end - begin)
-        if first < last:
-            yield from blob_store.stream(blobs, found["name"], start=first, end=last)
+        if first < last and "data" in found:
+            yield bytes(found["data"][first:last])
+        elif first < last:
+            within = found.get("start", 0)
+            yield from blob_store.stream(blobs, found["name"], start=within + first, end=within + last)
         begin += size
         if begin >= end:
             return
@@ -192,6 +229,9 @@ def objects_of_part(db: Database, job: Job, n: int) -> list[dict[str, Any]]:
     joined = is_joined(job)
     stored = ledger.objects(db, org_id=job.org_id, job_id=job.id, part=n if joined else None)
     found = [{"name": one.name, "bytes": one.bytes} for _, one in stored]
+    tails = [part["tail"] for part in (job.result or {}).get("parts", ()) if part["n"] == n and "tail" in part]
+    if found and tails:
+        return _of_one_member(found, tails[0])
     return found if joined else found[n - 1 : n]
 
 

@@ -61,7 +61,11 @@ def _named(db: Database, job: dict[str, Any]) -> set[str]:
     if result.get("expired_at") is not None:
         return set()
     committed = {stored.name for _, stored in ledger.objects(db, org_id=job["org_id"], job_id=job["_id"])}
-    return {results.header_name(job["_id"]), *committed, *(one["name"] for one in result.get("objects", ()))}
+    return {
+        results.header_name(job["_id"]),
+        *committed,
+        *(one["name"] for one in result.get("objects", ()) if "name" in one),
+    }
 
 
 def _is_input(db: Database, name: str, at: datetime) -> bool:

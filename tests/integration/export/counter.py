@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import json
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -93,6 +94,21 @@ class Counter(System):
         assert hashlib.sha256(answer.content).hexdigest() == manifest["sha256"]
         return answer.content
 
+    def part(self, job_id: str, part: Mapping[str, Any]) -> bytes:
+        """One part of the result; it is what the manifest says of it."""
+        url = f"{self.url}/v1/jobs/{job_id}/result?part={part['n']}"
+        answer = requests.get(url, headers=self.headers, timeout=60)
+        assert answer.status_code == 200, answer.text
+        assert (len(answer.content), hashlib.sha256(answer.content).hexdigest()) == (part["bytes"], part["sha256"])
+        return answer.content
+
+    def result_range(self, job_id: str, start: int, end: int) -> bytes:
+        """The bytes of the result from ``start`` to before ``end``."""
+        headers = {**self.headers, "Range": f"bytes={start}-{end - 1}"}
+        answer = requests.get(f"{self.url}/v1/jobs/{job_id}/result", headers=headers, timeout=60)
+        assert answer.status_code == 206, answer.text
+        return answer.content
+
     def manifest(self, job_id: str) -> dict[str, Any]:
         answer = requests.get(f"{self.url}/v1/jobs/{job_id}/manifest", headers=self.headers, timeout=60)
         assert answer.status_code == 200, answer.text
@@ -122,6 +138,11 @@ def table(data: bytes) -> pa.Table:
 
 def unpacked(data: bytes) -> bytes:
     return gzip.decompress(data)
+
+
+def first_member(data: bytes) -> bytes:
+    """What a reader sees that stops after one gzip member."""
+    return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data)
 
 
 def moment(at: datetime) -> str:

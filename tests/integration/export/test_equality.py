@@ -28,7 +28,7 @@ from collect.storage.blobs import Blobs, FileBlobs
 from collect.storage.database import Database, connect
 from collect.storage.responses import BlockSize
 from export_worker.task import ExportTask
-from integration.export.counter import FIELDS, ORG, T0, table, unpacked
+from integration.export.counter import FIELDS, ORG, T0, first_member, table, unpacked
 
 BLOCK = BlockSize(rows=7, bytes=4_000)
 DAY = timedelta(days=1)
@@ -209,7 +209,7 @@ def test_an_interrupted_export_equals_one_that_was_not(
     whole = run(None)
     assert run(random.Random(seed)).is_as(whole)
     if format_ == "csv.gz":
-        assert unpacked(whole.data) == run(None, format="csv").data
+        assert first_member(whole.data) == unpacked(whole.data) == run(None, format="csv").data
 
 
 @pytest.mark.parametrize("seed", range(10))

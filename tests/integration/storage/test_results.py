@@ -1,5 +1,8 @@
 """Results: any stretch of what is joined, what happens meanwhile, and who waits while it is made."""
 
+import gzip
+import hashlib
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,6 +16,7 @@ import byhand
 import exported
 from collect.client.transport import Patience
 from collect.errors import Conflict, NotFound, Transient
+from collect.exporting import gzips
 from collect.jobs.model import Job
 from collect.jobs.states import State, Verb
 from collect.storage import results
@@ -200,6 +204,30 @@ def test_a_parquet_export_s_checksums_are_those_of_the_ledger_and_nothing_is_rea
     assert not counted.reads
     (entry, *_) = db.ledger.find({"job_id": job.id}).sort("seq", 1)
     assert (job.result or {})["parts"][0]["sha256"] == entry["objects"][0]["sha256"]
+
+
+def test_a_stopped_export_that_is_packed_is_one_gzip_member(db: Database, blobs: FileBlobs) -> None:
+    lines = [[gzips.member([chunk]) for chunk in part] for part in exported.LINES]
+    job = exported.make(db, format="csv.gz")
+    exported.plan(db, blobs, job, lines, header=gzips.member([exported.HEADER]))
+    exported.run(db, blobs, job, lines[:1])
+    result = results.keep_stopped(db, blobs, byhand.ask(db, job, Verb.STOP)).result or {}
+    data = b"".join(results.read(blobs, result["objects"], 0, result["bytes"]))
+    reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    assert reader.decompress(data) == exported.HEADER + b"".join(exported.LINES[0])
+    assert (reader.eof, reader.unused_data) == (True, b"")
+    assert hashlib.sha256(data).hexdigest() == result["sha256"]
+
+
+def test_members_of_an_earlier_release_are_joined_as_they_are(db: Database, blobs: FileBlobs) -> None:
+    lines = [[gzip.compress(b"r-1,31\n")], [gzips.member([b"r-2,44\n"])]]
+    job = exported.make(db, format="csv.gz")
+    exported.plan(db, blobs, job, lines, header=gzip.compress(exported.HEADER))
+    exported.run(db, blobs, job, lines)
+    result = list(results.assemble(db, blobs, job, complete=True))[-1] or {}
+    data = b"".join(results.read(blobs, result["objects"], 0, result["bytes"]))
+    assert gzip.decompress(data) == exported.HEADER + b"r-1,31\nr-2,44\n"
+    assert hashlib.sha256(data).hexdigest() == result["sha256"]
 
 
 def test_of_two_that_make_it_at_once_one_is_kept_and_both_are_given_it(db: Database, blobs: FileBlobs) -> None:

@@ -45,7 +45,7 @@ def _sums(job: dict[str, Any], result: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _objects(snapshot: Snapshot, blobs: Sizes, job: dict[str, Any], result: dict[str, Any]) -> Iterator[Finding]:
-    sizes = {found["name"]: found["bytes"] for found in result["objects"]}
+    sizes = {found["name"]: found.get("size", found["bytes"]) for found in result["objects"] if "name" in found}
     rows = 0
     for entry in snapshot.find("ledger", {"job_id": job["_id"], "objects.0": {"$exists": True}}, {"objects": 1}):
         sizes |= {stored["name"]: stored["bytes"] for stored in entry["objects"]}
@@ -84,5 +84,5 @@ def owned(snapshot: Snapshot) -> set[str]:
         names.update(stored["name"] for stored in entry["objects"])
     for job in snapshot.find("jobs", {"kind": results.KIND}, {"result.objects.name": 1}):
         names.add(results.header_name(job["_id"]))
-        names.update(stored["name"] for stored in (job.get("result") or {}).get("objects", ()))
+        names.update(stored["name"] for stored in (job.get("result") or {}).get("objects", ()) if "name" in stored)
     return names
