@@ -51,6 +51,9 @@ class Numbers:
     def undo(self, job: Job, record: dict[str, Any], *, entry_id: str, session: ClientSession) -> TakenBack:
         return TakenBack(deleted=0, restored=0, conflicts=())
 
+    def sweep(self, job: Job) -> Iterator[None]:
+        yield None
+
     def suspicion(self, job: Job) -> str | None:
         return None
 

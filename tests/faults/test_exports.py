@@ -4,14 +4,16 @@ import os
 import random
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from collect.admin.check import check
 from collect.jobs.states import State
-from collect.storage import retention
+from collect.storage import results, retention
 from collect.testing.system import Service, eventually
 from faults.conftest import LEASE_SECONDS, opened
 from faults.exporter import SLOT, SLOWLY, VERY_SLOWLY, Exporter, slots_of
@@ -248,3 +250,70 @@ def thaw(family: list[int]) -> None:
 def orphans(plant: Exporter, job: str) -> set[str]:
     """Objects of parts that no committed chunk names."""
     return {name for name in plant.stored(job) - plant.committed(job) if "/part-" in name}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "killed"), [(0.6, False), (2.0, True)], ids=["its slot lets go", "its slot is killed"]
+)
+def test_an_export_is_terminated_only_when_what_was_being_written_is_gone(
+    plant: Exporter, seconds: float, killed: bool
+) -> None:
+    worker = plant.exporter()
+    slots = slots_of(worker)
+    job = plant.export()
+    with slow_objects(plant, seconds=seconds):
+        plant.until_chunks(job)
+        assert plant.client.jobs.terminate(job, reason="the wrong form").state == State.TERMINATING
+        plant.until_state(job, State.TERMINATED)
+        assert plant.stored(job) == set()
+        assert (slots_of(worker) != slots) == killed
+    other = plant.export(to_date="2017-08-01T00:02:00Z")
+    plant.until_state(other, State.SUCCEEDED)
+    assert plant.stored(job) == set(), "nothing has come since"
+
+
+def test_an_export_whose_worker_died_is_terminated_when_its_lease_is_over(plant: Exporter) -> None:
+    worker = plant.exporter(slots=1)
+    job = plant.export(rows_per_second=VERY_SLOWLY)
+    plant.until_chunks(job)
+    worker.kill()
+    plant.client.jobs.terminate(job, reason="the wrong form")
+    plant.exporter()
+    plant.until_state(job, State.TERMINATED, seconds=10 * LEASE_SECONDS)
+    assert plant.stored(job) == set()
+
+
+def test_what_a_worker_writes_that_slept_while_its_export_was_taken_back_it_removes_itself(plant: Exporter) -> None:
+    held = plant.marks / "held"
+    sleeper = plant.exporter(slots=1, COLLECT_FAULT_POINTS=f"in_transaction:stop:row={MIDDLE}:once={held}")
+    job = plant.export()
+    eventually(held.exists, seconds=REST_SECONDS, what="a chunk is written and not committed")
+    family = frozen(sleeper)
+    plant.exporter()
+    plant.client.jobs.terminate(job, reason="the wrong form")
+    plant.until_state(job, State.TERMINATED, seconds=REST_SECONDS + LEASE_SECONDS)
+    assert plant.stored(job) == set()
+    (part,) = [part for part in plant.parts(job) if part["n"] and part.get("writers")]
+    name = f"{results.prefix_of(job)}part-{part['n']}-{part['epoch']}-99"
+    plant.blobs.write(name, [b"as if it had woken up in the middle of writing"])
+    assert [finding.subject for finding in check(plant.db, blobs=plant.blobs)] == [name]
+    plant.blobs.delete(name)
+    thaw(family)
+    after = plant.export(to_date="2017-08-01T00:02:00Z")
+    plant.until_state(after, State.SUCCEEDED)
+    eventually(lambda: plant.stored(job) == set(), seconds=REST_SECONDS, what="nothing of it is left")
+
+
+@contextmanager
+def slow_objects(plant: Exporter, *, seconds: float) -> Iterator[None]:
+    """Meanwhile a slot's object takes so long to appear in the store."""
+    data = {
+        "failCommands": ["insert"], "appName": SLOT, "namespace": f"{plant.db.db.name}.blobs.files",
+        "blockConnection": True, "blockTimeMS": round(seconds * 1000),
+    }  # fmt: skip
+    admin = plant.db.client.admin
+    admin.command({"configureFailPoint": "failCommand", "mode": "alwaysOn", "data": data})
+    try:
+        yield
+    finally:
+        admin.command({"configureFailPoint": "failCommand", "mode": "off"})

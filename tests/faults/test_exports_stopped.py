@@ -116,10 +116,10 @@ def test_terminate_and_undo_remove_every_object(plant: Exporter, format_: str) -
     plant.client.jobs.undo(whole, reason="not wanted")
     for job, state in ((half, State.TERMINATED), (whole, State.UNDONE)):
         plant.until_state(job, state)
+        assert not plant.stored(job), "nothing is left when it says so"
         with pytest.raises(ApiError) as refused:
             plant.client.jobs.manifest(job)
         assert refused.value.status == 409
-        eventually(lambda job=job: not plant.stored(job), seconds=REST_SECONDS, what="all is removed")  # type: ignore[misc]
     assert list(plant.blobs.stored(results.PREFIX)) == []
 
 

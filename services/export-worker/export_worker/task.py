@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from pymongo.client_session import ClientSession
 
-from collect.errors import InvalidInput, NotFound, ResultDamaged, TaskRefused
+from collect.errors import CollectError, InvalidInput, NotFound, ResultDamaged, TaskRefused
 from collect.exporting import formats
 from collect.exporting.formats import Rendered
 from collect.exporting.selection import Selection, select
-from collect.jobs.model import Job, Part
-from collect.runtime.ahead import ahead
-from collect.runtime.task import Applied, Chunk, ChunkRows, ChunkSize, PlannedPart, StoredObject, TakenBack
-from collect.storage import forms, responses, results
+from collect.jobs.model import Job, Part, entry_id
+from collect.runtime.ahead import Unwanted, ahead, is_unwanted
+from collect.runtime.task import (
+    Applied,
+    Chunk,
+    ChunkRows,
+    ChunkSize,
+    PlannedPart,
+    StoredChunks,
+    StoredObject,
+    TakenBack,
+)
+from collect.storage import forms, responses, results, retention
 from collect.storage.blobs import Blobs
 from collect.storage.database import Database, now
 from collect.storage.responses import Block, BlockSize, Key
 from export_worker import parquet, planning
 from export_worker.chunks import Taken, Written, chunk_of, none_left
 
+PIECE_BYTES = 1024 * 1024
+"""After so many bytes of an object a slot looks whether it is wanted still."""
+MOST_UNCOMMITTED = 8
+"""More objects than a slice can have written and not committed: one is ready, one waits, one is being made."""
 BLOCK = BlockSize(rows=5_000, bytes=4 * 1024 * 1024)
 
 
@@ -53,8 +67,15 @@ class ExportTask:
             self._blobs.write(results.header_name(job.id), [header])
         yield from planning.plan(self._db, selection, after, rows_of=self._part_rows)
 
-    def chunks(self, job: Job, part: Part, size: ChunkSize) -> Iterator[Chunk]:
+    def chunks(self, job: Job, part: Part, size: ChunkSize) -> StoredChunks:
         """Some blocks of the part at a time, written to the blob store under a name that no other try has."""
+        began: deque[tuple[str, str]] = deque(maxlen=MOST_UNCOMMITTED)
+        return StoredChunks(self._chunks(job, part, size, began), forget=lambda: self._forget(job, began))
+
+    def _chunks(
+        self, job: Job, part: Part, size: ChunkSize, began: deque[tuple[str, str]]
+    ) -> Generator[Chunk, None, None]:
+        """``began`` takes the ledger entry and the object of each chunk before the object is written."""
         _refuse_expired(job)
         selection, end, seq = self._selection(job, part), Key.of(part.source["end"]), part.seq
         to_go = part.total - part.counts.looked_at
@@ -62,7 +83,9 @@ class ExportTask:
             for block in blocks:
                 taken = Taken(block, blocks, size, formats.least_bytes(selection))
                 made = formats.render(selection, taken)
-                stored = self._stored(f"part-{part.n}-{part.epoch}-{seq}", job, made, taken)
+                name = f"{results.prefix_of(job.id)}part-{part.n}-{part.epoch}-{seq}"
+                began.append((entry_id(job.id, part.n, seq), name))
+                stored = self._stored(name, made, taken)
                 to_go, seq = to_go - taken.looked, seq + 1
                 over = taken.last.following == end
                 yield chunk_of(taken, stored, made, more=to_go if over else 0)
@@ -93,6 +116,26 @@ class ExportTask:
         for name in record["objects"]:
             self._blobs.delete(name)
         return TakenBack(deleted=record["rows"], restored=0)
+
+    def sweep(self, job: Job) -> Iterator[None]:
+        """Whatever the store has of the job: the header, the whole file, and objects that no commit names."""
+        for name, _ in list(self._blobs.stored(results.prefix_of(job.id))):
+            self._blobs.delete(name)
+            yield None
+        self._blobs.delete_prefix(results.prefix_of(job.id))
+
+    def _forget(self, job: Job, began: Collection[tuple[str, str]]) -> None:
+        """Remove objects of chunks that were not committed, if the job is taken back: it may have been swept already.
+
+        Of other jobs, and when the store does not answer, the monitor removes them in time.
+        """
+        if not retention.is_taken_back(self._db, job_id=job.id):
+            return
+        entries = self._db.ledger.find({"_id": {"$in": [entry for entry, _ in began]}}, {"undo.objects": 1})
+        committed = {name for entry in entries for name in entry["undo"]["objects"]}
+        with suppress(CollectError):
+            for name in [name for _, name in began if name not in committed]:
+                self._blobs.delete(name)
 
     def suspicion(self, job: Job) -> str | None:
         """An export rejects nothing."""
@@ -154,14 +197,27 @@ class ExportTask:
             session=session,
         )
 
-    def _stored(self, name: str, job: Job, made: Rendered, taken: Taken) -> tuple[StoredObject, ...]:
+    def _stored(self, name: str, made: Rendered, taken: Taken) -> tuple[StoredObject, ...]:
         """Nothing where no response matched."""
         if not taken.rows:
             return ()
-        name = results.prefix_of(job.id) + name
-        self._blobs.write(name, [made.data])
+        self._blobs.write(name, _while_wanted(made.data))
         digest = hashlib.sha256(made.data).hexdigest()
         return (StoredObject(name=name, bytes=len(made.data), rows=taken.rows, sha256=digest),)
+
+
+def _while_wanted(data: bytes) -> Iterator[bytes]:
+    """``data`` in pieces, up to the moment at which nobody waits for it any more.
+
+    Raises:
+        Unwanted: then. The store drops what it was given.
+    """
+    for begin in range(0, len(data), PIECE_BYTES):
+        if is_unwanted():
+            raise Unwanted
+        yield data[begin : begin + PIECE_BYTES]
+    if is_unwanted():
+        raise Unwanted
 
 
 def _refuse_expired(job: Job) -> None:

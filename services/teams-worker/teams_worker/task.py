@@ -78,6 +78,10 @@ class TeamsTask:
         )
         return replace(teams, conflicts=(*teams.conflicts, *members.conflicts, *kept))
 
+    def sweep(self, job: Job) -> Iterator[None]:
+        """A job of teams has no objects."""
+        yield None
+
     def suspicion(self, job: Job) -> str | None:
         """Whether a column of its file looks as if it had slipped."""
         return first_look.at_teams(self._db, self._blobs, job)

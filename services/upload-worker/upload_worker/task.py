@@ -58,6 +58,10 @@ class UploadTask:
         """Delete what was made and restore what was changed, as far as the mark still stands."""
         return self._rows.take_back(record, entry_id=entry_id, session=session)
 
+    def sweep(self, job: Job) -> Iterator[None]:
+        """An upload has no objects."""
+        yield None
+
     def suspicion(self, job: Job) -> str | None:
         """Whether two columns of its file look exchanged."""
         return first_look.at_rows(self._db, self._blobs, job, template=self._template(job))

@@ -217,6 +217,8 @@ class Part(_Value):
 
     ``correction``: its rows are rejects of the job, which have been mended. They were counted when they were rejected,
     so that ``total`` is 0, and each that is written counts one more that has succeeded and one less that is rejected.
+
+    ``sweep``: it takes nothing back itself, but removes all objects of its job, as the last step of taking back.
     """
 
     id: str = Field(alias="_id")
@@ -239,6 +241,7 @@ class Part(_Value):
     source: dict[str, Any] = Field(default_factory=dict)
     total: int = 0
     correction: Correction | None = None
+    sweep: bool = False
     counts: Counts = Counts()
     conflicts: int = 0
 

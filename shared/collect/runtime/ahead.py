@@ -78,6 +78,12 @@ def ahead(source: Iterator[T], *, hear: Callable[[], None], eager: bool = True) 
         _make_room(ready)
 
 
+def is_unwanted() -> bool:
+    """Return whether nobody waits any more for what this thread is making."""
+    over = _over.get()
+    return over is not None and over.is_set()
+
+
 class _End:
     """Nothing comes any more."""
 
@@ -90,7 +96,7 @@ def _next(ready: Queue[T | _End], hear: Callable[[], None]) -> T | _End:
         try:
             return ready.get(timeout=HEAR_SECONDS)
         except Empty:
-            if (unwanted := _over.get()) is not None and unwanted.is_set():
+            if is_unwanted():
                 raise Unwanted from None
             hear()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from pymongo.client_session import ClientSession
 
 from collect.jobs.model import Job, Part
 from collect.jobs.outcomes import Applied, TakenBack
-from collect.runtime.task import Chunk, ChunkSize, PlannedPart, Task, Write
+from collect.runtime.task import Chunk, ChunkSize, PlannedPart, StoredChunks, Task, Write
 
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 _ACTIONS = (*_SIGNALS, "sleep", "linger", "hold")
@@ -103,8 +103,13 @@ class _Faulty:
                 yield from self._points.linger("after_planned", rows=rows)
 
     def chunks(self, job: Job, part: Part, size: ChunkSize) -> Iterator[Chunk]:
+        found = self._task.chunks(job, part, size)
+        made = self._made(found)
+        return StoredChunks(made, forget=found.forget) if isinstance(found, StoredChunks) else made
+
+    def _made(self, chunks: Iterator[Chunk]) -> Generator[Chunk, None, None]:
         self._points.reach("in_chunks")
-        yield from self._task.chunks(job, part, size)
+        yield from chunks
 
     def apply(self, job: Job, part: Part, chunk: Chunk, *, entry_id: str, session: ClientSession) -> Applied:
         end = _row(chunk.cursor, part.source, part.counts.looked_at + chunk.rows)
@@ -120,6 +125,9 @@ class _Faulty:
         taken = self._task.undo(job, record, entry_id=entry_id, session=session)
         self._points.reach("in_undo")
         return taken
+
+    def sweep(self, job: Job) -> Iterator[None]:
+        return self._task.sweep(job)
 
     def suspicion(self, job: Job) -> str | None:
         return self._task.suspicion(job)

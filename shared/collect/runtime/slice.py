@@ -30,6 +30,7 @@ from collect.runtime import reasons, undo
 from collect.runtime.ahead import ahead
 from collect.runtime.commands import Alive, ChunkDone, Claimed, Ended, Ending, Publish, Run
 from collect.runtime.control import Control
+from collect.runtime.ending import SliceOver, nothing_stored_behind
 from collect.runtime.pacing import Pace, queue_behind, share
 from collect.runtime.task import Chunk, Task
 from collect.storage import jobs, ownership, planning, work
@@ -50,14 +51,6 @@ SOME_PLAN_SECONDS = 0.25
 
 _MAY_BE_KILLED = frozenset({Ending.FENCED, Ending.ABANDONED})
 """How a slice ends whose session still stands on its part, or on what cut it: others may kill it at any time."""
-
-
-class SliceOver(Exception):
-    """The slice has had its time: release the part. ``owed``: how long its job is to rest then, by its own limit."""
-
-    def __init__(self, *, owed: Rest | None = None) -> None:
-        super().__init__()
-        self.owed = owed
 
 
 class Slice:
@@ -270,7 +263,10 @@ class Holding:
         chunks = self.task.chunks(self.job, self.tenure.part, self._pace.size)
         since, limit = time.monotonic(), None
         eager = self.job.max_rows_per_second is None  # whoever rests outside has no use for what was made ahead
-        with ahead(chunks, hear=lambda: self._await_chunk(since), eager=eager) as made:
+        with (
+            nothing_stored_behind(chunks, show_life=lambda: self.breathe(self._rows_per_second)),
+            ahead(chunks, hear=lambda: self._await_chunk(since), eager=eager) as made,
+        ):
             for nth, chunk in enumerate(made):
                 # A slice that is shorter than its first chunk would never get on.
                 self.step(release=nth > 0 or self.job.rests(now()))
@@ -363,6 +359,11 @@ class Holding:
         self._alive = time.monotonic()
         self._control.report(Alive(run=self._run, rows_per_second=rows_per_second, chunk=chunk))
         self.step(release=False)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for somebody else, and show life."""
+        self._control.rest(seconds)
+        self.breathe(0.0)
 
     def look(self) -> None:
         """Read what may have changed: whether the part is still ours, the job's limits, who else waits."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ __all__ = [
     "Conflict",
     "PlannedPart",
     "Reject",
+    "StoredChunks",
     "StoredObject",
     "TakenBack",
     "Task",
@@ -49,6 +51,40 @@ class Chunk:
     rejects: tuple[Reject, ...] = ()
     mended: Mapping[int, str] = field(default_factory=dict)
     numbers: Sequence[int] = ()
+
+
+class StoredChunks(Generator[Chunk, None, None]):
+    """Chunks whose bytes are in the blob store before they are committed. Another thread than the slice's makes them.
+
+    ``forget`` removes what was stored and no commit names, if the job has been taken back. The slice calls it when it
+    was fenced, once nothing is being stored and the outcome of each of its commits is known.
+    """
+
+    def __init__(self, made: Generator[Chunk, None, None], *, forget: Callable[[], None]) -> None:
+        self.forget = forget
+        self._made = made
+        self._making = threading.Lock()
+        self._over = False
+
+    def send(self, value: None) -> Chunk:
+        """The next chunk. Blocks while it is made and stored."""
+        with self._making:
+            if self._over:
+                raise StopIteration
+            return self._made.send(value)
+
+    def throw(self, *error: Any) -> Chunk:
+        """Raise ``error`` where the chunks are made."""
+        with self._making:
+            return self._made.throw(*error)
+
+    def end(self, wait_seconds: float) -> bool:
+        """Have no more chunks made. Returns whether none is being made any more, within ``wait_seconds``."""
+        if not self._making.acquire(timeout=wait_seconds):
+            return False
+        self._over = True
+        self._making.release()
+        return True
 
 
 @dataclass(slots=True)
@@ -88,7 +124,8 @@ class Task(Protocol):
     def chunks(self, job: Job, part: Part, size: ChunkSize) -> Iterator[Chunk]:
         """The chunks from ``part.cursor`` to the part's end. All computing is done here, outside any transaction.
 
-        Runs in a thread of its own, up to two chunks ahead of what is committed.
+        Runs in a thread of its own, up to two chunks ahead of what is committed. A task that stores something outside
+        the database meanwhile returns :class:`StoredChunks`.
         """
 
     def apply(self, job: Job, part: Part, chunk: Chunk, *, entry_id: str, session: ClientSession) -> Applied:
@@ -100,6 +137,12 @@ class Task(Protocol):
 
     def undo(self, job: Job, record: dict[str, Any], *, entry_id: str, session: ClientSession) -> TakenBack:
         """Take back what the ledger entry wrote, only where its mark still stands. May run twice."""
+
+    def sweep(self, job: Job) -> Iterator[None]:
+        """Remove every object of the job from the blob store, as the last step of taking it back. May run twice.
+
+        Asked only of a kind that makes results. Yields at least every 250 ms, as far as the store lets it.
+        """
 
     def suspicion(self, job: Job) -> str | None:
         """What looks like a mistake in what the job reads, as a sentence for people; asked when much was rejected.

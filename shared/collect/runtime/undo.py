@@ -10,10 +10,13 @@ from pymongo.client_session import ClientSession
 from collect.jobs.model import Phase, entry_id
 from collect.jobs.outcomes import TakenBack
 from collect.runtime.commands import ChunkDone
-from collect.storage import work
+from collect.storage import parts, work
 
 if TYPE_CHECKING:
     from collect.runtime.slice import Holding
+
+WRITERS_LOOK_SECONDS = 0.1
+"""Between two looks at whether somebody may still be writing an object."""
 
 
 def take_back(holding: Holding) -> None:
@@ -41,4 +44,19 @@ def take_back(holding: Holding) -> None:
         seconds = time.monotonic() - began
         rate = (tenure.part.counts.undone - before) / max(seconds, 1e-6)
         holding.breathe(rate, ChunkDone(phase=Phase.UNDO, seconds=seconds))
+    if tenure.part.sweep:
+        _sweep(holding)
     work.part_done(tenure)
+
+
+def _sweep(holding: Holding) -> None:
+    """Remove the job's objects, once no owner of an earlier time can be writing one.
+
+    Such an owner says so when it lets go, within a second as a rule. One that is gone is waited for as long as a lease.
+    """
+    tenure = holding.tenure
+    while parts.has_writers(holding.db, job_id=tenure.part.job_id, lease_seconds=tenure.lease_seconds):
+        holding.step()
+        holding.wait(WRITERS_LOOK_SECONDS)
+    for _ in holding.task.sweep(holding.job):
+        holding.breathe(0.0)

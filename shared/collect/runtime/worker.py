@@ -258,14 +258,15 @@ class Worker:
             case _:
                 self.consumer.ack(running.delivery)
 
-    def _let_go(self, running: Running) -> None:
+    def _let_go(self, running: Running, *, quiet: bool = True) -> None:
         """The slot of a part that was cut is free: whoever asked for the cut may see when."""
         if running.part is None or running.session_id is None:
             return
         try:
             action = verbs.freed(
-                self._db, part_id=running.part.id, job_id=running.part.job_id, session_id=running.session_id
-            )
+                self._db, part_id=running.part.id, job_id=running.part.job_id, session_id=running.session_id,
+                quiet=quiet,
+            )  # fmt: skip
             if action is not None and action.effective_at is not None and action.slots_free_at is not None:
                 seconds = (action.slots_free_at - action.effective_at).total_seconds()
                 metrics.SLOTS_FREE_SECONDS.labels(kind=self._settings.kind).observe(max(0.0, seconds))
@@ -296,7 +297,7 @@ class Worker:
                 reaped = reaping.reap(self._db, part, why=f"its process died ({why}).", expired_only=False)
                 self._sender.send(reaped.outbox)
                 if not reaped.value:
-                    self._let_go(running)
+                    self._let_go(running, quiet=False)
         except PyMongoError as error:  # the lease runs out, and the monitor does the same
             _log.warning("part_not_reaped", extra={"error": type(error).__name__})
         self.consumer.ack(running.delivery)

@@ -68,7 +68,10 @@ class Blobs(Protocol):
         """Remove it. Idempotent."""
 
     def delete_prefix(self, prefix: str) -> int:
-        """Remove all whose name begins so. Idempotent. Returns how many there were."""
+        """Remove all whose name begins so, and, of a whole folder, what writes into it have begun. Idempotent.
+
+        Returns how many there were.
+        """
 
     def stored(self, prefix: str = "") -> Iterator[tuple[str, datetime]]:
         """Every name that begins so, and when it was written. Names of one folder follow one another."""
@@ -321,6 +324,7 @@ class FileBlobs:
         for name in found:
             self.delete(name)
         if prefix.endswith("/"):
+            self._remove_begun(self._path(prefix))
             self._remove_empty(self._path(prefix))
         return len(found)
 
@@ -345,6 +349,13 @@ class FileBlobs:
                 path = Path(root, name)
                 with suppress(FileNotFoundError):
                     yield path, datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+    def _remove_begun(self, folder: Path) -> None:
+        """Remove what writes into the folder that were cut off have left."""
+        for path, _ in self._walk(folder):
+            if path.name.startswith(WRITING):
+                with _told(path.name):
+                    path.unlink(missing_ok=True)
 
     def _remove_empty(self, folder: Path) -> None:
         with suppress(OSError):  # it is not there, or somebody has written into it

@@ -13,7 +13,7 @@ from pymongo import ReturnDocument
 
 from collect.jobs.model import OUT, Job, Part, Rest
 from collect.jobs.states import ACTIVE, WRITING
-from collect.storage import jobs, locks, organisations, outbox
+from collect.storage import jobs, locks, organisations, outbox, parts
 from collect.storage.database import Again, Transaction, now
 
 REST_KEPT = timedelta(seconds=10)
@@ -124,6 +124,7 @@ def cut(tx: Transaction, job_id: str) -> None:
                     "owner": None,
                     "epoch": {"$add": ["$epoch", 1]},
                     "cut_lsid": {"$cond": [{"$eq": ["$status", "leased"]}, "$lsid", None]},
+                    "writers": parts.LEFT_WRITING,
                 }
             }
         ],

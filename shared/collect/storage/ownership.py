@@ -19,7 +19,7 @@ from pymongo.read_concern import ReadConcern
 from collect.errors import Fenced, Overtaken, TransactionTooBig
 from collect.jobs.model import Job, Part, part_id
 from collect.jobs.states import State, Trigger
-from collect.storage import transitions
+from collect.storage import parts, transitions
 from collect.storage.database import (
     TOO_LARGE_FOR_CACHE,
     Again,
@@ -86,6 +86,8 @@ def claim(
                     "losses": {"$add": ["$losses", {"$cond": [{"$eq": ["$status", "leased"]}, 1, 0]}]},
                     "status": "leased",
                     "epoch": {"$add": ["$epoch", 1]},
+                    "claimed": True,
+                    "writers": parts.LEFT_WRITING,
                     "owner": owner,
                     "lsid": {"$literal": session_id},
                     "lease_until": lease_end(lease_seconds),
@@ -104,8 +106,8 @@ def claimed_and_cut(db: Database, ticket: Ticket, *, session_id: SessionId) -> P
 
 def _newest(db: Database, ticket: Ticket, this: dict[str, Any]) -> Part | None:
     """The part, whether or not a majority has it as it is: a claim that was interrupted may be as new as that."""
-    parts = db.parts.with_options(read_concern=ReadConcern("local"))
-    found = parts.find_one({"_id": part_id(ticket.job_id, ticket.part), "ticket": ticket.ticket, **this})
+    newest = db.parts.with_options(read_concern=ReadConcern("local"))
+    found = newest.find_one({"_id": part_id(ticket.job_id, ticket.part), "ticket": ticket.ticket, **this})
     return None if found is None else Part.model_validate(found)
 
 
@@ -138,7 +140,7 @@ class Tenure:
         self.part = part
         self.outbox: list[OutboxEntry] = []
         self.traceparent: str | None = None
-        self._lease_seconds = lease_seconds
+        self.lease_seconds = lease_seconds
         self._rest = rest
 
     @property
@@ -158,7 +160,7 @@ class Tenure:
     def advance(self, tx: Transaction, match: dict[str, Any], fields: dict[str, Any]) -> None:
         """The last statement of a chunk: set ``fields``, prolong the lease, if the part is ours and at ``match``."""
         literal = {name: {"$literal": value} for name, value in fields.items()}
-        self._last(tx, match, {**literal, "losses": 0, "lease_until": lease_end(self._lease_seconds)})
+        self._last(tx, match, {**literal, "losses": 0, "lease_until": lease_end(self.lease_seconds)})
 
     def let_go(self, tx: Transaction, status: str) -> None:
         """Give the part back (``idle``) or end it (``done``): our epoch is void, our session no longer stands on it."""
@@ -225,8 +227,8 @@ class Tenure:
             try:
                 with self.db.client.start_session(causal_consistency=True) as session:
                     _be_as_new_as(session, self.session)
-                    parts = self.db.parts.with_options(read_concern=ReadConcern("majority"))
-                    document = parts.find_one(self.mine, session=session)
+                    majority = self.db.parts.with_options(read_concern=ReadConcern("majority"))
+                    document = majority.find_one(self.mine, session=session)
             except PyMongoError as error:
                 if not retryable(error):
                     raise

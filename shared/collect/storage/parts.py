@@ -1,4 +1,4 @@
-"""Reading parts."""
+"""Reading parts, and what their documents say of owners that may still be at work."""
 
 from __future__ import annotations
 
@@ -8,7 +8,22 @@ from pymongo import ASCENDING
 from pymongo.client_session import ClientSession
 
 from collect.jobs.model import Counts, Part
-from collect.storage.database import Database
+from collect.storage.database import Database, SessionId
+
+WRITERS_KEPT = 20
+"""So many owners are remembered for a part, the last ones."""
+LEFT_WRITING: dict[str, Any] = {
+    "$slice": [
+        {
+            "$concatArrays": [
+                {"$ifNull": ["$writers", []]},
+                {"$cond": [{"$eq": ["$status", "leased"]}, [{"lsid": "$lsid", "at": "$$NOW"}], []]},
+            ]
+        },
+        -WRITERS_KEPT,
+    ]
+}
+"""The value of ``writers``, in an update that takes a part from its owner: the owner may be writing an object still."""
 
 
 def of_job(db: Database, *, job_id: str) -> list[Part]:
@@ -46,3 +61,15 @@ def rejected_first(db: Database, *, job_id: str, session: ClientSession | None =
         {"$group": {"_id": None, "rejected": {"$sum": "$counts.rejected"}}},
     ]
     return sum(found["rejected"] for found in db.parts.aggregate(pipeline, session=session))
+
+
+def has_writers(db: Database, *, job_id: str, lease_seconds: float) -> bool:
+    """Return whether an owner that lost its part within ``lease_seconds`` has not said yet that it writes no more."""
+    recent = {"$gt": ["$$this.at", {"$subtract": ["$$NOW", round(lease_seconds * 1000)]}]}
+    writers = {"$map": {"input": {"$ifNull": ["$writers", []]}, "in": recent}}
+    return db.parts.find_one({"job_id": job_id, "$expr": {"$anyElementTrue": [writers]}}, {"_id": 1}) is not None
+
+
+def writes_no_more(db: Database, *, part_id: str, session_id: SessionId) -> None:
+    """Note that the owner in this session, which has lost the part, writes no object any more. Idempotent."""
+    db.parts.update_one({"_id": part_id, "writers.lsid": session_id}, {"$pull": {"writers": {"lsid": session_id}}})

@@ -7,7 +7,7 @@ from typing import Any
 from pymongo import ReturnDocument
 
 from collect.jobs.model import Job, Part, Phase, Reason
-from collect.storage import jobs, outbox, undoing
+from collect.storage import jobs, outbox, parts, undoing
 from collect.storage.database import Committed, Database, Transaction, transact
 
 MAX_LOSSES = 5
@@ -49,6 +49,7 @@ def reap(db: Database, part: Part, *, why: str, expired_only: bool = True) -> Co
                         "epoch": {"$add": ["$epoch", 1]},
                         "ticket": {"$add": ["$epoch", 1]},
                         "losses": {"$add": ["$losses", 1]},
+                        "writers": parts.LEFT_WRITING,
                         "owner": None,
                         "published_at": "$$NOW",
                     }

@@ -35,6 +35,12 @@ def taken_back(db: Database, at: datetime) -> Iterator[str]:
         yield job["_id"]
 
 
+def is_taken_back(db: Database, *, job_id: str) -> bool:
+    """Return whether what the job has written is taken back, or has been."""
+    states = [*TAKEN_BACK, State.TERMINATING.value, State.UNDOING.value]
+    return db.jobs.find_one({"_id": job_id, "state": {"$in": states}}, {"_id": 1}) is not None
+
+
 def orphans(db: Database, blobs: Blobs, *, at: datetime, before: datetime) -> Iterator[str]:
     """Blobs older than ``before`` that nothing names at ``at``; of jobs that were taken back, of whatever age."""
     for job_id, found in groupby(blobs.stored(results.PREFIX), key=lambda one: one[0].split("/")[1]):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collect.jobs.model import Job, Reason
+from collect.jobs.model import Job, Reason, part_id
 from collect.jobs.states import CONFLICTED, TAKING_BACK, State, Trigger
-from collect.storage import feeding, transitions
+from collect.storage import feeding, results, transitions
 from collect.storage.database import Transaction
 from collect.storage.transitions import Request
 
@@ -12,7 +12,8 @@ from collect.storage.transitions import Request
 def start_undo(tx: Transaction, job: Job, *, trigger: Trigger, busy: State, target: State, request: Request) -> Job:
     """Cut the job, and let every part that wrote something take it back; with nothing to do it is ``target`` at once.
 
-    A second undo looks only at parts that were left with conflicts.
+    A second undo looks only at parts that were left with conflicts. A job that may have written objects is never
+    ``target`` at once: after all else its objects are swept (see :func:`sweep`).
     """
     feeding.cut(tx, job.id)
     again = job.state in CONFLICTED
@@ -21,20 +22,36 @@ def start_undo(tx: Transaction, job: Job, *, trigger: Trigger, busy: State, targ
         {"job_id": job.id}, {"$set": {"phase": "undo", "status": "done", "losses": 0}}, session=tx.session
     )
     to_do = tx.db.parts.update_many(wrote, [{"$set": {"status": "idle", "left": "$seq"}}], session=tx.session)
+    left = to_do.matched_count or (1 if sweep(tx, job) else 0)
     changes = {
-        "parts_left": to_do.matched_count,
+        "parts_left": left,
         "undo_target": target.value,
         "result": None,
         "reason": None,
         "until": None,
     }
-    if not to_do.matched_count:
+    if not left:
         job = transitions.move(tx, job, trigger=trigger, target=target, request=request, changes=changes)
         feeding.dequeue(tx, job)
         return job
     job = transitions.move(tx, job, trigger=trigger, target=busy, request=request, changes=changes)
     feeding.feed(tx, job)
     return job
+
+
+def sweep(tx: Transaction, job: Job) -> bool:
+    """Make part 0 remove every object of the job, those that no commit names included. ``False``: there can be none.
+
+    It waits for the owners that may be writing one (``collect.runtime.undo``).
+    """
+    if job.kind != results.KIND:
+        return False
+    begun = {"job_id": job.id, "$or": [{"claimed": True}, {"seq": {"$gt": 0}}]}
+    if tx.db.parts.find_one(begun, {"_id": 1}, session=tx.session) is None:
+        return False
+    fields = {"phase": "undo", "status": "idle", "left": 0, "sweep": True}
+    tx.db.parts.update_one({"_id": part_id(job.id, 0)}, {"$set": fields}, session=tx.session)
+    return True
 
 
 def terminate(tx: Transaction, job: Job, request: Request) -> Job:

@@ -143,11 +143,14 @@ def repeats(job: Job, verb: Verb) -> bool:
     return not (verb is Verb.UNDO and job.conflicts and job.state is not State.UNDOING)
 
 
-def freed(db: Database, *, part_id: str, job_id: str, session_id: dict[str, Any]) -> Action | None:
+def freed(db: Database, *, part_id: str, job_id: str, session_id: dict[str, Any], quiet: bool = True) -> Action | None:
     """A child has let go of a part that was cut: one slot less is held by what the last action cut. Idempotent.
 
-    Returns that action, or ``None`` when it did not wait for this slot.
+    ``quiet``: it has said so itself, so that it writes no object any more. Of one that was killed, what it sent last
+    may still be under way. Returns that action, or ``None`` when it did not wait for this slot.
     """
+    if quiet:
+        parts.writes_no_more(db, part_id=part_id, session_id=session_id)
     db.parts.update_one({"_id": part_id, "cut_lsid": session_id}, {"$set": {"cut_lsid": None}})
     action = _held_no_more(db, job_id, session_id)
     if action is None:

@@ -145,6 +145,8 @@ def part_done(tenure: Tenure) -> None:
             tx.db.parts.update_one(
                 {"_id": part_id(job.id, 0)}, {"$set": {"phase": "finish", "status": "idle"}}, session=tx.session
             )
+        elif job.parts_left == 0 and not mine.sweep and undoing.sweep(tx, job):
+            jobs.update(tx, job, {"parts_left": 1})
         elif job.parts_left == 0:
             _taken_back(tx, job)
         feeding.feed(tx, jobs.read(tx, job.id), after=mine.n)

@@ -111,7 +111,7 @@ class Field:
                 )
                 part = part.model_copy(update={"cursor": chunk.cursor, "seq": part.seq + 1, "counts": counts})
             part = part.model_copy(update={"epoch": part.epoch + 1})
-            slice_.close()  # type: ignore[attr-defined]
+            slice_.close()
         assert part.counts.looked_at == part.total
         return committed
 

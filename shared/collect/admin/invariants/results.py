@@ -77,6 +77,17 @@ def _differs(job: dict[str, Any], message: str) -> Finding:
     return Finding(code=Code.RESULT_DIFFERS, subject=job["_id"], message=message)
 
 
+def taken_back(snapshot: Snapshot) -> set[str]:
+    """The exports of which nothing may be left."""
+    query = {"kind": results.KIND, "state": {"$in": [State.TERMINATED.value, State.UNDONE.value]}}
+    return {job["_id"] for job in snapshot.find("jobs", query, {"_id": 1})}
+
+
+def job_of(name: str) -> str | None:
+    """The job whose object it is; ``None`` for one that is no part of a result."""
+    return name.split("/")[1] if name.startswith(results.PREFIX) else None
+
+
 def owned(snapshot: Snapshot) -> set[str]:
     """The objects that a ledger or a result names, and the header of every export that is not taken back."""
     names: set[str] = set()

@@ -46,14 +46,19 @@ def check_outbox(snapshot: Snapshot, *, older_than_seconds: float) -> Iterator[F
 def check_objects(snapshot: Snapshot, blobs: Blobs, *, older_than_seconds: float) -> Iterator[Finding]:
     """Each object is named by a file, a job, a part, a ledger entry or a result; each file has its bytes.
 
-    Bytes are written before what names them, so young objects may be without an owner.
+    An export that has been taken back has no object, however young. Otherwise bytes are written before what names them,
+    so young objects may be without an owner.
     """
     owned = _owned(snapshot)
+    taken_back = results.taken_back(snapshot)
     before = snapshot.now - timedelta(seconds=older_than_seconds)
     stored: set[str] = set()
     for name, at in blobs.stored():
         stored.add(name)
-        if name not in owned and at < before:
+        if results.job_of(name) in taken_back:
+            said = f"Written {at:%Y-%m-%d %H:%M:%S}, by an export that has been taken back."
+            yield Finding(code=Code.OBJECT_ORPHANED, subject=name, message=said)
+        elif name not in owned and at < before:
             said = f"Written {at:%Y-%m-%d %H:%M:%S}; no file, job, part, ledger entry or result names it."
             yield Finding(code=Code.OBJECT_ORPHANED, subject=name, message=said)
     for file in snapshot.find("files", {}, {"blob": 1}):

@@ -1,0 +1,121 @@
+"""An export that is taken back ends only when its objects are swept, and nobody can be writing another one."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+import byhand
+import exported
+from collect.jobs.model import Job, Part
+from collect.jobs.outcomes import TakenBack
+from collect.jobs.states import State, Verb
+from collect.storage import parts, reaping, results, verbs, work
+from collect.storage.blobs import FileBlobs
+from collect.storage.database import Database
+from collect.storage.ownership import Tenure, Ticket, claim
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> FileBlobs:
+    return FileBlobs(folder=tmp_path)
+
+
+def state(db: Database, job: Job) -> State:
+    return byhand.read_job(db, job).state
+
+
+def writers(db: Database, job: Job, *, lease_seconds: float = byhand.LEASE_SECONDS) -> bool:
+    return parts.has_writers(db, job_id=job.id, lease_seconds=lease_seconds)
+
+
+def lets_go(db: Database, tenure: Tenure, *, quiet: bool = True) -> None:
+    part = tenure.part
+    verbs.freed(db, part_id=part.id, job_id=part.job_id, session_id=db.session_id(tenure.session), quiet=quiet)
+
+
+def held(db: Database, job: Job, n: int) -> AbstractContextManager[Tenure]:
+    return byhand.holding(db, job, n)
+
+
+def test_an_export_that_nobody_has_begun_is_taken_back_at_once(db: Database) -> None:
+    job = exported.make(db)
+    assert byhand.ask(db, job, Verb.TERMINATE).state is State.TERMINATED
+
+
+def test_an_export_that_has_committed_nothing_is_swept_before_it_is_terminated(db: Database) -> None:
+    job = exported.make(db)
+    with held(db, job, 0) as planner:
+        assert byhand.ask(db, job, Verb.TERMINATE).state is State.TERMINATING
+        lets_go(db, planner)
+    with held(db, job, 0) as tenure:
+        assert tenure.part.sweep
+        assert not writers(db, job)
+        work.part_done(tenure)
+    assert state(db, job) is State.TERMINATED
+
+
+@pytest.mark.parametrize("verb", [Verb.TERMINATE, Verb.UNDO])
+def test_the_sweep_comes_after_all_that_was_committed(db: Database, blobs: FileBlobs, verb: Verb) -> None:
+    job = exported.make(db)
+    exported.plan(db, blobs, job)
+    exported.run(db, blobs, job, exported.LINES[:1])
+    if verb is Verb.UNDO:
+        byhand.ask(db, job, Verb.STOP)
+    byhand.ask(db, job, verb)
+    with held(db, job, 1) as tenure:
+        assert not tenure.part.sweep
+        while tenure.part.left:
+            entry = db.ledger.find_one({"_id": f"{tenure.part.id}:{tenure.part.left - 1}"})
+            assert entry is not None
+            work.take_back(tenure, entry=entry, undo=lambda _: TakenBack(deleted=1, restored=0))
+        work.part_done(tenure)
+    assert state(db, job) in (State.TERMINATING, State.UNDOING)
+    with held(db, job, 0) as tenure:
+        assert tenure.part.sweep
+        work.part_done(tenure)
+    assert state(db, job) in (State.TERMINATED, State.UNDONE)
+
+
+def cut(db: Database, job: Job, _part: Part) -> None:
+    byhand.ask(db, job, Verb.PAUSE)
+    byhand.ask(db, job, Verb.RESUME)
+
+
+def reaped(db: Database, _job: Job, part: Part) -> None:
+    assert reaping.reap(db, part, why="its lease ran out.", expired_only=False).value
+
+
+def given_away(db: Database, job: Job, part: Part) -> None:
+    ticket = Ticket(kind=job.kind, job_id=job.id, part=part.n, ticket=part.ticket)
+    session = db.client.start_session()
+    claimed = claim(
+        db, ticket, redelivered=True, owner="another", session_id=db.session_id(session), lease_seconds=30.0
+    )
+    assert claimed is not None
+
+
+@pytest.mark.parametrize("lost", [cut, reaped, given_away])
+def test_an_owner_that_lost_its_part_is_waited_for_until_it_lets_go_or_a_lease_is_over(
+    db: Database, blobs: FileBlobs, lost: Callable[[Database, Job, Part], None]
+) -> None:
+    job = exported.make(db)
+    exported.plan(db, blobs, job)
+    with held(db, job, 1) as tenure:
+        lost(db, job, tenure.part)
+        byhand.ask(db, job, Verb.TERMINATE)
+        assert writers(db, job), "whatever was published since"
+        assert not writers(db, job, lease_seconds=0.0)
+        lets_go(db, tenure, quiet=False)
+        assert writers(db, job), "it was killed, and what it sent last may be under way"
+        lets_go(db, tenure)
+    assert writers(db, job) == (lost is given_away), "the other one has been cut as well"
+
+
+def test_a_folder_of_files_is_removed_with_what_writes_into_it_have_begun(blobs: FileBlobs, tmp_path: Path) -> None:
+    prefix = results.prefix_of("job")
+    blobs.write(f"{prefix}part-1-0-0", [b"x"])
+    (tmp_path / prefix / ".writing-abc").write_bytes(b"half")
+    assert blobs.delete_prefix(prefix) == 1
+    assert not (tmp_path / prefix).exists()
