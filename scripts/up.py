@@ -19,9 +19,9 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 from redis import Redis, RedisError
 
-from stack import compose, demo_env, leftovers, mongodb, rabbitmq, redis_server, services
-from stack.addresses import Addresses, choose_ports, remember_ports, remembered_ports, resolve
-from stack.ports import LOOPBACK, is_free, wait_until
+from stack import compose, demo_env, leftovers, listeners, mongodb, rabbitmq, redis_server, services
+from stack.addresses import Addresses, choose_ports, kept_ports, remember_ports, remembered_ports, resolve
+from stack.ports import LOOPBACK, wait_until
 from stack.server import Server, ServerMissing
 from stack.supervision import Supervisor, configuration, program_of
 from stack.telling import StackError, say, step
@@ -35,37 +35,21 @@ CONTAINER_PORTS = LOCAL / "compose.json"
 DEMO_ENV = LOCAL / "demo.env"
 SUPERVISOR = Supervisor(folder=LOCAL / "supervisor", home=LOCAL)
 SERVER_PRIORITY = 10
-GATEWAY_PORT = 8080
 READY_SECONDS = 90
 COMMAND_SECONDS = 120
 
 
-def gateway_port() -> int:
-    text = os.environ.get("COLLECT_PORT") or str(GATEWAY_PORT)
-    if not text.isdigit() or not 0 < int(text) < 65_536:
-        raise StackError(f"COLLECT_PORT is {text!r}, which is no port.")
-    return int(text)
-
-
-def check_gateway_port(port: int) -> None:
-    """A port that our own gateway holds is fine; one held by anything else is said now, not after a minute of work."""
-    holding = SUPERVISOR.states().get("gateway") in ("STARTING", "RUNNING")
-    ours = holding and remembered_ports(PORTS).get("gateway") == port
-    if not ours and not is_free(port):
-        raise StackError(
-            f"Port {port} is taken by something that `make up` did not start. "
-            f"Stop it, or choose another port: COLLECT_PORT={port + 1} make up"
-        )
-
-
-def settle_addresses(port: int) -> Addresses:
-    running = SUPERVISOR.is_running()
-    if not running and leftovers.find(LOCAL):
+def settle_ports() -> dict[str, int]:
+    """The port of each program, by name, checked before anything is started. What runs keeps its ports."""
+    if not SUPERVISOR.is_running() and leftovers.find(LOCAL):
         with step("processes left over from before") as details:
             details.append(f"{leftovers.end(LOCAL)} ended")
-    ports = choose_ports(PORTS, running=running)
-    remember_ports(PORTS, {**ports, "gateway": port})
-    return resolve(os.environ, ports)
+    running, remembered = SUPERVISOR.running(), remembered_ports(PORTS)
+    kept = kept_ports(remembered, running=running)
+    chosen = listeners.choose_all(os.environ, remembered=remembered, running=running, ours=kept)
+    ports = {**choose_ports(remembered, kept=kept, taken=frozenset(chosen.values())), **chosen}
+    remember_ports(PORTS, ports)
+    return ports
 
 
 def private_servers(addresses: Addresses) -> list[Server]:
@@ -80,9 +64,14 @@ def private_servers(addresses: Addresses) -> list[Server]:
     return servers
 
 
-def supervise(servers: list[Server], addresses: Addresses, port: int) -> list[str]:
+def supervise(servers: list[Server], addresses: Addresses, ports: dict[str, int]) -> list[str]:
     """Has supervisord run with the servers and services as its programs; returns the names of the services."""
-    wanted = services.programs(python=VENV_BIN / "python", port=port, environment=addresses.environment())
+    wanted = services.programs(
+        python=VENV_BIN / "python",
+        port=ports["gateway"],
+        monitor_port=ports["monitor"],
+        environment=addresses.environment(),
+    )
     watched = [program_of(server, priority=SERVER_PRIORITY + n) for n, server in enumerate(servers)]
     LOGS.mkdir(parents=True, exist_ok=True)
     with step("supervisor"):
@@ -200,10 +189,11 @@ def write_demo_env(url: str, keys: dict[str, str], addresses: Addresses) -> None
     demo_env.write(DEMO_ENV, {"COLLECT_URL": url, **keys, **addresses.environment(), "MONGODB_DATABASE": database})
 
 
-def tell(url: str, addresses: Addresses, *, logs: str) -> None:
+def tell(url: str, addresses: Addresses, *, logs: str, monitor_port: int | None = None) -> None:
+    monitor = "" if monitor_port is None else f"\n  monitor               http://{LOOPBACK}:{monitor_port}"
     say(f"""
 Everything is up.
-  gateway               {url}
+  gateway               {url}   (its API: {url}/docs){monitor}
   RabbitMQ management   {addresses.management_url}
   RabbitMQ              {addresses.amqp_url}
   MongoDB               {addresses.mongodb_url}
@@ -214,32 +204,40 @@ Everything is up.
 
 
 def bring_up(*, only_servers: bool) -> None:
-    port = gateway_port()
-    if not only_servers:
-        check_gateway_port(port)
-    addresses = settle_addresses(port)
+    ports = settle_ports()
+    addresses = resolve(os.environ, ports)
     servers = private_servers(addresses)
-    names = supervise(servers, addresses, port)
+    names = supervise(servers, addresses, ports)
     start_servers(servers)
     check_given_servers(addresses)
     if only_servers:
         return
-    url = f"http://{LOOPBACK}:{port}"
+    for listener in listeners.LISTENERS:
+        if (moved := listeners.moved(listener, ports[listener.name])) is not None:
+            say(moved)
+    url = f"http://{LOOPBACK}:{ports['gateway']}"
     keys = migrate_and_seed(addresses)
     start_services(names, addresses, url)
     write_demo_env(url, keys, addresses)
-    tell(url, addresses, logs=f"{LOGS.relative_to(ROOT)}/")
+    tell(url, addresses, logs=f"{LOGS.relative_to(ROOT)}/", monitor_port=ports["monitor"])
 
 
 def bring_up_containers() -> None:
-    port = gateway_port()
     command = compose.find(os.environ)
     if SUPERVISOR.is_running():
         raise StackError("The system is up without containers. `make down` stops it, its data stays.")
     running = CONTAINER_PORTS.exists() and bool(compose.Compose(command=command, root=ROOT).containers("gateway"))
     before = remembered_ports(CONTAINER_PORTS)
-    if not is_free(port) and not (running and before.get("gateway") == port):
-        raise StackError(f"Port {port} is taken. Choose another: COLLECT_PORT={port + 1} make up ENGINE=docker")
+    port = listeners.choose(
+        listeners.GATEWAY,
+        os.environ,
+        remembered=before.get("gateway"),
+        holds=running,
+        ours={name: before[name] for name in compose.PORT_NAMES if running and name in before},
+        command="make up ENGINE=docker",
+    )
+    if (moved := listeners.moved(listeners.GATEWAY, port)) is not None:
+        say(moved)
     ports = compose.choose_ports(before, gateway=port, running=running)
     remember_ports(CONTAINER_PORTS, ports)
     stack = compose.Compose(command=command, root=ROOT, ports=ports)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -65,6 +65,13 @@ def management_of(amqp_url: str, given: Mapping[str, str]) -> str:
 
 
 ALL_PORT_NAMES = (*rabbitmq.PORT_NAMES, *redis_server.PORT_NAMES, *mongodb.PORT_NAMES)
+PROGRAM_OF = {
+    **dict.fromkeys(rabbitmq.PORT_NAMES, "rabbitmq"),
+    "epmd": "epmd",
+    **dict.fromkeys(redis_server.PORT_NAMES, "redis"),
+    **dict.fromkeys(mongodb.PORT_NAMES, "mongodb"),
+}
+"""The supervised program that listens on each port."""
 
 
 def remembered_ports(path: Path) -> dict[str, int]:
@@ -73,12 +80,17 @@ def remembered_ports(path: Path) -> dict[str, int]:
     return {str(name): int(port) for name, port in json.loads(path.read_text(encoding="utf-8")).items()}
 
 
-def choose_ports(path: Path, *, running: bool) -> dict[str, int]:
-    """The remembered ports while our servers run on them; else those that are still free, and new ones for the rest."""
-    before = remembered_ports(path)
-    if running and set(before) >= set(ALL_PORT_NAMES):
-        return before
-    return free_ports(ALL_PORT_NAMES, remembered=before)
+def kept_ports(remembered: Mapping[str, int], *, running: Collection[str]) -> dict[str, int]:
+    """The remembered ports of the servers that run on them."""
+    return {name: port for name, port in remembered.items() if PROGRAM_OF.get(name) in running}
+
+
+def choose_ports(
+    remembered: Mapping[str, int], *, kept: Mapping[str, int], taken: frozenset[int] = frozenset()
+) -> dict[str, int]:
+    """The servers' ports: those that are kept, remembered ones that are still free, and new ones for the rest."""
+    missing = tuple(name for name in ALL_PORT_NAMES if name not in kept)
+    return {**kept, **free_ports(missing, remembered=remembered, taken=taken | frozenset(kept.values()))}
 
 
 def remember_ports(path: Path, ports: dict[str, int]) -> None:

@@ -59,7 +59,7 @@ def choose_ports(remembered: dict[str, int], *, gateway: int, running: bool) -> 
     """Containers that run keep their ports: another one would mean another container."""
     if running and set(remembered) >= set(PORT_NAMES):
         return {**{name: remembered[name] for name in PORT_NAMES}, "gateway": gateway}
-    return {**free_ports(PORT_NAMES, remembered=remembered), "gateway": gateway}
+    return {**free_ports(PORT_NAMES, remembered=remembered, taken=frozenset([gateway])), "gateway": gateway}
 
 
 def addresses(ports: dict[str, int]) -> Addresses:

@@ -19,7 +19,8 @@ STOP_SECONDS = 15
 QUEUES = {"monitor": "monitor.heartbeats", **{f"{kind}-worker": f"jobs.{kind}" for kind in KINDS}}
 
 
-def programs(*, python: Path, port: int, environment: Mapping[str, str]) -> list[Program]:
+def programs(*, python: Path, port: int, monitor_port: int, environment: Mapping[str, str]) -> list[Program]:
+    """``port`` is the gateway's."""
     gateway = (
         *(str(python), "-m", "gateway"),
         *("--workers", "2", "--threads", "16", "--bind", f"{LOOPBACK}:{port}"),
@@ -29,7 +30,7 @@ def programs(*, python: Path, port: int, environment: Mapping[str, str]) -> list
         Program(
             name="monitor",
             command=(str(python), "-m", "monitor"),
-            environment=settings,
+            environment={**settings, "MONITOR_PORT": str(monitor_port)},
             priority=PRIORITY,
             stop_seconds=STOP_SECONDS,
         ),

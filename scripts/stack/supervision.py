@@ -145,7 +145,9 @@ class Supervisor:
 
     def _launch(self) -> None:
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._config)]
-        environment = {**os.environ, MARKER: str(self._home)}
+        # Several workers run here, and a port for metrics can be had by one of them only.
+        environment = {name: value for name, value in os.environ.items() if name != "COLLECT_METRICS_PORT"}
+        environment[MARKER] = str(self._home)
         result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30)
         if result.returncode != 0:
             raise StackError(f"supervisord did not start: {result.stdout}{result.stderr}")
@@ -167,6 +169,10 @@ class Supervisor:
                 return {info["name"]: info["statename"] for info in rpc.getAllProcessInfo()}
         except (OSError, HTTPException, xmlrpc.client.Fault):
             return {}
+
+    def running(self) -> frozenset[str]:
+        """The processes that run, or have just been started."""
+        return frozenset(name for name, state in self.states().items() if state in ("STARTING", "RUNNING"))
 
     def shutdown(self) -> None:
         """Stops every process, the services before the servers, then supervisord itself; blocks until it is done."""

@@ -6,7 +6,7 @@ import pytest
 
 from stack import ports as finding
 from stack import rabbitmq
-from stack.addresses import ALL_PORT_NAMES, choose_ports, remember_ports, resolve
+from stack.addresses import ALL_PORT_NAMES, choose_ports, kept_ports, remember_ports, remembered_ports, resolve
 from stack.telling import StackError
 
 PORTS = {name: 20_000 + number for number, name in enumerate(ALL_PORT_NAMES)}
@@ -45,13 +45,23 @@ def test_the_console_of_a_given_broker_is_looked_for_on_the_usual_port() -> None
 
 def test_the_ports_of_running_servers_are_kept(tmp_path: Path) -> None:
     remember_ports(tmp_path / "ports.json", PORTS)
-    assert choose_ports(tmp_path / "ports.json", running=True) == PORTS
+    remembered = remembered_ports(tmp_path / "ports.json")
+    kept = kept_ports(remembered, running={"rabbitmq", "epmd", "mongodb", "redis"})
+    assert choose_ports(remembered, kept=kept) == PORTS
+
+
+def test_a_server_that_does_not_run_gets_another_port_while_the_others_keep_theirs() -> None:
+    kept = kept_ports(PORTS, running={"rabbitmq", "epmd", "redis"})
+    assert set(kept) == set(ALL_PORT_NAMES) - {"mongodb"}
+    chosen = choose_ports(PORTS, kept=kept, taken=frozenset([PORTS["mongodb"]]))
+    assert chosen["mongodb"] not in PORTS.values()
+    assert {name: chosen[name] for name in kept} == kept
 
 
 def test_a_remembered_port_that_is_taken_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finding, "is_free", lambda port: port != PORTS["redis"])
     remember_ports(tmp_path / "ports.json", PORTS)
-    chosen = choose_ports(tmp_path / "ports.json", running=False)
+    chosen = choose_ports(remembered_ports(tmp_path / "ports.json"), kept={})
     assert chosen["redis"] != PORTS["redis"]
     assert {name: port for name, port in chosen.items() if name != "redis"} == {
         name: port for name, port in PORTS.items() if name != "redis"

@@ -67,13 +67,19 @@ def test_the_socket_of_a_deep_folder_has_a_short_path_of_its_own() -> None:
 
 
 def test_services_stop_before_the_servers_they_stand_on() -> None:
-    listed = programs(python=Path("/srv/clone/.venv/bin/python"), port=8080, environment={})
+    listed = programs(python=Path("/srv/clone/.venv/bin/python"), port=8080, monitor_port=8082, environment={})
     workers = [f"{kind}-worker" for kind in topology.KINDS]
     assert [each.name for each in listed] == ["monitor", *workers, "gateway"]
     assert all(each.priority > program().priority for each in listed)
 
 
 def test_the_gateway_listens_on_the_loopback_address_alone() -> None:
-    listed = programs(python=Path("python"), port=8081, environment={})
+    listed = programs(python=Path("python"), port=8081, monitor_port=8082, environment={})
     gateway = next(each for each in listed if each.name == "gateway")
     assert gateway.command[-2:] == ("--bind", "127.0.0.1:8081")
+
+
+def test_the_monitor_is_told_its_port() -> None:
+    listed = programs(python=Path("python"), port=8080, monitor_port=8099, environment={"MONITOR_PORT": "1"})
+    monitor = next(each for each in listed if each.name == "monitor")
+    assert monitor.environment["MONITOR_PORT"] == "8099"
