@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel
 
 from collect.jobs.model import Actor, MaxRejected, PartStatus, Phase, Reason
 from collect.jobs.states import State, Verb
@@ -13,7 +13,7 @@ from collect.storage.keys import Role
 from collect.storage.organisations import Limits
 from gateway.data_shapes import DatasetShown, FormShown, RowShown, TeamShown
 from gateway.models import PriorityName
-from gateway.preview_shapes import FileShown, HolderShown, PreviewShown
+from gateway.preview_shapes import FileShown, HolderShown, PreviewShown, WarningShown
 
 JSON = "application/json"
 BYTES = "application/octet-stream"
@@ -195,6 +195,54 @@ class RejectsPage(PageOf[RejectShown]):
     stored: int
 
 
+class BadValue(BaseModel):
+    """A cell that was rejected, as it was read, and how many rows have it."""
+
+    value: str
+    count: int
+
+
+class WrongWay(BaseModel):
+    """What is wrong in one way with one column; ``field`` is empty for rows as a whole.
+
+    ``distinct`` values in ``count`` rows; ``more`` of them than are listed.
+    """
+
+    field: str
+    code: str
+    count: int
+    distinct: int
+    values: list[BadValue]
+    more: int
+
+
+class RejectsSummary(BaseModel):
+    """``rejected`` rows are counted, ``stored`` of them kept, ``examined`` of these summed up.
+
+    ``value_map``: to begin with; each value stands for itself, until it is replaced.
+    """
+
+    items: list[WrongWay]
+    value_map: dict[str, dict[str, str]]
+    rejected: int
+    stored: int
+    examined: int
+
+
+class RejectsShown(RootModel[RejectsSummary | RejectsPage]):
+    """Rejects row by row, or summed up."""
+
+
+class CorrectionPreviewShown(BaseModel):
+    """What a correction of ``rows`` rows would do. ``conflict``: the job that holds what it needs."""
+
+    ok: bool
+    rows: int
+    warnings: list[WarningShown]
+    errors: list[FieldErrorShown]
+    conflict: HolderShown | None
+
+
 class ConflictShown(BaseModel):
     """What taking back left alone, and why."""
 
@@ -320,8 +368,8 @@ ANSWERS: dict[tuple[str, str], dict[int, dict[str, Shape]]] = {
     },
     ("get", "/v1/jobs/{job_id}/audit"): {200: {JSON: PageOf[AuditShown]}},
     ("get", "/v1/jobs/{job_id}/parts"): {200: {JSON: PageOf[PartShown]}},
-    ("get", "/v1/jobs/{job_id}/rejects"): {200: {JSON: RejectsPage, CSV: None}},
-    ("post", "/v1/jobs/{job_id}/corrections"): {202: {JSON: JobShown}},
+    ("get", "/v1/jobs/{job_id}/rejects"): {200: {JSON: RejectsShown, CSV: None}},
+    ("post", "/v1/jobs/{job_id}/corrections"): {202: {JSON: JobShown}, 200: {JSON: CorrectionPreviewShown}},
     ("get", "/v1/jobs/{job_id}/corrections"): {200: {JSON: PageOf[CorrectionShown]}},
     ("get", "/v1/jobs/{job_id}/unprocessed"): {200: {CSV: None}},
     ("get", "/v1/jobs/{job_id}/conflicts"): {200: {JSON: PageOf[ConflictShown]}},

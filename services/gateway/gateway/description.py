@@ -14,7 +14,7 @@ from gateway import answer_headers
 from gateway.answers import ANSWERS, BYTES, CSV, JSON, VERBS, JobShown, Shape
 from gateway.auth import PUBLIC, ROLE
 from gateway.kinds.table import KINDS
-from gateway.models import CorrectionsBody, NewJobBody, RestartBody
+from gateway.models import CorrectionsBody, CorrectionsForm, NewJobBody, RestartBody
 
 METHODS = ("get", "post", "put", "patch", "delete")
 _KEPT = "descriptions"
@@ -194,7 +194,7 @@ def _body(method: str, path: str) -> dict[str, Any] | None:
             form = {"type": "object", "required": ["reason"], "properties": properties}
             return _content({JSON: _reference(RestartBody), _MULTIPART: form})
         case "/v1/jobs/{job_id}/corrections":
-            properties = {"reason": _TEXT, "encoding": _TEXT, "file": _FILE}
+            properties = {**CorrectionsForm.model_json_schema()["properties"], "file": _FILE}
             form = {"type": "object", "required": ["file"], "properties": properties}
             return _content({JSON: _reference(CorrectionsBody), CSV: _TEXT, _MULTIPART: form})
     return None

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
+    StrictBool,
     StrictFloat,
     StrictInt,
     StringConstraints,
@@ -33,6 +34,16 @@ PriorityName = Literal["low", "normal", "high"]
 RowsPerSecond = Annotated[StrictFloat, Field(ge=0.001, le=1e9)]
 
 
+class NumberText(str):
+    """The text of a cell that was given as a number of JSON, which has a decimal point whatever the file has."""
+
+    __slots__ = ()
+
+    def written(self, decimal: str) -> str:
+        """Return the text with another decimal mark."""
+        return str(self).replace(".", decimal)
+
+
 def _cell(value: Any) -> str:
     match value:
         case None:
@@ -44,14 +55,25 @@ def _cell(value: Any) -> str:
         case int():
             return str(value)
         case float():  # JSON does not tell 34 from 34.0, and a column of integers does; no exponent, as people write
-            return str(int(value)) if value.is_integer() else f"{Decimal(repr(value)):f}"
+            return NumberText(int(value)) if value.is_integer() else NumberText(f"{Decimal(repr(value)):f}")
     raise ValueError("a cell is a text, a number, true, false or null")
 
 
+def spelled(text: str, decimal: str) -> str:
+    """Return a cell's text as a file with this decimal mark has it."""
+    return text.written(decimal) if isinstance(text, NumberText) else text
+
+
 Cell = Annotated[
-    str, BeforeValidator(_cell), WithJsonSchema({"type": ["string", "integer", "number", "boolean", "null"]})
+    str, PlainValidator(_cell), WithJsonSchema({"type": ["string", "integer", "number", "boolean", "null"]})
 ]
 """A cell as JSON has it, and as the text that stands for it in a file: an empty one is null."""
+
+CellText = Annotated[str, StringConstraints(max_length=10_000, pattern=r"^[^\x00]*$")]
+"""The text of a cell as a file has it. It becomes the name of a field, and those have no NUL."""
+ValueMap = dict[Header, dict[CellText, Cell]]
+"""Column of the template → text in the file → what is read instead: a text, a number, true, false or null (empty)."""
+DelimiterName = Literal[",", ";", "\t", "|"]
 
 
 class Strict(BaseModel):
@@ -232,24 +254,37 @@ class MendedRow(Strict):
 
 
 class CorrectionsBody(Strict):
-    """`POST /v1/jobs/{id}/corrections`."""
+    """`POST /v1/jobs/{id}/corrections`: ``rows`` with their new cells, a ``value_map``, or both.
+
+    The map corrects every stored reject that has one of its values in a column that is wrong. ``change_keys``: rows may
+    get another key though theirs was not what was wrong.
+    """
 
     reason: str = Field(default="", max_length=1_000)
-    rows: list[MendedRow] = Field(min_length=1, max_length=10_000)
+    rows: list[MendedRow] | None = Field(default=None, min_length=1, max_length=10_000)
+    value_map: ValueMap | None = Field(default=None, min_length=1, max_length=2_000)
+    change_keys: StrictBool = False
 
 
 class CorrectionsForm(Strict):
-    """The fields beside the part `file`."""
+    """The fields beside the part `file`: why, how its text is read, and whether rows may get another key."""
 
     reason: str = Field(default="", max_length=1_000)
     encoding: str | None = Field(default=None, max_length=50)
+    delimiter: DelimiterName | None = None
+    skip_lines: int = Field(default=0, ge=0, le=1_000)
+    change_keys: bool = False
 
 
 class CorrectQuery(VerbQuery):
-    """``reason``: why, and ``encoding``: of the text, for a body that is the CSV itself."""
+    """``validate_only``: say what would be corrected. For a body that is the CSV itself: the fields of its form."""
 
+    validate_only: bool = False
     reason: str = Field(default="", max_length=1_000)
     encoding: str | None = Field(default=None, max_length=50)
+    delimiter: DelimiterName | None = None
+    skip_lines: int = Field(default=0, ge=0, le=1_000)
+    change_keys: bool = False
 
 
 class CorrectionsQuery(PageQuery):
@@ -258,10 +293,11 @@ class CorrectionsQuery(PageQuery):
     row: int | None = Field(default=None, ge=1, le=2**53 - 1)
 
 
-class CsvQuery(PageQuery):
-    """``format=csv``: all of it, as a file."""
+class RejectsQuery(PageQuery):
+    """``format=csv``: all of it, as a file. ``summary``: by column and code with the distinct values, not by row."""
 
     format: Literal["json", "csv"] = "json"
+    summary: bool = False
 
 
 class UnprocessedQuery(Strict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from collect.client.models import (
     AuditEntry,
     Conflict,
     CorrectedRow,
+    CorrectionPreview,
     Job,
     Manifest,
     Part,
     Preview,
     Reject,
+    RejectsSummary,
     StoredRejects,
     UndoPreview,
 )
@@ -28,6 +31,8 @@ from collect.client.transport import Transport
 
 LONG_POLL_SECONDS = 20.0
 Params = Mapping[str, Any]
+ValueMap = Mapping[str, Mapping[str, Any]]
+"""Column → bad value → good value: a text, a number, true, false or ``None`` (an empty cell)."""
 
 
 class JobsApi:
@@ -175,27 +180,44 @@ class JobsApi:
         *,
         rows: Sequence[Params] | None = None,
         path: Path | None = None,
+        value_map: ValueMap | None = None,
         encoding: str | None = None,
+        delimiter: str | None = None,
+        skip_lines: int | None = None,
+        change_keys: bool = False,
         reason: str | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
         """Have rows that were rejected run once more, mended, in the same job.
 
         ``rows``: ``{"row": 17, "values": {"manager_phone": "…"}}`` with the columns that change. ``path``: the CSV of
-        :meth:`save_rejects`, mended, in ``encoding`` if not in UTF-8. One of the two.
+        :meth:`save_rejects`, mended; ``encoding``, ``delimiter`` and ``skip_lines`` say how it is read. ``value_map``:
+        ``{"district": {"Puna": "Pune"}}`` for all rejects; alone or with ``rows``. ``change_keys``: rows may get
+        another key though theirs was not what was wrong.
         """
-        if (rows is None) == (path is None):
-            raise ValueError("what is corrected stands in rows, or in the file at path")
-        where = f"/v1/jobs/{job_id}/corrections"
-        if path is not None:
-            fields = _given(reason=reason, encoding=encoding)
-            return _job(
-                self._transport.form(
-                    where, fields=fields, name=path.name, content=read(path), idempotency_key=idempotency_key
-                )
-            )
-        body = _given(reason=reason, rows=[dict(row) for row in rows or ()])
-        return _job(self._transport.create(where, body=body, idempotency_key=idempotency_key))
+        asked = _Correction(
+            rows=rows, path=path, value_map=value_map, encoding=encoding, delimiter=delimiter, skip_lines=skip_lines,
+            change_keys=change_keys, reason=reason,
+        )  # fmt: skip
+        return _job(asked.send(self._transport, job_id, idempotency_key=idempotency_key))
+
+    def will_correct(
+        self,
+        job_id: str,
+        *,
+        rows: Sequence[Params] | None = None,
+        path: Path | None = None,
+        value_map: ValueMap | None = None,
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        skip_lines: int | None = None,
+    ) -> CorrectionPreview:
+        """What :meth:`correct` would do. Whatever would be refused is refused alike, but for keys that change."""
+        asked = _Correction(
+            rows=rows, path=path, value_map=value_map, encoding=encoding, delimiter=delimiter, skip_lines=skip_lines
+        )
+        body, _ = asked.send(self._transport, job_id, query={"validate_only": "true"})
+        return CorrectionPreview.model_validate(body)
 
     def audit(self, job_id: str) -> Iterator[AuditEntry]:
         """Every move, in order."""
@@ -213,6 +235,11 @@ class JobsApi:
         """How many rows were rejected, and how many of them are stored."""
         body, _ = self._transport.json("GET", f"/v1/jobs/{job_id}/rejects", params={"limit": 1})
         return StoredRejects.model_validate(body)
+
+    def rejects_summary(self, job_id: str) -> RejectsSummary:
+        """What is wrong with the rejected rows by column and code, with the distinct values."""
+        body, _ = self._transport.json("GET", f"/v1/jobs/{job_id}/rejects", params={"summary": "true"})
+        return RejectsSummary.model_validate(body)
 
     def corrections(self, job_id: str, *, row: int | None = None) -> Iterator[CorrectedRow]:
         """Every revision that was rejected and has been mended since, by row; or those of one row."""
@@ -242,6 +269,10 @@ class JobsApi:
         """The rejects as a CSV that can be mended and sent again; returns its bytes."""
         return save(self._transport, f"/v1/jobs/{job_id}/rejects", {"format": "csv"}, path)
 
+    def save_rejects_summary(self, job_id: str, path: Path) -> int:
+        """The distinct bad values as a CSV whose column ``replacement`` is to be filled in; returns its bytes."""
+        return save(self._transport, f"/v1/jobs/{job_id}/rejects", {"format": "csv", "summary": "true"}, path)
+
     def save_unprocessed(self, job_id: str, path: Path) -> int:
         """The rows that a job at rest never reached, as a CSV; returns its bytes."""
         return save(self._transport, f"/v1/jobs/{job_id}/unprocessed", {"format": "csv"}, path)
@@ -259,6 +290,45 @@ class JobsApi:
                 wait_seconds=wait_seconds,
             )
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Correction:
+    """What is asked for: the rows of a file, or rows and a map of values."""
+
+    rows: Sequence[Params] | None
+    path: Path | None
+    value_map: ValueMap | None
+    encoding: str | None
+    delimiter: str | None
+    skip_lines: int | None
+    change_keys: bool = False
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.path is None) == (self.rows is None and self.value_map is None):
+            raise ValueError("what is corrected stands in value_map and rows, or in the file at path")
+
+    def send(
+        self,
+        transport: Transport,
+        job_id: str,
+        *,
+        query: Params | None = None,
+        idempotency_key: str | None = None,
+    ) -> tuple[Any, Mapping[str, str]]:
+        where = f"/v1/jobs/{job_id}/corrections"
+        keys = True if self.change_keys else None
+        if self.path is None:
+            rows = None if self.rows is None else [dict(row) for row in self.rows]
+            body = _given(reason=self.reason, rows=rows, value_map=self.value_map, change_keys=keys)
+            return transport.create(where, params=query, body=body, idempotency_key=idempotency_key)
+        read_so = {"encoding": self.encoding, "delimiter": self.delimiter, "skip_lines": self.skip_lines}
+        fields = _given(reason=self.reason, **read_so, change_keys="true" if keys else None)
+        return transport.form(
+            where, params=query, fields=fields, name=self.path.name, content=read(self.path),
+            idempotency_key=idempotency_key,
+        )  # fmt: skip
 
 
 def _job(answer: tuple[Any, Mapping[str, str]]) -> Job:

@@ -179,6 +179,32 @@ class StoredRejects(Answer):
     stored: int = 0
 
 
+class BadValue(Answer):
+    """A cell that was rejected, and how many rows have it."""
+
+    value: str
+    count: int = 0
+
+
+class WrongWay(Answer):
+    """What is wrong in one way with one column. ``more``: distinct values that are not listed."""
+
+    field: str = ""
+    code: str = ""
+    count: int = 0
+    distinct: int = 0
+    values: list[BadValue] = Field(default_factory=list)
+    more: int = 0
+
+
+class RejectsSummary(StoredRejects):
+    """What is wrong by column and code. ``value_map``: to begin with; each value stands for itself."""
+
+    items: list[WrongWay] = Field(default_factory=list)
+    value_map: dict[str, dict[str, str]] = Field(default_factory=dict)
+    examined: int = 0
+
+
 class Conflict(Answer):
     """What undo left alone, and why."""
 
@@ -211,6 +237,21 @@ class Notice(Answer):
     columns: list[str] = Field(default_factory=list)
     evidence: Any = None
     suggestion: dict[str, Any] | None = None
+
+
+class CorrectionPreview(Answer):
+    """What a correction would do: to how many rows, and what it changes beside what was wrong."""
+
+    ok: bool = True
+    rows: int = 0
+    warnings: list[Notice] = Field(default_factory=list)
+    conflict: dict[str, Any] | None = None
+
+    @property
+    def changes_keys(self) -> bool:
+        """Whether rows would get another key though theirs was not what was wrong."""
+        keys = [warning.evidence or {} for warning in self.warnings if warning.code == "key_changed"]
+        return any(evidence.get("not_wrong", 0) for evidence in keys)
 
 
 class Column(Answer):

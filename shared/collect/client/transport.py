@@ -147,12 +147,19 @@ class Transport:
         return self._decoded(response), response.headers
 
     def form(
-        self, path: str, *, fields: Mapping[str, str], name: str, content: bytes, idempotency_key: str | None = None
+        self,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        fields: Mapping[str, Any],
+        name: str,
+        content: bytes,
+        idempotency_key: str | None = None,
     ) -> tuple[Any, Mapping[str, str]]:
         """POST a small file and words that go with it, under one idempotency key."""
         headers = {"Idempotency-Key": idempotency_key or new_idempotency_key()}
         parts = {"file": (name, content, "text/csv")}
-        response = self._call("POST", path, data=fields, files=parts, headers=headers)
+        response = self._call("POST", path, params=params, data=fields, files=parts, headers=headers)
         return self._decoded(response), response.headers
 
     @contextmanager

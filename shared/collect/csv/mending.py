@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from collect.csv import layout
+from collect.csv import encodings, layout
 from collect.csv.blocks import MAX_RECORD_BYTES, blocks
 from collect.csv.files import Opened, open_file
 from collect.csv.layout import REJECT_COLUMNS, Params
@@ -22,7 +22,9 @@ MOST_ROWS = 10_000
 MOST_KEPT_BYTES = 15 * 1024 * 1024
 """Of a row's text before and after: both stand in one document of its history."""
 MOST_ERRORS = 20
-_ROW_NUMBER = re.compile("0*[1-9][0-9]{0,14}")
+_ROW_NUMBER = re.compile(r"0*([1-9][0-9]{0,14})(?:\.0+)?")
+"""A row's number. Programmes that keep numbers as fractions write ``17.0``."""
+LONGEST_MARK_BYTES = 4
 _EITHER_RETURN = "\r\n"
 """Python's writer puts a cell in quotes for the characters that end its lines, and for no others of them."""
 
@@ -51,27 +53,41 @@ class Sheet:
         cell = given.cells.get(self.columns.index(name))
         return bool(cell) if given.is_line else cell is not None
 
+    def cell(self, cells: Sequence[str], name: str) -> str | None:
+        """The cell of that column of the template; ``None`` where the row is not cut into the file's columns."""
+        return cells[self.columns.index(name)] if len(cells) == len(self.columns) else None
+
+    def parsed(self, line: str) -> list[str]:
+        """A row's own cells, as many as it has."""
+        return layout.parse(line.encode(), self.delimiter)
+
     def shown(self, cells: Sequence[str]) -> list[str]:
         """A row's cells as a file of rejects shows them: as many as there are columns."""
         return [*cells, *[""] * len(self.columns)][: len(self.columns)]
 
-    def mend(self, line: str, given: Given) -> str:
-        """The row's text with the cells that are given in the place of its own.
+    def mended(self, line: str, given: Given) -> list[str]:
+        """The row's cells with those that are given in the place of its own: one for each column of the file.
 
-        A line of a file that stands there as it was shown is left as it is, and so is rejected again.
+        A row that has another number of cells is corrected as it was shown. All of its cells have to be given for that.
 
         Raises:
-            ValueError: it has another number of cells than the file has columns, so that nobody knows which is which.
+            ValueError: they are not, so that it is not clear which cell is which.
         """
-        cells, own = given.cells, layout.parse(line.encode(), self.delimiter)
+        cells, own = given.cells, self.parsed(line)
         if len(own) != len(self.columns):
-            if given.is_line and dict(enumerate(self.shown(own))) == dict(cells):
-                return line
             used = {place for place, column in enumerate(self.columns) if column is not None}
             if not used <= cells.keys():
                 raise ValueError(f"has {len(own):,} cells, and the file has {len(self.columns):,} columns")
-            own = [""] * len(self.columns)
-        return record([cells.get(place, cell) for place, cell in enumerate(own)], self.delimiter)
+            own = self.shown(own) if given.is_line else [""] * len(self.columns)
+        return [cells.get(place, cell) for place, cell in enumerate(own)]
+
+    def mend(self, line: str, given: Given) -> str:
+        """The row's text with the cells that are given in the place of its own.
+
+        Raises:
+            ValueError: see :meth:`mended`.
+        """
+        return record(self.mended(line, given), self.delimiter)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,9 +140,9 @@ def from_values(rows: Iterable[tuple[int, Mapping[str, str]]], sheet: Sheet) -> 
         for name, text in values.items():
             place = sheet.place(name, by_header=False)
             if place is None:
-                errors.add(name, "unknown_column", f"Row {row:,}: {_shown(name)} is no column of the file.")
+                errors.add(name, "unknown_column", f"Row {row:,}: {shown(name)} is no column of the file.")
             elif place in cells:
-                errors.add(name, "duplicate_column", f"Row {row:,}: {_shown(name)} is given twice, by two names.")
+                errors.add(name, "duplicate_column", f"Row {row:,}: {shown(name)} is given twice, by two names.")
             else:
                 cells[place] = text
         given.append(Given(row=row, cells=cells))
@@ -134,19 +150,31 @@ def from_values(rows: Iterable[tuple[int, Mapping[str, str]]], sheet: Sheet) -> 
 
 
 def from_csv(
-    blobs: Readable, name: str, *, sheet: Sheet, template: Template, encoding: str | None = None, most_bytes: int
+    blobs: Readable,
+    name: str,
+    *,
+    sheet: Sheet,
+    template: Template,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    skip_lines: int = 0,
+    most_bytes: int,
 ) -> list[Given]:
     """Rows of a CSV as rejects are given out: a column says which row each is, and the others are its cells.
 
     They are called as in the file's header, or else as in the template. What says what was wrong is passed over, and so
-    is a line in which nothing else stands.
+    is a line in which nothing else stands. ``encoding``: of its text; without it UTF-8, or what its mark (BOM) says.
 
     Raises:
         InvalidInput: it is no CSV, or not one of this job's rows.
         TooLarge: it has more text than ``most_bytes``, packed or not.
     """
     params = Params(
-        encoding=encoding, has_header=True, column_map=dict.fromkeys((*sheet.headers, *REJECT_COLUMNS), None)
+        encoding=encoding or encodings.mark_of(blobs.read(name, 0, LONGEST_MARK_BYTES)),
+        delimiter=delimiter,
+        skip_lines=skip_lines,
+        has_header=True,
+        column_map=dict.fromkeys((*sheet.headers, *REJECT_COLUMNS), None),
     )
     try:
         opened = open_file(blobs, name, template=template, params=params)
@@ -158,26 +186,43 @@ def from_csv(
 
 def _read(opened: Opened, sheet: Sheet, most_bytes: int) -> list[Given]:
     errors = Errors()
-    number, places = _header(opened.header.cells, sheet, errors)
+    names = _without_unnamed(opened.header.cells)
+    number, places = _header(names, sheet, errors)
     errors.check()
     given: list[Given] = []
-    for line, cells in enumerate(_cells(opened, most_bytes), start=1):
-        if len(cells) != len(opened.header.cells):
-            said = f"Line {line:,} has {len(cells):,} cells; the header has {len(opened.header.cells):,}."
+    width = len(names)
+    fewest = max(number, *places) + 1 if places else number + 1
+    for line, found in enumerate(_cells(opened, most_bytes), start=1):
+        cells = _fitted(found, width, fewest=fewest)
+        if cells is None:
+            said = f"Line {line:,} has {len(found):,} cells; the header has {width:,}."
             errors.add("", "wrong_number_of_cells", said)
             continue
         text = cells[number].strip()
         own = {place: cells[at] for at, place in places.items()}
         if not text and not any(own.values()):
             continue
-        if not _ROW_NUMBER.fullmatch(text):
-            said = f"Line {line:,}: {_shown(text)} is no number of a row."
+        row = _ROW_NUMBER.fullmatch(text)
+        if row is None:
+            said = f"Line {line:,}: {shown(text)} is no number of a row."
             errors.add(ROW, "not_a_row", said)
             continue
-        given.append(Given(row=int(text), cells=own, is_line=True))
+        given.append(Given(row=int(row[1]), cells=own, is_line=True))
         if len(given) > MOST_ROWS:
             break
     return _distinct(given, errors)
+
+
+def _without_unnamed(names: Sequence[str]) -> Sequence[str]:
+    """A header without the empty names at its end, as spreadsheets leave them."""
+    return names[: max((place for place, name in enumerate(names, start=1) if name), default=0)]
+
+
+def _fitted(cells: Sequence[str], width: int, *, fewest: int) -> list[str] | None:
+    """As many cells as the header has, if only empty ones are too many, and ``fewest`` are there, which are read."""
+    if len(cells) < fewest or any(cells[width:]):
+        return None
+    return [*cells, *[""] * width][:width]
 
 
 def _header(cells: Sequence[str], sheet: Sheet, errors: Errors) -> tuple[int, dict[int, int]]:
@@ -195,9 +240,9 @@ def _header(cells: Sequence[str], sheet: Sheet, errors: Errors) -> tuple[int, di
         if at == number or (place is None and name in REJECT_COLUMNS):
             continue
         if place is None:
-            errors.add(name, "unknown_column", f"Column {at + 1}, {_shown(name)}, is no column of the job's file.")
+            errors.add(name, "unknown_column", f"Column {at + 1}, {shown(name)}, is no column of the job's file.")
         elif place in places.values():
-            errors.add(name, "duplicate_column", f"Column {at + 1}, {_shown(name)}, stands there twice.")
+            errors.add(name, "duplicate_column", f"Column {at + 1}, {shown(name)}, stands there twice.")
         else:
             places[at] = place
     return number, places
@@ -269,5 +314,6 @@ def record(cells: Sequence[str], delimiter: str) -> str:
     return text.getvalue().removesuffix(_EITHER_RETURN)
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
+    """The text in quotes, cut to a length that fits into a message."""
     return repr(name if len(name) <= layout.MOST_CHARACTERS else name[: layout.MOST_CHARACTERS] + "…")

@@ -58,6 +58,26 @@ def correctable(db: Database, job: Job, rows: Iterable[int], *, most_bytes: int)
     return found
 
 
+def uncorrected(db: Database, job: Job, *, most_bytes: int) -> list[dict[str, Any]]:
+    """The stored rejects of the job of which no correction is under way, by row.
+
+    Raises:
+        TooLarge: their text is more than ``most_bytes`` together.
+    """
+    found: list[dict[str, Any]] = []
+    held = 0
+    for reject in rejects.stream(db, org_id=job.org_id, job_id=job.id):
+        if reject.get("correction") is None:
+            found.append(reject)
+            held += len(reject["line"])
+        if held > most_bytes:
+            raise TooLarge(
+                f"The rejected rows have more than {most_bytes:,} bytes together. Correct some of them at a time, as a "
+                "CSV."
+            )
+    return found
+
+
 def start(tx: Transaction, job: Job, mended: Mended, request: Request) -> Job:
     """Make the mended rows one more part of the job, which is at rest: nobody writes anything of it meanwhile.
 

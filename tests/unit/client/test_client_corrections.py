@@ -2,9 +2,11 @@ import json
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import click
 import pytest
 
 from collect.client.api import TeamsApi
+from collect.client.errors import Refused
 from collect.client.jobs import JobsApi
 from unit.client.commandline import run
 from unit.client.scripted import Scripted, Time, answering, job, problem, transport
@@ -64,6 +66,92 @@ def test_the_command_says_in_which_encoding_the_file_is(tmp_path: Path) -> None:
 
     assert run(gateway, "jobs", "correct", "01kj", path, "--encoding", "cp1252").code == 0
     assert b'name="encoding"\r\n\r\ncp1252\r\n' in gateway.bodies[0]
+
+
+SUMMARY = {
+    "items": [
+        {"field": "", "code": "wrong_number_of_cells", "count": 1, "distinct": 0, "values": [], "more": 0},
+        {"field": "district", "code": "not_in_values", "count": 4, "distinct": 3, "more": 1,
+         "values": [{"value": "Puna", "count": 3}, {"value": "Pune ", "count": 1}]},
+    ],
+    "value_map": {"district": {"Puna": "Puna", "Pune ": "Pune "}}, "rejected": 12, "stored": 5, "examined": 5,
+}  # fmt: skip
+MAP = {"district": {"Puna": "Pune"}}
+
+
+def test_a_map_of_values_goes_alone_or_with_rows() -> None:
+    gateway = Scripted(answering(202, job()), answering(202, job()))
+    jobs = JobsApi(transport=transport(gateway))
+    jobs.correct("01kj", value_map=MAP)
+    jobs.correct("01kj", value_map=MAP, rows=ROWS, change_keys=True)
+    assert json.loads(gateway.bodies[0]) == {"value_map": MAP}
+    assert json.loads(gateway.bodies[1]) == {"value_map": MAP, "rows": ROWS, "change_keys": True}
+
+
+def test_the_command_corrects_by_a_table_of_values(tmp_path: Path) -> None:
+    table = tmp_path / "values.csv"
+    table.write_text("column,code,value,count,replacement\ndistrict,not_in_values,Puna,3,Pune\nage,x,k,1,\n")
+    gateway = Scripted(answering(202, job(state="queued")))
+
+    ran = run(gateway, "correct", "01kj", "--map", table, "--map", '{"age": {"-5": null}}', "--reason", "spelling")
+
+    assert ran.code == 0
+    assert json.loads(gateway.bodies[0]) == {"reason": "spelling", "value_map": {**MAP, "age": {"-5": None}}}
+    assert "lines left out because they have no replacement: 1" in ran.err
+
+
+def test_the_command_says_how_the_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.csv"
+    path.write_text("x\nrow\tteam_name\n17\tPune\n")
+    gateway = Scripted(answering(202, job(state="queued")))
+    how = ("--delimiter", "tab", "--skip-lines", "1", "--change-keys")
+    assert run(gateway, "jobs", "correct", "01kj", path, *how).code == 0
+    for name, value in (("delimiter", "\t"), ("skip_lines", "1"), ("change_keys", "true")):
+        assert f'name="{name}"\r\n\r\n{value}\r\n'.encode() in gateway.bodies[0]
+
+
+@pytest.mark.parametrize("with_both", [True, False])
+def test_the_command_takes_a_file_or_a_table(tmp_path: Path, with_both: bool) -> None:
+    path = tmp_path / "rejects.csv"
+    path.write_text("a,b\n")
+    with pytest.raises(click.UsageError, match="FILE with the mended rows, or a --map"):
+        run(Scripted(), "correct", "01kj", *((path, "--map", f"district={path}") if with_both else ()))
+
+
+def test_a_preview_says_what_would_be_corrected_and_corrects_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.csv"
+    path.write_text("row,k\n1,b\n")
+    warning = {
+        "code": "key_changed",
+        "message": "1 row would be written with another key.",
+        "evidence": {"not_wrong": 1},
+    }
+    gateway = Scripted(answering(200, {"ok": True, "rows": 1, "warnings": [warning], "errors": [], "conflict": None}))
+
+    ran = run(gateway, "correct", "01kj", path, "--preview")
+
+    assert (ran.code, urlsplit(gateway.requests[0].url or "").query) == (0, "validate_only=true")
+    assert "1 rejected row would run once more.\nWarning: 1 row would be written with another key." in ran.err
+
+
+def test_a_key_that_changes_is_refused_unless_it_is_meant(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.csv"
+    path.write_text("row,k\n1,b\n")
+    refusal = problem(409, "key_changed", detail="1 row would be written with another key.")
+    with pytest.raises(Refused, match="another key"):
+        run(Scripted(answering(409, refusal)), "correct", "01kj", path)
+
+
+def test_rejects_are_summed_up_by_their_values(tmp_path: Path) -> None:
+    ran = run(Scripted(answering(200, SUMMARY), answering(200, SUMMARY)), "rejects", "01kj", "--summary")
+    assert "the row as a whole: wrong_number_of_cells, 1 row\n" in ran.out
+    assert "district: not_in_values, 4 rows\n" in ran.out
+    assert "'Puna'   3" in ran.out
+    assert "and 1 other values" in ran.out
+    assert "12 rows were rejected; 5 of them are stored" in ran.err
+
+    machine = run(Scripted(answering(200, SUMMARY), answering(200, SUMMARY)), "rejects", "01kj", "--summary", "--json")
+    assert json.loads(machine.out)["value_map"] == SUMMARY["value_map"]
 
 
 def test_what_became_of_mended_rows_is_told_revision_by_revision() -> None:

@@ -92,10 +92,8 @@ cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 def test_any_values_come_back_from_a_filled_in_summary(
     tmp_path_factory: pytest.TempPathFactory, pairs: dict[str, str], delimiter: str
 ) -> None:
-    items = [{"field": "district", "code": "x", "values": [{"value": bad, "count": 1} for bad in pairs]}]
     written = io.StringIO()
-    writer = csv.writer(written, delimiter=delimiter)
-    header, *lines = value_tables.lines(items)
-    writer.writerows([header, *([*line[:-1], pairs[line[2]]] for line in lines)])
+    lines = [["district", "x", bad, "1", good] for bad, good in pairs.items()]
+    csv.writer(written, delimiter=delimiter).writerows([["column", "code", "value", "count", "replacement"], *lines])
     path = tmp_path_factory.mktemp("table") / "values.csv"
     assert read(path, written.getvalue()) == {"district": pairs}

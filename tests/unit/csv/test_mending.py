@@ -1,5 +1,7 @@
 """Rows that somebody has mended: which they are, what their columns are called, and their text."""
 
+import csv
+import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -83,13 +85,53 @@ def test_a_line_in_which_nothing_stands_is_passed_over() -> None:
     }
 
 
+GIVEN_OUT = "k,Number,note,row,code,field,message\na b,1,,7,not_an_integer,n,It is none.\né,2,x,3,,,\n"
+MEANT = {7: {0: "a b", 1: "1", 2: ""}, 3: {0: "é", 1: "2", 2: "x"}}
+
+
+def saved(lines: list[list[str]], *, delimiter: str, newline: str, quoted: bool, sep_line: bool) -> str:
+    text = io.StringIO()
+    quoting: Any = csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL
+    csv.writer(text, delimiter=delimiter, lineterminator=newline, quoting=quoting).writerows(lines)
+    return (f"sep={delimiter}{newline}" if sep_line else "") + text.getvalue()
+
+
+@given(
+    delimiter=st.sampled_from(layout.DELIMITERS),
+    newline=st.sampled_from(["\n", "\r\n"]),
+    quoted=st.booleans(),
+    sep_line=st.booleans(),
+    empty_columns=st.integers(0, 3),
+    blank_lines=st.integers(0, 3),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]),
+    numbers=st.sampled_from(["{}", "{}.0", " {} ", "0{}"]),
+    without_message=st.booleans(),
+)
+@settings(max_examples=200)
+def test_what_a_spreadsheet_does_to_a_file_on_the_way_does_no_harm(
+    delimiter: str, newline: str, quoted: bool, sep_line: bool, empty_columns: int, blank_lines: int, encoding: str,
+    numbers: str, without_message: bool,
+) -> None:  # fmt: skip
+    header, *rows = csv.reader(io.StringIO(GIVEN_OUT))
+    rows = [[*row[:3], numbers.format(row[3]), *row[4 : 5 if without_message else 7]] for row in rows]
+    blanks = [[""] * len(header)] * blank_lines
+    lines = [line if without_message else [*line, *[""] * empty_columns] for line in (header, *rows, *blanks)]
+    text = saved(lines, delimiter=delimiter, newline=newline, quoted=quoted, sep_line=sep_line)
+    assert read(text.encode(encoding)) == MEANT
+
+
+@pytest.mark.parametrize("cell", ["x", " "])
+def test_a_surplus_cell_in_which_something_stands_is_no_harmless_one(cell: str) -> None:
+    assert codes(read, f"row,k\n1,a,{cell}\n") == [("", "wrong_number_of_cells")]
+
+
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
         ("k,Number\na,1\n", [("row", "missing_column")]),
         ("row,k,k\n1,a,b\n", [("k", "duplicate_column")]),
         ("row,k,what\n1,a,b\n", [("what", "unknown_column")]),
-        ("row,k\nx,a\n,b\n0,c\n1.5,d\n", [("row", "not_a_row")] * 4),
+        ("row,k\nx,a\n,b\n0,c\n1.5,d\n1.0.0,e\n.0,f\n", [("row", "not_a_row")] * 6),
         ("row,k\n１,a\n", [("row", "not_a_row")]),
         (f"row,k\n{10**15},a\n", [("row", "not_a_row")]),
         ("row,k\n1,a\n1,b\n", [("1", "duplicate_row")]),
@@ -137,14 +179,25 @@ def test_a_row_with_another_number_of_cells_needs_all_of_its_columns() -> None:
 
 def shown(line: str) -> Given:
     """The row as a file of rejects shows it, sent back as it is."""
-    return Given(row=1, cells=dict(enumerate(SHEET.shown(line.split(",")))), is_line=True)
+    return Given(row=1, cells=dict(enumerate(SHEET.shown(SHEET.parsed(line)))), is_line=True)
 
 
-@pytest.mark.parametrize("line", ["a,1,x,y", "a", "a,1"])
-def test_a_line_of_another_number_of_cells_that_comes_back_untouched_is_as_wrong_as_before(line: str) -> None:
-    assert mending.text_of([shown(line)], {1: line}, SHEET, lacking={}) == f"{line}\n".encode()
-    mended = Given(row=1, cells={**shown(line).cells, 0: "b"}, is_line=True)
-    assert mending.text_of([mended], {1: line}, SHEET, lacking={}).count(b",") == 2
+@pytest.mark.parametrize(
+    ("line", "read_again"), [("a,1,x,y", "a,1,x"), ("a", "a,,"), ("a,1", "a,1,"), ('"a""b', '"a""b",,')]
+)
+def test_a_line_of_another_number_of_cells_that_comes_back_untouched_is_read_as_it_was_shown(
+    line: str, read_again: str
+) -> None:
+    assert mending.text_of([shown(line)], {1: line}, SHEET, lacking={}) == f"{read_again}\n".encode()
+
+
+@given(own=st.lists(cells, max_size=6), delimiter=st.sampled_from(layout.DELIMITERS))
+def test_any_row_that_comes_back_as_it_was_shown_has_the_cells_that_were_shown(own: list[str], delimiter: str) -> None:
+    sheet = Sheet(headers=("k", "Number", "note"), columns=("k", "n", None), delimiter=delimiter)
+    line = mending.record(own, delimiter)
+    back = Given(row=1, cells=dict(enumerate(sheet.shown(layout.parse(line.encode(), delimiter)))), is_line=True)
+    text = mending.text_of([back], {1: line}, sheet, lacking={})
+    assert layout.parse(text.removesuffix(b"\n"), delimiter) == [*own, "", "", ""][:3]
 
 
 @pytest.mark.parametrize(

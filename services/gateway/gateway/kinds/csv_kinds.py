@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StrictBool, StrictInt, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from collect.csv import encodings, layout
 from collect.csv.preview import CsvPreview
@@ -18,15 +27,11 @@ from collect.storage import files, jobs
 from collect.storage.files import InputFile
 from gateway import views
 from gateway.kinds.wanted import Asker
-from gateway.models import Cell, Header, Id, RejectLimit, Strict
+from gateway.models import DelimiterName, Header, Id, RejectLimit, Strict, ValueMap, spelled
 from gateway.times import written
 
 DEFAULT_MAX_REJECTED = MaxRejected(percent=20)
 
-CellText = Annotated[str, StringConstraints(max_length=10_000, pattern=r"^[^\x00]*$")]
-"""The text of a cell as a file has it. It becomes the name of a field, and those have no NUL."""
-ValueMap = dict[Header, dict[CellText, Cell]]
-"""Column of the template → text in the file → what is read instead: a text, a number, true, false or null (empty)."""
 Encoding = Annotated[str, StringConstraints(max_length=encodings.MOST_NAME_CHARACTERS)]
 
 
@@ -48,7 +53,7 @@ class CsvParams(Strict):
     max_rejected: RejectLimit | None = None
     column_map: dict[Header, Header | None] | None = Field(default=None, max_length=2_000)
     has_header: bool | None = None
-    delimiter: Literal[",", ";", "\t", "|"] | None = None
+    delimiter: DelimiterName | None = None
     encoding: Encoding | None = None
     skip_lines: Annotated[StrictInt, Field(ge=0, le=1_000)] = 0
     trim: StrictBool = False
@@ -62,6 +67,16 @@ class CsvParams(Strict):
         if self.supersedes is not None and self.on_conflict != "supersede":
             raise ValueError('supersedes goes with on_conflict "supersede"')
         return self
+
+    @field_validator("value_map")
+    @classmethod
+    def _has_its_decimal_mark(cls, value_map: ValueMap | None, info: ValidationInfo) -> ValueMap | None:
+        """Numbers of JSON become texts of the file."""
+        decimal = info.data.get("decimal", ".")
+        return value_map and {
+            column: {bad: spelled(good, decimal) for bad, good in values.items()}
+            for column, values in value_map.items()
+        }
 
     @field_validator("encoding")
     @classmethod

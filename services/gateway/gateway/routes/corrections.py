@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, g, request
+from flask import Response, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 from pymongo.errors import PyMongoError
 
 from collect.csv import mending
-from collect.errors import InvalidInput, Transient
+from collect.errors import FieldError, InvalidInput, Transient
 from collect.jobs.model import Job
 from collect.jobs.states import Verb
 from collect.observability import metrics
@@ -18,10 +18,10 @@ from collect.storage import jobs, parts, transitions, verbs
 from collect.storage.database import Transaction, now
 from collect.storage.idempotency import Answer
 from collect.storage.verbs import Options, Outcome, Request
-from gateway import correcting, creating, receiving, views
+from gateway import correcting, correction_preview, creating, receiving, views
 from gateway.auth import caller, needs
 from gateway.bodies import checked
-from gateway.correcting import Read
+from gateway.correcting import Wanted
 from gateway.creating import Keep, etag
 from gateway.models import CorrectionsBody, CorrectionsForm, CorrectionsQuery, CorrectQuery, JobPath
 from gateway.pages import page, place_of_two, two
@@ -43,20 +43,39 @@ blueprint = APIBlueprint("corrections", __name__, url_prefix="/v1/jobs/<job_id>"
 def correct(path: JobPath, query: CorrectQuery) -> Response:
     """Rejected rows run once more in the same job, mended: as JSON, or as the CSV that `rejects` gives.
 
-    In JSON `values` has the columns that change, by the names of the dataset. In the CSV (the body itself, or the part
-    `file` of a multipart one) the column `row` says which row each line is; `code`, `field` and `message` are passed
-    over, and columns that are missing stay as they are; `encoding` is that of its text. All rows are taken, or none.
+    In JSON `values` has the columns that change, by the names of the dataset; `value_map` corrects every stored reject
+    that has one of its values in a column that is wrong. In the CSV (the body itself, or the part `file` of a multipart
+    one) the column `row` says which row each line is; `code`, `field` and `message` are passed over, and columns that
+    are missing stay as they are; `encoding` and `delimiter` are those of its text. All rows are taken, or none.
+
+    A row that would get another key, though its key was not what was wrong, is 409 unless `change_keys` is true.
     """
     if receiving.is_multipart():
-        with receiving.multipart("reason", "encoding", most_bytes=correcting.MAX_BYTES) as sent:
+        with receiving.multipart(*CorrectionsForm.model_fields, most_bytes=correcting.MAX_BYTES) as sent:
             return _from_file(path, query, sent, checked(CorrectionsForm, dict(sent.fields)))
     if request.mimetype == CSV:
         with receiving.raw(FILE_NAME, most_bytes=correcting.MAX_BYTES) as sent:
             return _from_file(path, query, sent, query)
     body = checked(CorrectionsBody, request.get_json())
-    rows = [(one.row, one.values) for one in body.rows]
     fingerprint = creating.fingerprint_of(body.model_dump())
-    return _correct(path, query, fingerprint, body.reason, lambda sheet, _: mending.from_values(rows, sheet))
+    return _answer(path, query, fingerprint, body.reason, _of_json(body))
+
+
+def _of_json(body: CorrectionsBody) -> Wanted:
+    """What a body asks for.
+
+    Raises:
+        InvalidInput: for nothing.
+    """
+    if body.rows is None and body.value_map is None:
+        said = "Give the rows to correct, or a value_map."
+        raise InvalidInput(said, errors=[FieldError("rows", "missing", said)])
+    rows = [(one.row, one.values) for one in body.rows or ()]
+    return Wanted(
+        read=(lambda sheet, _: mending.from_values(rows, sheet)) if rows else None,
+        value_map=body.value_map or {},
+        changes_keys=body.change_keys,
+    )
 
 
 @blueprint.get("/corrections")
@@ -76,25 +95,35 @@ def _from_file(path: JobPath, query: CorrectQuery, sent: Sent, said: Corrections
     file = sent.file
     if file is None:
         raise InvalidInput("A multipart body has the part `file`: the mended rows as CSV.", code="no_file")
-    fingerprint = creating.fingerprint_of({"reason": said.reason, "encoding": said.encoding, "sha256": file.sha256})
+    given = said.model_dump(include=set(CorrectionsForm.model_fields))
+    fingerprint = creating.fingerprint_of({**given, "sha256": file.sha256})
 
     def read(sheet: mending.Sheet, template: Any) -> list[mending.Given]:
         return mending.from_csv(
             services().blobs, file.blob, sheet=sheet, template=template, encoding=said.encoding,
-            most_bytes=correcting.MAX_BYTES,
+            delimiter=said.delimiter, skip_lines=said.skip_lines, most_bytes=correcting.MAX_BYTES,
         )  # fmt: skip
 
-    return _correct(path, query, fingerprint, said.reason, read)
+    return _answer(path, query, fingerprint, said.reason, Wanted(read=read, changes_keys=said.change_keys))
 
 
-def _correct(path: JobPath, query: CorrectQuery, fingerprint: str, reason: str, read: Read) -> Response:
+def _answer(path: JobPath, query: CorrectQuery, fingerprint: str, reason: str, wanted: Wanted) -> Response:
+    if not query.validate_only:
+        return _correct(path, query, fingerprint, reason, wanted)
+    job = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
+    check_unmoved(job)
+    verbs.check(job, Verb.CORRECT)
+    return jsonify(correction_preview.preview(job, wanted))
+
+
+def _correct(path: JobPath, query: CorrectQuery, fingerprint: str, reason: str, wanted: Wanted) -> Response:
     made: list[Job] = []
 
     def do(keep: Keep) -> None:
         job = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
         check_unmoved(job)
         verbs.check(job, Verb.CORRECT)
-        outcome = _perform(job, reason, read, keep)
+        outcome = _perform(job, reason, wanted, keep)
         made.append(outcome.job)
         services().sender.send(outcome.outbox)
         if outcome.job.last_action is not None and outcome.job.last_action.latency_ms is not None:
@@ -107,7 +136,7 @@ def _correct(path: JobPath, query: CorrectQuery, fingerprint: str, reason: str, 
     return answer
 
 
-def _perform(job: Job, reason: str, read: Read, keep: Keep) -> Outcome:
+def _perform(job: Job, reason: str, wanted: Wanted, keep: Keep) -> Outcome:
     asked = Request(
         actor=caller().actor,
         reason=reason,
@@ -122,7 +151,7 @@ def _perform(job: Job, reason: str, read: Read, keep: Keep) -> Outcome:
         body = views.rendered(transitions.noted(corrected, at=at), counts, now=at, waiting_for=None)
         keep(tx, Answer(status=202, body=body, headers={"ETag": etag(corrected)}))
 
-    mended = correcting.prepare(job, read)
+    mended = correcting.prepare(job, wanted)
     try:
         return verbs.perform(
             services().db, org_id=job.org_id, job_id=job.id, verb=Verb.CORRECT, request=asked,

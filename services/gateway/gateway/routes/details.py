@@ -12,9 +12,9 @@ from collect.jobs.model import Job
 from collect.jobs.states import State
 from collect.storage import audit as audit_log
 from collect.storage import jobs, ledger, parts, rejects
-from gateway import csv_files, views
+from gateway import csv_files, reject_summary, views
 from gateway.auth import caller
-from gateway.models import CsvQuery, JobPath, UnprocessedQuery
+from gateway.models import JobPath, RejectsQuery, UnprocessedQuery
 from gateway.pages import PageQuery, one_of_all, page, place
 from gateway.ranges import csv_download
 from gateway.services import services
@@ -44,12 +44,16 @@ def show_parts(path: JobPath, query: PageQuery) -> dict[str, Any]:
 
 
 @blueprint.get("/rejects")
-def show_rejects(path: JobPath, query: CsvQuery) -> Response | dict[str, Any]:
+def show_rejects(path: JobPath, query: RejectsQuery) -> Response | dict[str, Any]:
     """Rows that were not written, and why; as CSV with their own columns, ready to be mended and sent again.
 
-    `rejected` rows are counted; of a job with very many, the first that were found are `stored`.
+    `rejected` rows are counted; of a job with very many, the first that were found are `stored`. With `summary`: what
+    is wrong by column and code, with the distinct values, as the start of a `value_map` of corrections; as CSV with a
+    column `replacement` that is still empty.
     """
     job = _job(path)
+    if query.summary:
+        return _summary(job, query)
     if query.format == "csv":
         lines = csv_files.rejects(services().db, services().blobs, job)
         return csv_download(lines, name=f"rejects-{job.id}.csv")
@@ -60,6 +64,13 @@ def show_rejects(path: JobPath, query: CsvQuery) -> Response | dict[str, Any]:
     stored = rejects.count(services().db, job_id=job.id)
     shown = [views.reject(reject, job) for reject in found]
     return {**page(shown, following), "rejected": counted, "stored": stored}
+
+
+def _summary(job: Job, query: RejectsQuery) -> Response | dict[str, Any]:
+    found = reject_summary.summary(services().db, job)
+    if query.format == "csv":
+        return csv_download(reject_summary.table(found), name=f"values-{job.id}.csv")
+    return found
 
 
 @blueprint.get("/unprocessed")

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from collect.client.cli import control, exits, exporting, reading, starting, teams, watching
+from collect.client.cli import control, correcting, exits, exporting, reading, starting, teams, watching
 from collect.client.cli.console import Shell, json_option
 from collect.client.errors import ClientError
 
@@ -47,7 +47,14 @@ for _command in teams.COMMANDS:
     look_at_teams.add_command(_command)
 
 
-for _command in (*starting.COMMANDS, *exporting.COMMANDS, *reading.COMMANDS, *watching.COMMANDS, *control.COMMANDS):
+for _command in (
+    *starting.COMMANDS,
+    *exporting.COMMANDS,
+    *reading.COMMANDS,
+    *watching.COMMANDS,
+    *control.COMMANDS,
+    *correcting.COMMANDS,
+):
     _command.epilog = EPILOG
     for _sort in _command.commands.values() if isinstance(_command, click.Group) else ():
         _sort.epilog = EPILOG

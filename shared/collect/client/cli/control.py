@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
@@ -103,25 +102,6 @@ def _take_back(
     return exits.of_job(job, verb=verb)
 
 
-@click.command()
-@click.argument("job_id", metavar="ID")
-@click.argument("path", metavar="FILE", type=parameters.FILE)
-@click.option("--encoding", help="Of FILE, if it is not UTF-8: as in cp1252, in which Excel saves a CSV.")
-@click.option("--reason", help="Why; kept in the audit.")
-@click.option("--wait", is_flag=True, help="Follow the job until it rests.")
-@json_option
-@pass_shell
-def correct(shell: Shell, job_id: str, path: Path, encoding: str | None, reason: str | None, wait: bool) -> int:
-    """Run rejected rows of job ID once more, mended: FILE is what `rejects ID -o FILE` has written, put right."""
-    job = shell.client.jobs.correct(job_id, path=path, encoding=encoding, reason=reason)
-    if not wait:
-        tell(shell, job)
-        return exits.Exit.OK
-    job = follow(shell, job_id, until="rest", lines=False)
-    shell.answer(job, lambda: words.job(shell, job))
-    return exits.of_job(job)
-
-
 def tell(shell: Shell, job: Job) -> None:
     """The job as the verb has left it."""
 
@@ -133,4 +113,4 @@ def tell(shell: Shell, job: Job) -> None:
     shell.answer(job, say)
 
 
-COMMANDS: tuple[click.Command, ...] = (pause, resume, stop, terminate, undo, confirm, correct)
+COMMANDS: tuple[click.Command, ...] = (pause, resume, stop, terminate, undo, confirm)

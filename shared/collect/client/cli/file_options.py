@@ -54,7 +54,7 @@ class Values(click.ParamType[ValueMap]):
             return found if path == Path(text) else {column: found.get(column, {})}
         table, left = value_tables.read(path, column=None if path == Path(text) else column)
         if left:
-            click.echo(f"{path}: {left:,} lines without a replacement were left out.", err=True)
+            click.echo(f"{path}: lines left out because they have no replacement: {left:,}", err=True)
         return table
 
 

@@ -71,12 +71,22 @@ def audit(shell: Shell, job_id: str) -> None:
 @job_argument
 @click.option("-o", "--output", metavar="FILE", help="The whole of them as a CSV to mend and send again; - is stdout.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="Without -o: how many.")
+@click.option(
+    "--summary",
+    is_flag=True,
+    help="The distinct bad values by column; with -o as a CSV to fill in for `correct --map`.",
+)
 @json_option
 @pass_shell
-def rejects(shell: Shell, job_id: str, output: str | None, limit: int) -> int:
+def rejects(shell: Shell, job_id: str, output: str | None, limit: int, summary: bool) -> int:
     """Rows that were not written, and why."""
     headers = ("row", "field", "code", "message")
-    if output is not None:
+    if summary and output is not None:
+        _save(shell, output, lambda path: shell.client.jobs.save_rejects_summary(job_id, path))
+    elif summary:
+        found = shell.client.jobs.rejects_summary(job_id)
+        shell.answer(found, lambda: words.rejects_summary(shell, found, most=limit))
+    elif output is not None:
         _save(shell, output, lambda path: shell.client.jobs.save_rejects(job_id, path))
     else:
         shell.answers(shell.client.jobs.rejects(job_id, most=limit), headers, _reject_cells)

@@ -6,7 +6,7 @@ import codecs
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,6 @@ from typing import Any
 BAD = "value"
 GOOD = "replacement"
 COLUMN = "column"
-HEADER = (COLUMN, "code", BAD, "count", GOOD)
-"""What a summary of rejects is written with."""
 _PLAIN_HEADERS = (("bad", "good"), ("from", "to"), ("old", "new"))
 _DELIMITERS = ",;\t|"
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -83,14 +81,6 @@ def merged(tables: Iterable[ValueMap]) -> ValueMap:
         for column, values in table.items():
             whole.setdefault(column, {}).update(values)
     return whole
-
-
-def lines(items: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
-    """Yield a summary's items as lines of a table whose replacements are still to be filled in."""
-    yield HEADER
-    for item in items:
-        for value in item["values"]:
-            yield item["field"], item["code"], value["value"], str(value["count"]), ""
 
 
 def _text(data: bytes) -> str:

@@ -11,7 +11,16 @@ from rich.text import Text
 
 from collect.client.cli import mending
 from collect.client.cli.console import Shell
-from collect.client.models import Action, Job, Notice, Preview, SampledRejects, TeamsTouched, UndoPreview
+from collect.client.models import (
+    Action,
+    Job,
+    Notice,
+    Preview,
+    RejectsSummary,
+    SampledRejects,
+    TeamsTouched,
+    UndoPreview,
+)
 
 MOST_SAMPLED = 5
 
@@ -128,6 +137,22 @@ def _sampled_rejects(shell: Shell, rejects: SampledRejects) -> None:
     )
     for item in rejects.items[:MOST_SAMPLED]:
         shell.out.print(Text(f"  row {item.row:,}: {item.message}"))
+
+
+def rejects_summary(shell: Shell, found: RejectsSummary, *, most: int) -> None:
+    """What is wrong by column and code, with the commonest values of each."""
+    for item in found.items:
+        rows = "1 row" if item.count == 1 else f"{item.count:,} rows"
+        shell.out.print(Text(f"{item.field or 'the row as a whole'}: {item.code}, {rows}", style="bold"))
+        table = Table("value", "rows", box=None, pad_edge=False, header_style="bold")
+        for value in item.values[:most]:
+            table.add_row(Text(repr(_short(value.value))), Text(f"{value.count:,}"))
+        if item.values:
+            shell.out.print(table)
+        if item.distinct > min(most, len(item.values)):
+            shell.out.print(f"and {item.distinct - min(most, len(item.values)):,} other values")
+    if not found.items:
+        shell.out.print("No row is rejected.")
 
 
 def will_undo(found: UndoPreview) -> str:

@@ -1,0 +1,73 @@
+"""What a correction would do: how many rows it has, and what it changes beside what was wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from collect.csv import correction_effects, mending
+from collect.csv.correction_effects import KeyChange
+from collect.jobs.model import Job
+from collect.storage import locks
+from gateway import correcting
+from gateway.correcting import MOST_SHOWN, Correction, Wanted, rows_of, said_of_key
+from gateway.services import services
+
+
+def preview(job: Job, wanted: Wanted) -> dict[str, Any]:
+    """Return what the correction would do; nothing is stored, and nothing runs.
+
+    Raises as :func:`gateway.correcting.correction` does.
+    """
+    made = correcting.correction(job, wanted)
+    holder = locks.holders(services().db, [job.lock]).get(job.lock) if job.lock else None
+    return {
+        "ok": True,
+        "rows": len(made.given),
+        "warnings": [*_other_keys(made.key_changes()), *_left_out(made)],
+        "errors": [],
+        "conflict": {"holder": holder} if holder not in (None, job.id) else None,
+    }
+
+
+def _other_keys(changes: Sequence[KeyChange]) -> list[dict[str, Any]]:
+    if not changes:
+        return []
+    told = " ".join(said_of_key(change) for change in changes[:MOST_SHOWN])
+    shown = [
+        {"row": change.row, "column": change.column, "before": change.before, "after": change.after,
+         "was_wrong": change.was_wrong}
+        for change in changes[:MOST_SHOWN]
+    ]  # fmt: skip
+    return [
+        {
+            "code": "key_changed",
+            "message": f"{rows_of(changes)} would be written with another key. {told}",
+            "columns": sorted({change.column for change in changes}),
+            "evidence": {
+                "count": len({change.row for change in changes}),
+                "not_wrong": len({change.row for change in changes if not change.was_wrong}),
+                "rows": shown,
+            },
+        }
+    ]
+
+
+def _left_out(made: Correction) -> list[dict[str, Any]]:
+    found = correction_effects.left_out(made.given, made.rejects, made.sheet)
+    if not found:
+        return []
+    some = "; ".join(f"row {one.row:,}: {mending.shown(one.text)}" for one in found[:MOST_SHOWN])
+    rows = "1 row has" if len(found) == 1 else f"{len(found):,} rows have"
+    return [
+        {
+            "code": "text_left_out",
+            "message": f"{rows} more cells than there are columns. What stands in them was not given out, and is left "
+            f"out now: {some}.",
+            "columns": [],
+            "evidence": {
+                "count": len(found),
+                "rows": [{"row": one.row, "text": one.text} for one in found[:MOST_SHOWN]],
+            },
+        }
+    ]  # fmt: skip

@@ -1,0 +1,89 @@
+"""Corrections: rejected rows that run once more, from a file or by a map of values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.text import Text
+
+from collect.client.cli import exits, file_options, parameters, value_tables, words
+from collect.client.cli.console import Shell, json_option, pass_shell
+from collect.client.cli.control import tell
+from collect.client.cli.watching import follow
+from collect.client.models import CorrectionPreview
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@click.argument("path", metavar="[FILE]", required=False, type=parameters.FILE)
+@click.option(
+    "--map",
+    "value_map",
+    type=file_options.Values(),
+    multiple=True,
+    help="Correct every reject with one of these values: COLUMN=FILE, or what `rejects --summary -o FILE` has written.",
+)
+@file_options.encoding
+@file_options.delimiter
+@click.option("--skip-lines", type=click.IntRange(0, 1_000), help="Lines above the header of FILE to leave out.")
+@click.option("--change-keys", is_flag=True, help="Rows may get another key though theirs was not what was wrong.")
+@click.option("--preview", "only_preview", is_flag=True, help="Only say what would be corrected.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask; without a terminal nothing is asked either.")
+@click.option("--reason", help="Why; kept in the audit.")
+@click.option("--wait", is_flag=True, help="Follow the job until it rests.")
+@json_option
+@pass_shell
+def correct(
+    shell: Shell,
+    /,
+    job_id: str,
+    path: Path | None,
+    change_keys: bool,
+    only_preview: bool,
+    yes: bool,
+    reason: str | None,
+    wait: bool,
+    **given: Any,
+) -> int:
+    """Run rejected rows of job ID once more, mended: FILE is what `rejects ID -o FILE` has written, put right.
+
+    Or by values: `rejects ID --summary -o values.csv`, fill in the column `replacement`, `correct ID --map values.csv`.
+    """  # fmt: skip
+    asked = _asked(path, given)
+    if only_preview or (shell.interactive and not yes):
+        found = shell.client.jobs.will_correct(job_id, **asked)
+        shell.answer(found, lambda: _say(shell, found))
+        if only_preview:
+            return exits.Exit.OK
+        if found.changes_keys and not change_keys:
+            click.confirm("Correct them with these keys?", abort=True, err=True)
+            change_keys = True
+    job = shell.client.jobs.correct(job_id, **asked, change_keys=change_keys, reason=reason)
+    if not wait:
+        tell(shell, job)
+        return exits.Exit.OK
+    job = follow(shell, job_id, until="rest", lines=False)
+    shell.answer(job, lambda: words.job(shell, job))
+    return exits.of_job(job)
+
+
+def _asked(path: Path | None, given: dict[str, Any]) -> dict[str, Any]:
+    """What is corrected, as the client wants it."""
+    value_map = value_tables.merged(given.pop("value_map"))
+    if (path is None) == (not value_map):
+        raise click.UsageError("Give the FILE with the mended rows, or a --map with values and their replacements.")
+    return {"path": path, **given} if path else {"value_map": value_map}
+
+
+def _say(shell: Shell, found: CorrectionPreview) -> None:
+    rows = "1 rejected row" if found.rows == 1 else f"{found.rows:,} rejected rows"
+    shell.err.print(f"{rows} would run once more.")
+    for notice in found.warnings:
+        shell.err.print(Text(f"Warning: {notice.message}", style="yellow"))
+    if found.conflict:
+        shell.err.print(Text(f"Held now by job {found.conflict.get('holder')}.", style="yellow"))
+
+
+COMMANDS: tuple[click.Command, ...] = (correct,)

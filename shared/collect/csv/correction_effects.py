@@ -1,0 +1,80 @@
+"""What a correction does beside what was wrong: keys that become others, and text that is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from collect.csv import cells
+from collect.csv.cells import CellRules
+from collect.csv.mending import Given, Sheet
+from collect.csv.value_maps import wrong_columns
+from collect.jobs.template import Column, Template
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyChange:
+    """A cell of a row's key that becomes another one. ``was_wrong``: the row was rejected for it."""
+
+    row: int
+    column: str
+    before: str
+    after: str
+    was_wrong: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """The text of a row behind the file's last column, which a file of rejects does not show."""
+
+    row: int
+    text: str
+
+
+def key_changes(
+    given: Sequence[Given],
+    rejects: Mapping[int, Mapping[str, Any]],
+    sheet: Sheet,
+    template: Template,
+    rules: CellRules,
+) -> list[KeyChange]:
+    """Return the key cells that become others, by row. Two spellings of one value (``7`` and ``007``) are the same.
+
+    ``rejects``: the reject of each row, with its line and errors. All rows can be put together.
+    """
+    found: list[KeyChange] = []
+    names = [name for name in template.key if name in sheet.columns]
+    for one in given:
+        before = sheet.shown(sheet.parsed(rejects[one.row]["line"]))
+        after = sheet.mended(rejects[one.row]["line"], one)
+        wrong = wrong_columns(rejects[one.row], template)
+        for name in names:
+            place = sheet.columns.index(name)
+            if before[place] != after[place] and not _is_same(
+                template.column(name), rules, before[place], after[place]
+            ):
+                found.append(
+                    KeyChange(
+                        row=one.row, column=name, before=before[place], after=after[place], was_wrong=name in wrong
+                    )
+                )
+    return found
+
+
+def left_out(given: Sequence[Given], rejects: Mapping[int, Mapping[str, Any]], sheet: Sheet) -> list[LeftOut]:
+    """Return the rows of a file of corrections that had more text than was shown, and lose it as they are sent back."""
+    found: list[LeftOut] = []
+    for one in given:
+        surplus = sheet.parsed(rejects[one.row]["line"])[len(sheet.columns) :]
+        if one.is_line and any(surplus):
+            found.append(LeftOut(row=one.row, text=sheet.delimiter.join(surplus)))
+    return found
+
+
+def _is_same(column: Column, rules: CellRules, *texts: str) -> bool:
+    """Whether two texts are one value of the column. A text that is none is only the same as itself."""
+    values = cells.check(column, pa.array(texts, pa.string()), required=True, rules=rules).values
+    return values.null_count == 0 and bool(values[0].as_py() == values[1].as_py())
