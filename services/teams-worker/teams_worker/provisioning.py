@@ -14,6 +14,7 @@ from collect.csv.team_rows import Team
 from collect.jobs.teams import NOTHING_SAID
 from collect.rows import batch
 from collect.rows.batch import Batch
+from collect.rows.documents import FROM_ROWS
 from collect.rows.writing import Decision
 from collect.storage import teams as team_store
 
@@ -50,9 +51,14 @@ class Provision:
         return named.and_also(_people(left, self.teams.lot, org_id=org_id)) if left else named
 
 
-def make(teams: Sequence[Team], lot: Lot, *, org_id: str, upsert: bool) -> Provision:
-    """Find the row that wins for each name within the chunk (create: the first, upsert: the last), and encode."""
+def make(teams: Sequence[Team], lot: Lot, *, org_id: str, upsert: bool, keeps: bool = False) -> Provision:
+    """Find the row that wins for each name within the chunk (create: the first, upsert: the last), and encode.
+
+    ``keeps``: blank cells keep what is stored, so that no row wins as a whole; each is encoded.
+    """
     winners, losers = batch.winners([team.name for team in teams], last=upsert)
+    if keeps:
+        winners, losers = list(range(len(teams))), []
     named_by = {team.row: team.people for team in teams}
     first_rows: dict[str, int] = {}
     for row, named in named_by.items():
@@ -61,27 +67,33 @@ def make(teams: Sequence[Team], lot: Lot, *, org_id: str, upsert: bool) -> Provi
     prefix = team_store.team_id(org_id=org_id, name="")
     return Provision(
         teams=batch.encode(
-            {teams[place].name: _team(org_id, teams[place]) for place in winners},
+            [(teams[place].name, _team(org_id, teams[place], keeps=keeps)) for place in winners],
             lot,
             prefix=prefix,
             key=("team_name",),
             names=teams[0].values if teams else (),
             others=[(teams[place].row, teams[place].name) for place in losers],
+            keeps=keeps,
         ),
         people=_people(first_rows, lot, org_id=org_id),
         named_by=named_by,
     )
 
 
-def _team(org_id: str, team: Team) -> dict[str, Any]:
-    """With every field, as it is when it is new; of one that is there only those of the row's columns are replaced."""
-    return _document(org_id, {**NOTHING_SAID, **team.values}, team.row)
+def _team(org_id: str, team: Team, *, keeps: bool) -> dict[str, Any]:
+    """With every field, as it is when it is new; of one that is there only those of the row's columns are replaced.
+
+    ``keeps``: and of these not those that the document lists as blank.
+    """
+    document = _document(org_id, {**NOTHING_SAID, **team.values}, team.row)
+    blanks = [name for name, value in team.values.items() if not value] if keeps else []
+    return {**document, FROM_ROWS: dict.fromkeys(blanks, Int64(0))} if blanks else document
 
 
 def _people(rows: Mapping[str, int], lot: Lot, *, org_id: str) -> Batch:
     """Those with these phones, each with the row that touches them."""
     return batch.encode(
-        {phone: _document(org_id, {"phone": phone}, row) for phone, row in rows.items()},
+        [(phone, _document(org_id, {"phone": phone}, row)) for phone, row in rows.items()],
         lot,
         prefix=team_store.member_id(org_id=org_id, phone=""),
         key=("phone",),

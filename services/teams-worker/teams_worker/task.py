@@ -9,7 +9,7 @@ from typing import Any
 from pymongo.client_session import ClientSession
 
 from collect.csv import team_rows
-from collect.csv.layout import is_upsert
+from collect.csv.layout import is_upsert, keeps_blanks
 from collect.jobs.model import Job, Part
 from collect.jobs.outcomes import Reject
 from collect.jobs.teams import TEMPLATE
@@ -51,7 +51,9 @@ class TeamsTask:
             self._blobs, part, TEMPLATE, size, params=job.params, most_bytes=CHUNK_BYTES
         ):
             found = team_rows.read(valid, forms=known)
-            made = provisioning.make(found.teams, lot, org_id=job.org_id, upsert=is_upsert(job.params))
+            made = provisioning.make(
+                found.teams, lot, org_id=job.org_id, upsert=is_upsert(job.params), keeps=keeps_blanks(job.params)
+            )
             refused = tuple(Reject(row=row, line=lot.line(row), errors=errors) for row, errors in found.wrong.items())
             yield chunks.chunk(lot, made, (*rejects, *refused))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pymongo.client_session import ClientSession
 
-from collect.csv.layout import is_upsert
+from collect.csv.layout import is_upsert, keeps_blanks
 from collect.errors import NotFound, TaskRefused
 from collect.jobs.model import Job, Part
 from collect.jobs.template import Template
@@ -46,6 +46,7 @@ class UploadTask:
                 dataset=job.params["dataset"],
                 template=template,
                 upsert=is_upsert(job.params),
+                keeps=keeps_blanks(job.params),
             )
             yield chunks.chunk(lot, made, rejects)
 

@@ -36,11 +36,16 @@ class Checked:
     errors: list[tuple[int, FieldError]]
 
 
-def check(column: Column, texts: pa.Array, *, required: bool, rules: CellRules | None = None) -> Checked:
-    """Type and check the cells of ``column``. A cell that shows nothing is empty, except in text that is optional."""
+def check(
+    column: Column, texts: pa.Array, *, required: bool, rules: CellRules | None = None, keeps_blanks: bool = False
+) -> Checked:
+    """Type and check the cells of ``column``.
+
+    A cell that shows nothing is empty; in optional text only with ``trim``, or where blanks keep what is stored.
+    """
     rules = rules or CellRules()
     texts = as_read(column, texts, rules)
-    present = _without_nulls(column, texts, unseen_too=required or rules.trim)
+    present = _without_nulls(column, texts, unseen_too=required or rules.trim or keeps_blanks)
     values = _TYPED[column.type](column, present, rules)
     errors: list[tuple[int, FieldError]] = []
     if values.null_count != present.null_count:

@@ -92,7 +92,21 @@ def after(team: Team, stored: Mapping[str, Values]) -> Team:
     return Team(team.row, {**stored.get(team.name, {}), **team.values})
 
 
-def effects(columns: AbstractSet[str], *, upsert: bool) -> list[str]:
+def keeping(teams: Sequence[Team], above: dict[str, dict[str, Any]]) -> list[Team]:
+    """Return teams as ``blank: keep`` reads them: a field in which a row has nothing is that of the rows above it.
+
+    Fields in which none of the rows has anything are left out. ``above``: name → fields of rows further up; the rows
+    are added to it.
+    """
+    found = []
+    for team in teams:
+        said = {name: value for name, value in team.values.items() if value}
+        above[team.name] = {**above.get(team.name, {}), **said}
+        found.append(Team(team.row, above[team.name]))
+    return found
+
+
+def effects(columns: AbstractSet[str], *, upsert: bool, keeps_blanks: bool = False) -> list[str]:
     """What a row does, in words. ``columns``: those that the file has."""
     made = "A team that is not there is made, with its managers, members and forms."
     people = "A phone that belongs to nobody makes a member; nobody is ever taken away."
@@ -103,9 +117,8 @@ def effects(columns: AbstractSet[str], *, upsert: bool) -> list[str]:
     left = [field for column, field in FIELDS.items() if column not in columns]
     said = [made]
     if replaced:
-        said.append(
-            f"Of a team that is there {_listed(replaced)} become those of its row, and are empty where its cell is."
-        )
+        blank = "stay where its cell is empty" if keeps_blanks else "are empty where its cell is"
+        said.append(f"Of a team that is there {_listed(replaced)} become those of its row, and {blank}.")
     if left:
         said.append(f"Its {_listed(left)} stay, since the file has no such column.")
     return [*said, people, whole]

@@ -118,7 +118,9 @@ class Validator:
                 cell_texts = safe.values
                 _collect(errors, safe.errors)
             required = is_key or (column.required and not self._keeps_blanks)
-            checked = cells.check(column, cell_texts, required=required, rules=self._rules)
+            checked = cells.check(
+                column, cell_texts, required=required, rules=self._rules, keeps_blanks=self._keeps_blanks
+            )
             columns[column.name] = checked.values
             _collect(errors, checked.errors)
             if is_key:

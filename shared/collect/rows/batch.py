@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,6 +28,9 @@ class Batch:
     ``packed``: the keys as an undo record holds them. Made here, since here no transaction is open.
 
     ``lacking``: required columns that the file does not have, so that it can change rows but not make any.
+
+    ``keeps``: blank cells keep what is stored (:mod:`collect.rows.keeping`). There is an entry for each row then, also
+    of a key that comes again; ``incomplete``: place → required columns in which its row is blank.
     """
 
     keys: list[str]
@@ -41,6 +44,8 @@ class Batch:
     key: tuple[str, ...]
     prefix: str
     lot: Lot
+    keeps: bool = False
+    incomplete: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def rows(self) -> list[int]:
@@ -89,13 +94,18 @@ class Batch:
         return Reject(row=row, line=self.lot.line(row), errors=errors)
 
 
-def make(valid: Valid, lot: Lot, *, org_id: str, dataset: str, template: Template, upsert: bool) -> Batch:
-    """Find the row that wins for each key within the chunk (insert: the first, upsert: the last) and encode them."""
+def make(
+    valid: Valid, lot: Lot, *, org_id: str, dataset: str, template: Template, upsert: bool, keeps: bool = False
+) -> Batch:
+    """Find the row that wins for each key within the chunk (insert: the first, upsert: the last) and encode them.
+
+    ``keeps``: blank cells keep what is stored, so that no row wins as a whole; each is encoded.
+    """
     prefix = row_id_prefix(org_id=org_id, dataset=dataset)
     keys = _texts(valid.keys)
     numbers, columns, won = valid.rows, valid.columns, valid.keys
     others: list[tuple[int, str]] = []
-    if len(set(keys)) < len(keys):
+    if not keeps and len(set(keys)) < len(keys):
         won_places, losers = winners(keys, last=upsert)
         others = [(numbers[place].as_py(), prefix + keys[place]) for place in losers]
         taken = pa.array(won_places, pa.int64())
@@ -108,7 +118,7 @@ def make(valid: Valid, lot: Lot, *, org_id: str, dataset: str, template: Templat
         numbers=numbers,
         bodies=documents.bodies(
             ids=pc.binary_join_element_wise(pa.scalar(prefix, won.type), won, ""),
-            head={"org_id": org_id, "dataset": dataset}, columns=columns, rows=numbers,
+            head={"org_id": org_id, "dataset": dataset}, columns=columns, rows=numbers, keeps=keeps,
         ),
         others=others,
         names=frozenset(columns),
@@ -116,24 +126,42 @@ def make(valid: Valid, lot: Lot, *, org_id: str, dataset: str, template: Templat
         key=template.key,
         prefix=prefix,
         lot=lot,
+        keeps=keeps,
+        incomplete=_incomplete(columns, template) if keeps else {},
     )  # fmt: skip
 
 
-def encode(
-    made: Mapping[str, Mapping[str, Any]], lot: Lot, *, prefix: str, key: tuple[str, ...], names: Iterable[str],
-    others: Sequence[tuple[int, str]] = (),
-) -> Batch:  # fmt: skip
-    """A batch of documents that were made one by one: key → the rest of the document, its ``row`` last.
+def _incomplete(columns: Mapping[str, pa.Array], template: Template) -> dict[int, tuple[str, ...]]:
+    """Place → the required columns in which its row is blank."""
+    found: dict[int, tuple[str, ...]] = {}
+    for name, column in columns.items():
+        if column.null_count and template.is_required(name):
+            for place in pc.indices_nonzero(pc.is_null(column)).to_pylist():
+                found[place] = (*found.get(place, ()), name)
+    return found
 
-    ``others``: the rows that do not win within the chunk, with the key of each.
+
+def encode(
+    made: Sequence[tuple[str, Mapping[str, Any]]],
+    lot: Lot,
+    *,
+    prefix: str,
+    key: tuple[str, ...],
+    names: Iterable[str],
+    others: Sequence[tuple[int, str]] = (),
+    keeps: bool = False,
+) -> Batch:
+    """A batch of documents that were made one by one: the key of each, and the rest of the document.
+
+    ``others``: the rows that do not win within the chunk, with the key of each. ``keeps``: see :class:`Batch`.
     """
-    keys = list(made)
-    bodies = [bson.encode({"_id": prefix + key, **made[key]})[4:-1] for key in keys]
+    keys = [key_of for key_of, _ in made]
+    bodies = [bson.encode({"_id": prefix + key_of, **document})[4:-1] for key_of, document in made]
     return Batch(
         keys=keys,
         ids=[prefix + key for key in keys],
         packed=pack_keys(keys),
-        numbers=pa.array([document["row"] for document in made.values()], pa.int64()),
+        numbers=pa.array([document["row"] for _, document in made], pa.int64()),
         bodies=pa.array(bodies, pa.binary()),
         others=[(row, prefix + key) for row, key in others],
         names=frozenset(names),
@@ -141,6 +169,7 @@ def encode(
         key=key,
         prefix=prefix,
         lot=lot,
+        keeps=keeps,
     )
 
 

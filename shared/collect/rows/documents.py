@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 import bson
 import pyarrow as pa
@@ -25,6 +26,8 @@ _STRING, _DOCUMENT, _BOOLEAN, _MOMENT, _NULL, _INT64, _DOUBLE = (
     b"\x01",
 )
 _END = b"\0"
+FROM_ROWS = "from_rows"
+"""The field that says of columns whose value is not that of a document's row from which one it is (rows/keeping.py)."""
 _HEAD_BYTES = 200
 _ELEMENT_BYTES = 10
 """A type, the zero behind a name, and eight bytes of a number, which may have been one digit."""
@@ -37,8 +40,13 @@ def empty_bytes(names: Iterable[str]) -> int:
     return _HEAD_BYTES + sum(len(name.encode()) + _ELEMENT_BYTES for name in names)
 
 
-def bodies(*, ids: pa.Array, head: Mapping[str, str], columns: Mapping[str, pa.Array], rows: pa.Array) -> pa.Array:
-    """The elements of each document but its last ones: ``_id``, those of ``head``, ``values`` and ``row``."""
+def bodies(
+    *, ids: pa.Array, head: Mapping[str, str], columns: Mapping[str, pa.Array], rows: pa.Array, keeps: bool = False
+) -> pa.Array:
+    """The elements of each document but its last ones: ``_id``, those of ``head``, ``values`` and ``row``.
+
+    ``keeps``: and :data:`FROM_ROWS`, which lists the blank cells.
+    """
     values = [_element(name, column) for name, column in columns.items()]
     return _joined(
         [
@@ -46,9 +54,16 @@ def bodies(*, ids: pa.Array, head: Mapping[str, str], columns: Mapping[str, pa.A
             *(_constant(name, text) for name, text in head.items()),
             _framed("values", _joined(values, count=len(ids))),
             _element("row", rows),
+            *([_blanks(columns)] if keeps and any(column.null_count for column in columns.values()) else []),
         ],
         count=len(ids),
     )
+
+
+def content(body: bytes) -> dict[str, Any]:
+    """Return what :func:`bodies` has encoded of one document."""
+    decoded: dict[str, Any] = bson.decode((len(body) + _FRAME_BYTES).to_bytes(4, "little") + body + _END)
+    return decoded
 
 
 def complete(bodies: pa.Array, *, written_by: str, revision: int) -> Documents:
@@ -81,6 +96,20 @@ def _element(name: str, column: pa.Array) -> list[pa.Array]:
         return pieces
     whole = pieces[0] if len(pieces) == 1 else pc.binary_join_element_wise(*pieces, b"", null_handling="emit_null")
     return [pc.fill_null(whole, _scalar(_NULL + label))]
+
+
+def _blanks(columns: Mapping[str, pa.Array]) -> list[pa.Array]:
+    """The element that names the columns in which a document has nothing; none where it has something in each."""
+    zero = (0).to_bytes(8, "little")
+    entries = [
+        [pc.if_else(pc.is_null(column), _scalar(_INT64 + name.encode() + _END + zero), _scalar(b""))]
+        for name, column in columns.items()
+        if column.null_count
+    ]
+    count = len(next(iter(columns.values())))
+    listed = _joined(entries, count=count)
+    element = _joined([_framed(FROM_ROWS, listed)], count=count)
+    return [pc.if_else(pc.equal(pc.binary_length(listed), 0), _scalar(b""), element)]
 
 
 def _constant(name: str, text: str) -> list[pa.Scalar]:

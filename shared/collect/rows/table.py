@@ -14,7 +14,7 @@ from pymongo.errors import BulkWriteError
 from collect.csv.layout import is_upsert
 from collect.jobs.model import Job
 from collect.jobs.outcomes import Applied, Reject, TakenBack
-from collect.rows import lines, marks, writing
+from collect.rows import keeping, lines, marks, writing
 from collect.rows.batch import Batch
 from collect.rows.writing import Decision, Stored
 from collect.storage import joined
@@ -47,7 +47,8 @@ class Table:
             Again: a key is there, and it was not asked for: abort, and write it once more.
         """
         if is_upsert(job.params):
-            decision = writing.decide_upsert(rows, self._replaced(rows, session), job_id=job.id)
+            decide = keeping.decide if rows.keeps else writing.decide_upsert
+            decision = decide(rows, self._replaced(rows, session), job_id=job.id)
         else:
             there = self._there(job, rows, session)
             decision = writing.decide_insert(rows, there, job_id=job.id)
@@ -95,7 +96,8 @@ class Table:
     def _put(self, rows: Batch, decision: Decision, *, entry_id: str, session: ClientSession) -> int:
         if decision.replaced:
             self._rows.delete_many({"_id": {"$in": decision.replaced}}, session=session)
-        made = writing.new_documents(rows, decision, entry_id=entry_id)
+        make = keeping.new_documents if rows.keeps else writing.new_documents
+        made = make(rows, decision, entry_id=entry_id)
         joined.insert(self._rows, made, session=session)
         return made.count
 

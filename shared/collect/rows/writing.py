@@ -48,6 +48,8 @@ class Decision:
     rejects: list[Reject] = field(default_factory=list)
     displaced: dict[int, int] = field(default_factory=dict)
     """A row that was written, and the one that takes its place."""
+    below: dict[int, list[int]] = field(default_factory=dict)
+    """Where blank cells keep what is stored: the rows above a row with its key whose cells go into its document."""
 
     @property
     def replaced(self) -> list[str]:
@@ -64,11 +66,11 @@ def decide_insert(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) ->
         row, there = batch.rows[place], stored.get(document_id)
         if there is None:
             fresh.append(place)
-        elif _is_of(there, job_id) and there["row"] > row:
+        elif is_of(there, job_id) and there["row"] > row:
             decision.instead.append((place, there))
             decision.displaced[there["row"]] = row
         else:
-            first = there["row"] if _is_of(there, job_id) else None
+            first = there["row"] if is_of(there, job_id) else None
             wins[document_id] = first
             decision.rejects.append(batch.reject(row, batch.duplicate(document_id, first)))
     decision.rejects.extend(batch.reject(row, batch.duplicate(id_, wins[id_])) for row, id_ in batch.others)
@@ -87,7 +89,7 @@ def decide_upsert(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) ->
             decision.rejects.append(batch.reject(batch.rows[place], *_lacking(batch)))
         elif there is None:
             fresh.append(place)
-        elif not _is_of(there, job_id):
+        elif not is_of(there, job_id):
             decision.changed.append((place, there))
         elif there["row"] < batch.rows[place]:
             decision.instead.append((place, there))
@@ -104,13 +106,13 @@ def decide_touch(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) -> 
     others = [(place, stored[id_]) for place, id_ in enumerate(batch.ids) if id_ in stored]
     return Decision(
         fresh=[place for place, id_ in enumerate(batch.ids) if id_ not in stored],
-        changed=[(place, there) for place, there in others if not _is_of(there, job_id)],
+        changed=[(place, there) for place, there in others if not is_of(there, job_id)],
     )
 
 
 def new_documents(batch: Batch, decision: Decision, *, entry_id: str) -> Documents:
     """The documents to insert, those that replace others included."""
-    fresh = batch.bodies if len(decision.fresh) == len(batch.keys) else batch.bodies.take(_places(decision.fresh))
+    fresh = batch.bodies if len(decision.fresh) == len(batch.keys) else batch.bodies.take(places(decision.fresh))
     made = [documents.complete(fresh, written_by=entry_id, revision=1)]
     groups: defaultdict[tuple[str, int], list[tuple[int, Stored]]] = defaultdict(list)
     for place, there in decision.instead:
@@ -118,7 +120,7 @@ def new_documents(batch: Batch, decision: Decision, *, entry_id: str) -> Documen
     for place, there in decision.changed:
         groups[entry_id, there["revision"] + 1].append((place, there))
     for (written_by, revision), replacing in groups.items():
-        bodies = batch.bodies.take(_places(place for place, _ in replacing))
+        bodies = batch.bodies.take(places(place for place, _ in replacing))
         completed = documents.complete(bodies, written_by=written_by, revision=revision)
         made.append(_merged(completed, [there for _, there in replacing], batch))
     return Documents.together(made)
@@ -179,7 +181,8 @@ def _id(document: RawBSONDocument) -> str:
     return bytes(raw[13 : 12 + length]).decode()
 
 
-def _is_of(document: Stored, job_id: str) -> bool:
+def is_of(document: Stored, job_id: str) -> bool:
+    """Return whether the document carries a mark of the job."""
     return str(document["written_by"]).startswith(f"{job_id}:")
 
 
@@ -201,17 +204,27 @@ def _merge(document: RawBSONDocument, there: Stored, names: frozenset[str]) -> R
     new, old = bson.decode(document.raw), bson.decode(there["values"].raw)
     said = {name: value for name, value in new["values"].items() if name in names or name not in old}
     raw = bson.encode({**new, "values": {**old, **said}})
-    if len(raw) > MAX_DOCUMENT_BYTES:
-        raise TaskRefused(
-            f"With the columns that are there already the row would have {len(raw):,} bytes; at most "
-            f"{MAX_DOCUMENT_BYTES:,} can be stored. Leave out a column, or shorten what is in it.",
-            code="document_too_large", where=f"row {new['row']:,}",
-        )  # fmt: skip
+    check_document(len(raw), row=new["row"])
     return RawBSONDocument(raw)
 
 
-def _places(places: Iterable[int]) -> pa.Array:
-    return pa.array(places, pa.int64())
+def check_document(size: int, *, row: int) -> None:
+    """Check that a document that was merged with a stored one can be stored.
+
+    Raises:
+        TaskRefused: it is too large.
+    """
+    if size > MAX_DOCUMENT_BYTES:
+        raise TaskRefused(
+            f"With the columns that are there already the row would have {size:,} bytes; at most "
+            f"{MAX_DOCUMENT_BYTES:,} can be stored. Leave out a column, or shorten what is in it.",
+            code="document_too_large", where=f"row {row:,}",
+        )  # fmt: skip
+
+
+def places(of: Iterable[int]) -> pa.Array:
+    """Return the places of rows as Arrow takes them."""
+    return pa.array(of, pa.int64())
 
 
 def _packed(raw: bytes) -> Binary:

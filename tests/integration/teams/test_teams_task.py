@@ -82,6 +82,11 @@ class Case:
     undo_order: list[int]
     data: bytes = field(init=False)
 
+    @property
+    def params(self) -> dict[str, str]:
+        """Of the job. By ``keep`` a blank cell leaves what is stored."""
+        return {"mode": "upsert", "blank": "keep"} if self.mode == "keep" else {"mode": self.mode}
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", (HEADER + "".join(row.line for row in self.rows)).encode())
 
@@ -96,7 +101,7 @@ ROW = st.builds(
 RIGHT = ROW.filter(lambda row: row.is_good)
 CASES = st.builds(
     Case,
-    mode=st.sampled_from(["create", "upsert"]),
+    mode=st.sampled_from(["create", "upsert", "keep"]),
     rows=st.lists(ROW, min_size=1, max_size=10),
     teams_before=st.dictionaries(st.sampled_from(NAMES), st.lists(NUMBER, max_size=2), max_size=2),
     people_before=st.sets(NUMBER, max_size=3),
@@ -124,8 +129,8 @@ class Work:
                 db, name, org_id=self.org, written_by=f"{OTHER_JOB}:1:1", members=[e164(one) for one in members]
             )
         self.before = self.all()
-        job = new_job(blob="f", dataset="none", mode=case.mode)
-        self.job: Job = job.model_copy(update={"org_id": self.org, "kind": "teams", "params": {"mode": case.mode}})
+        job = new_job(blob="f", dataset="none")
+        self.job: Job = job.model_copy(update={"org_id": self.org, "kind": "teams", "params": case.params})
         self.hands = Upload(db, MemoryBlobs({"f": case.data}), self.job, make_task=TeamsTask)
 
     def all(self) -> dict[str, dict[str, Any]]:
@@ -204,7 +209,8 @@ def read_downwards(case: Case) -> tuple[dict[str, dict[str, Any]], set[str], set
         if not row.is_good or (case.mode == "create" and row.name in teams):
             rejected.add(number)
             continue
-        teams[row.name] = row.values
+        kept = teams.get(row.name, {}) if case.mode == "keep" else {}
+        teams[row.name] = {name: value or kept.get(name, value) for name, value in row.values.items()}
         people.update(row.values["managers"], row.values["members"])
     return teams, people, rejected
 
@@ -217,6 +223,11 @@ def a_case(mode: str, rows: list[Row], **more: Any) -> Case:
     return Case(mode=mode, rows=rows, **given)
 
 
+BLANKS_OVER_AND_UNDER = a_case(
+    "keep",
+    [Row("North", NUMBERS[0], ()), Row("North", "", (NUMBERS[2],)), Row("North", NUMBERS[1], ()), Row("North", "", ())],
+    teams_before={"North": [NUMBERS[4]]}, cut_at=[2, 3], order=[2, 0, 1],
+)  # fmt: skip
 SAME_TEAM_LATER_FIRST = a_case(
     "create", [Row("North", NUMBERS[0], ()), Row("North", NUMBERS[1], (NUMBERS[2],))], cut_at=[1, 2], order=[1]
 )
@@ -225,6 +236,7 @@ SAME_TEAM_LATER_FIRST = a_case(
 @settings(max_examples=60)
 @given(case=CASES)
 @example(case=SAME_TEAM_LATER_FIRST)
+@example(case=BLANKS_OVER_AND_UNDER)
 def test_the_outcome_is_that_of_reading_downwards_and_undo_restores_every_document(db: Database, case: Case) -> None:
     work = Work(db, case)
     work.run()

@@ -87,3 +87,23 @@ def test_made_changed_and_unchanged_are_all_teams_that_an_upsert_writes(
     assert seen.created == len(after.keys() - there.keys())
     assert seen.changed == sum(there[name] != after[name] for name in after.keys() & there.keys())
     assert seen.created + seen.changed + seen.unchanged == len(after)
+
+
+def test_where_blanks_keep_a_field_is_that_of_the_rows_above_and_then_what_is_stored() -> None:
+    above: dict[str, dict[str, Any]] = {}
+    rows = [team(1, "A", managers=PHONES[1:2]), team(2, "A", managers=()), team(3, "B", managers=())]
+    kept = [*team_changes.keeping(rows[:1], above), *team_changes.keeping(rows[1:], above)]
+    assert [one.values for one in kept] == [
+        {"team_name": "A", "managers": [PHONES[1]]},
+        {"team_name": "A", "managers": [PHONES[1]]},
+        {"team_name": "B"},
+    ]
+    seen = judge(kept, [stored("A", PHONES[0]), stored("B", PHONES[2])], upsert=True)
+    assert (seen.changed, seen.unchanged, seen.managers_changed) == (1, 1, 1)
+
+
+def test_the_effects_say_what_a_blank_cell_does() -> None:
+    columns = {"team_name", "manager_phone"}
+    assert "and are empty where its cell is." in " ".join(team_changes.effects(columns, upsert=True))
+    kept = " ".join(team_changes.effects(columns, upsert=True, keeps_blanks=True))
+    assert "and stay where its cell is empty." in kept

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictInt
 
+from collect.csv import layout, team_changes, team_rows
 from collect.csv import preview as csv_preview
-from collect.csv import team_changes, team_rows
 from collect.csv.preview import CsvPreview
 from collect.csv.reading import Lot
 from collect.csv.repeated import SampledKeys
@@ -91,8 +91,10 @@ class _Preview:
         self._params = params
         self._file = file
         self._upsert = params.mode == "upsert"
+        self._keeps_blanks = layout.keeps_blanks(params.model_dump())
         self._forms = frozenset(form.form_id for form in forms.all_of(asker.db, org_id=asker.org_id))
         self._teams: list[Team] = []
+        self._above: dict[str, dict[str, Any]] = {}
         self._phones = 0
         self._rows: dict[str, int] = {}
         self._keys = SampledKeys()
@@ -122,7 +124,7 @@ class _Preview:
             ],
             more={
                 "teams": _shown(self._changes(seen), seen.rejects.rejected_rows),
-                "effects": team_changes.effects(columns, upsert=self._upsert),
+                "effects": team_changes.effects(columns, upsert=self._upsert, keeps_blanks=self._keeps_blanks),
             },
         )
 
@@ -133,7 +135,7 @@ class _Preview:
         found = read.teams
         self._phones += sum(len(team.people) for team in read.said)
         self._stored.update(team_store.stored(self._db, org_id=self._org_id, names=[team.name for team in read.said]))
-        self._teams.extend(found)
+        self._teams.extend(team_changes.keeping(found, self._above) if self._keeps_blanks else found)
         self._keys.add([team.row for team in found], [team.name for team in found])
         self._columns.add(range(lot.row, lot.row + lot.rows), valid, read.said)
         return {**read.wrong, **({} if self._upsert else self._twice(found))}

@@ -1,0 +1,131 @@
+"""An upsert in which a blank cell leaves what is stored (``blank: keep``).
+
+The outcome is that of reading the file from top to bottom, whatever the order of parts and chunks: each column has the
+value of the last row that has one in it. So a document says of each column whose value is not that of its ``row`` from
+which row of the file it comes, in ``from_rows``; 0 stands for what was there before the file. Another job's write
+replaces the document and drops that. A row with a blank in a required column changes only what was stored before the
+file, wherever it stands. See ADR 21.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import bson
+from bson.int64 import Int64
+from bson.raw_bson import RawBSONDocument
+
+from collect.errors import FieldError
+from collect.rows import documents, writing
+from collect.rows.batch import Batch
+from collect.rows.documents import FROM_ROWS
+from collect.rows.writing import Decision, Stored
+from collect.storage.joined import Documents
+
+Content = dict[str, Any]
+
+
+def decide(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) -> Decision:
+    """Return what to do with a batch that has an entry for each row, several for a key that comes again.
+
+    ``stored``: the documents with a key of the batch, whole, by ``_id``. Rows whose cells go into the document of
+    another row count as written.
+    """
+    decision, fresh = Decision(), []
+    for document_id, places in _by_id(batch).items():
+        there = stored.get(document_id)
+        is_ours = there is not None and writing.is_of(there, job_id)
+        taken = places
+        if there is None or (is_ours and there["revision"] == 1):  # the file makes it
+            refused = [place for place in places if batch.lacking or place in batch.incomplete]
+            decision.rejects.extend(batch.reject(batch.rows[place], *_required(batch, place)) for place in refused)
+            taken = [place for place in places if place not in refused]
+        if not taken:
+            continue
+        *below, place = taken
+        decision.overwritten += len(below)
+        if there is None:
+            fresh.append(place)
+        elif not is_ours:
+            decision.changed.append((place, there))
+        elif FROM_ROWS not in there and there["row"] > batch.rows[place]:
+            decision.overwritten += 1
+            continue
+        else:
+            decision.instead.append((place, there))
+        if below:
+            decision.below[place] = below
+    decision.fresh = fresh
+    return decision
+
+
+def new_documents(batch: Batch, decision: Decision, *, entry_id: str) -> Documents:
+    """Return the documents to insert, those that replace others included."""
+    alone = [place for place in decision.fresh if place not in decision.below]
+    bodies = batch.bodies if len(alone) == len(batch.keys) else batch.bodies.take(writing.places(alone))
+    made = [documents.complete(bodies, written_by=entry_id, revision=1)]
+    together = [
+        *((place, None, entry_id, 1) for place in decision.fresh if place in decision.below),
+        *((place, there, entry_id, there["revision"] + 1) for place, there in decision.changed),
+        *((place, there, there["written_by"], there["revision"]) for place, there in decision.instead),
+    ]
+    merged = (
+        _merged(batch, [*decision.below.get(place, ()), place], there, written_by=written_by, revision=revision)
+        for place, there, written_by, revision in together
+    )
+    return Documents.together([*made, Documents.of(merged)]) if together else Documents.together(made)
+
+
+def merge(rows: Sequence[Content], there: Content | None, *, names: Iterable[str], is_ours: bool) -> Content:
+    """Return a document's content: the cells of ``rows`` over what is ``there``, in each column those of the last row.
+
+    ``is_ours``: what is there was written by the same file. ``names``: the columns that the file has.
+    """
+    first = rows[0]
+    values: Content = {**first["values"], **(there["values"] if there else {})}
+    origins: dict[str, int] = dict.fromkeys(names, 0)
+    if there is not None and is_ours:
+        origins |= dict.fromkeys(names, there["row"]) | there.get(FROM_ROWS, {})
+    for content in rows:
+        blanks = content.get(FROM_ROWS, {})
+        for name in origins:
+            if name not in blanks and origins[name] < content["row"]:
+                values[name], origins[name] = content["values"][name], content["row"]
+    row = max(content["row"] for content in (*rows, *([there] if there and is_ours else [])))
+    elsewhere = {name: Int64(origin) for name, origin in origins.items() if origin != row}
+    head = {name: first[name] for name in first if name not in ("values", "row", FROM_ROWS)}
+    return {**head, "values": values, "row": Int64(row), **({FROM_ROWS: elsewhere} if elsewhere else {})}
+
+
+def _merged(
+    batch: Batch, places: Sequence[int], there: Stored | None, *, written_by: str, revision: int
+) -> RawBSONDocument:
+    rows = [documents.content(batch.bodies[place].as_py()) for place in places]
+    stored = None if there is None else bson.decode(there.raw) if isinstance(there, RawBSONDocument) else dict(there)
+    is_ours = stored is not None and stored["written_by"] == written_by
+    content = merge(rows, stored, names=batch.names, is_ours=is_ours)
+    raw = bson.encode({**content, "written_by": written_by, "revision": revision})
+    writing.check_document(len(raw), row=content["row"])
+    return RawBSONDocument(raw)
+
+
+def _by_id(batch: Batch) -> dict[str, list[int]]:
+    """The places of each document, in the file's order."""
+    found: dict[str, list[int]] = {}
+    for place, document_id in enumerate(batch.ids):
+        found.setdefault(document_id, []).append(place)
+    return found
+
+
+def _required(batch: Batch, place: int) -> list[FieldError]:
+    return [
+        *(
+            FieldError(name, "required", f"{name} is required for a new row, and the file has no such column.")
+            for name in batch.lacking
+        ),
+        *(
+            FieldError(name, "required", f"{name} is empty, and it is required for a new row.")
+            for name in batch.incomplete.get(place, ())
+        ),
+    ]
