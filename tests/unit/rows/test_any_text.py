@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collect.csv.unseen import shows_nothing
 from collect.errors import TaskRefused
 from unit.rows.test_files import read
 
@@ -30,7 +31,9 @@ def outcomes(text: str) -> tuple[dict[str, dict[str, Any]], set[int]]:
     good: dict[str, dict[str, Any]] = {}
     bad = set()
     for number, cells in enumerate(records, start=1):
-        if len(cells) != 3 or not cells[0] or cells[0] in good or not _is_right(cells):
+        if len(cells) == 3 and shows_nothing(cells[1]) and "\0" not in cells[1]:
+            cells = [cells[0], "", cells[2]]
+        if len(cells) != 3 or shows_nothing(cells[0]) or cells[0] in good or not _is_right(cells):
             bad.add(number)
             continue
         key, n, s = cells
