@@ -6,7 +6,7 @@ distinct text once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -70,6 +70,14 @@ def as_read(column: Column, texts: pa.Array, rules: CellRules) -> pa.Array:
         return texts
     places = pc.index_in(texts, value_set=pa.array(list(instead), pa.string()))
     return pc.coalesce(pa.array(list(instead.values()), pa.string()).take(places), texts)
+
+
+def plain_texts(column: Column, texts: Sequence[str], rules: CellRules) -> list[str]:
+    """Return the texts as a file would have them that needs no ``rules``: for the checks that compare columns."""
+    read: list[str] = as_read(column, pa.array(texts, pa.string()), rules).to_pylist()
+    if rules.decimal == "." and not rules.date_formats:
+        return read
+    return [scalars.canonical(text, decimal=rules.decimal, formats=rules.date_formats) for text in read]
 
 
 def check_texts(column: Column, texts: pa.Array, *, may_be_long: bool, may_have_nul: bool) -> Checked:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collect.csv import layout, sampling
+from collect.csv import damaged, layout, sampling
 from collect.csv.blocks import BLOCK_BYTES, Block, blocks
 from collect.csv.cell_rules import CellRules
 from collect.csv.facets import FileColumn
@@ -18,6 +18,7 @@ from collect.csv.grammar import Grammar
 from collect.csv.layout import Layout, Params
 from collect.csv.reading import Lot
 from collect.csv.sources import Readable
+from collect.csv.suspicion import Suspicion
 from collect.csv.validation import Valid, Validator
 from collect.errors import FieldError, TaskRefused
 from collect.jobs.model import FileRef
@@ -72,7 +73,8 @@ class SampledRejects:
 class CsvPreview:
     """What would be read. With ``errors`` the job would fail. ``total_rows`` is exact, or ``None`` if not reached.
 
-    ``sampled``: cells from all over the file, by column of the template, when there are no errors.
+    ``sampled``: cells from all over the file, by column of the template, when there are no errors. ``warnings``: what
+    the file's cells look like.
     """
 
     delimiter: str | None = None
@@ -84,6 +86,7 @@ class CsvPreview:
     rejects: SampledRejects = field(default_factory=SampledRejects)
     errors: tuple[FieldError, ...] = ()
     sampled: tuple[FileColumn, ...] = ()
+    warnings: tuple[Suspicion, ...] = ()
 
 
 def preview(
@@ -131,7 +134,8 @@ def preview(
         if errors
         else _rejects(sample, template, _lacking(opened, arranged, total), params, look),
         errors=tuple(errors),
-        sampled=() if errors else sampling.columns(opened, arranged, template, sample.records),
+        sampled=() if errors else sampling.columns(opened, arranged, template, sample.records, how.cells),
+        warnings=() if errors else tuple(_damaged(sample, opened, arranged, template, how)),
     )
 
 
@@ -204,6 +208,15 @@ def _rejects(
         estimate=round(rejected * sample.rows / sampled) if sampled else 0,
         items=tuple(items[:MOST_REJECTS]),
     )
+
+
+def _damaged(sample: _Sample, opened: Opened, arranged: Layout, template: Template, how: Params) -> list[Suspicion]:
+    numbered = ((row, record) for first, records in sample.runs for row, record in enumerate(records, start=first))
+    return damaged.find(
+        numbered, arranged, template, how.cells,
+        looked_at=len(sample.records),
+        encoding_is_given=how.encoding is not None and opened.text.encoding != "utf-8",
+    )  # fmt: skip
 
 
 def _first_rows(opened: Opened, sample: _Sample) -> tuple[dict[str, str], ...]:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from collect.csv import cells
+from collect.csv.unseen import shows_nothing
 from collect.jobs.template import NUMERIC, TEMPORAL, Column, ColumnType
 
 BINS = 20
@@ -60,7 +61,7 @@ class Reading:
 
 def read(column: Column, texts: Sequence[str]) -> Reading:
     """Read ``texts`` as cells of ``column``, by its type, pattern, range and values."""
-    filled = [text for text in texts if text and text not in column.null_values]
+    filled = [text for text in texts if text not in column.null_values and not shows_nothing(text)]
     if not filled:
         return Reading(filled=0, valid=0, values=())
     checked = cells.check(column, pa.array(filled, pa.string()), required=False)

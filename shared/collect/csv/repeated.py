@@ -32,6 +32,11 @@ class SampledKeys:
                 self._again.append((key, first, row))
         self._sampled += len(rows)
 
+    @property
+    def first_rows(self) -> Mapping[str, int]:
+        """Each key, and the first row that has it."""
+        return self._first
+
     def some(self, most: int) -> list[str]:
         """About ``most`` of the keys, from all over the sample."""
         keys = list(self._first)

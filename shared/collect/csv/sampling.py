@@ -8,6 +8,8 @@ from typing import Any
 
 from collect.csv import layout
 from collect.csv.blocks import blocks
+from collect.csv.cell_rules import CellRules
+from collect.csv.cells import plain_texts
 from collect.csv.facets import FileColumn
 from collect.csv.files import Opened, open_file
 from collect.csv.grammar import Grammar
@@ -19,10 +21,12 @@ from collect.jobs.template import Template
 MOST_ROWS = 1_000
 
 
-def columns(opened: Opened, arranged: Layout, template: Template, records: Sequence[bytes]) -> tuple[FileColumn, ...]:
+def columns(
+    opened: Opened, arranged: Layout, template: Template, records: Sequence[bytes], rules: CellRules
+) -> tuple[FileColumn, ...]:
     """The template's columns with their cells in ``records``, or in as many from all over these as are enough.
 
-    A row that has another number of cells than the header is left out.
+    The cells are as ``rules`` read them. A row that has another number of cells than the header is left out.
     """
     delimiter, width = opened.grammar.delimiter, len(arranged.columns)
     rows = [cells for record in spread(records, MOST_ROWS) if len(cells := layout.parse(record, delimiter)) == width]
@@ -31,7 +35,7 @@ def columns(opened: Opened, arranged: Layout, template: Template, records: Seque
         FileColumn(
             header=name,
             column=template.column(column),
-            texts=[cells[place] for cells in rows],
+            texts=plain_texts(template.column(column), [cells[place] for cells in rows], rules),
             is_key=template.key == (column,),
         )
         for place, (name, column) in enumerate(zip(names, arranged.columns, strict=True))

@@ -80,6 +80,16 @@ def lacks_zone(text: str, formats: tuple[str, ...] = ()) -> bool:
     return read is not None and read.tzinfo is None
 
 
+def canonical(text: str, *, decimal: str = ".", formats: tuple[str, ...] = ()) -> str:
+    """Return a number with a decimal point and a date or time as ISO 8601 has it; any other text as it is."""
+    if decimal != "." and number(text, decimal) is not None:
+        return text.translate(_POINT_AND_COMMA)
+    read = _by_formats(text, formats)
+    if read is None:
+        return text
+    return read.date().isoformat() if read.tzinfo is None and read.time() == time() else read.isoformat()
+
+
 def milliseconds(at: datetime) -> int:
     """Return the milliseconds from 1970 to a time with a zone."""
     return (at - _EPOCH) // _MILLISECOND

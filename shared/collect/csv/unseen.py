@@ -41,6 +41,11 @@ def shows_nothing(text: str) -> bool:
     return _RE.fullmatch(text) is not None
 
 
+def without(text: str) -> str:
+    """Return the text without the characters that show nothing, blanks included."""
+    return _RE.sub("", text)
+
+
 def mask(texts: pa.Array) -> pa.Array | None:
     """Return which texts show nothing; ``None`` when all begin with an ASCII character that shows.
 

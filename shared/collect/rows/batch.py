@@ -122,16 +122,39 @@ def make(
         ),
         others=others,
         names=frozenset(columns),
-        lacking=tuple(name for name in template.names if name not in columns and template.is_required(name)),
+        lacking=_lacking(columns, template),
         key=template.key,
         prefix=prefix,
         lot=lot,
         keeps=keeps,
-        incomplete=_incomplete(columns, template) if keeps else {},
+        incomplete=_blank(columns, template) if keeps else {},
     )  # fmt: skip
 
 
-def _incomplete(columns: Mapping[str, pa.Array], template: Template) -> dict[int, tuple[str, ...]]:
+def incomplete(valid: Valid, template: Template) -> dict[int, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Return place → required columns in which its row is blank, and those that the file lacks: it can make no row."""
+    lacking = _lacking(valid.columns, template)
+    blank = _blank(valid.columns, template)
+    places = range(len(valid.rows)) if lacking else blank
+    return {place: (blank.get(place, ()), lacking) for place in places}
+
+
+def required(blank: Iterable[str], *, lacking: Iterable[str]) -> list[FieldError]:
+    """Return the errors of a row that can make no document, since it has nothing in these required columns."""
+    return [
+        *(
+            FieldError(name, "required", f"{name} is required for a new row, and the file has no such column.")
+            for name in lacking
+        ),
+        *(FieldError(name, "required", f"{name} is empty, and it is required for a new row.") for name in blank),
+    ]
+
+
+def _lacking(columns: Collection[str], template: Template) -> tuple[str, ...]:
+    return tuple(name for name in template.names if name not in columns and template.is_required(name))
+
+
+def _blank(columns: Mapping[str, pa.Array], template: Template) -> dict[int, tuple[str, ...]]:
     """Place → the required columns in which its row is blank."""
     found: dict[int, tuple[str, ...]] = {}
     for name, column in columns.items():

@@ -30,7 +30,7 @@ def at_rows(db: Database, blobs: Blobs, job: Job, *, template: Template) -> str 
     begun = _begun(blobs, job, template)
     if begun is None:
         return None
-    columns = sampling.columns(begun.opened, begun.layout, template, begun.records)
+    columns = sampling.columns(begun.opened, begun.layout, template, begun.records, CellRules.of(job.params))
     stored = datasets.values(db, org_id=job.org_id, name=job.params["dataset"], columns=len(columns), but_of=job.id)
     return _sentences(swapped.find(columns, stored=stored, column_map=job.params.get("column_map") or {}))
 

@@ -16,9 +16,8 @@ import bson
 from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 
-from collect.errors import FieldError
 from collect.rows import documents, writing
-from collect.rows.batch import Batch
+from collect.rows.batch import Batch, required
 from collect.rows.documents import FROM_ROWS
 from collect.rows.writing import Decision, Stored
 from collect.storage.joined import Documents
@@ -39,7 +38,9 @@ def decide(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) -> Decisi
         taken = places
         if there is None or (is_ours and there["revision"] == 1):  # the file makes it
             refused = [place for place in places if batch.lacking or place in batch.incomplete]
-            decision.rejects.extend(batch.reject(batch.rows[place], *_required(batch, place)) for place in refused)
+            for place in refused:
+                errors = required(batch.incomplete.get(place, ()), lacking=batch.lacking)
+                decision.rejects.append(batch.reject(batch.rows[place], *errors))
             taken = [place for place in places if place not in refused]
         if not taken:
             continue
@@ -116,16 +117,3 @@ def _by_id(batch: Batch) -> dict[str, list[int]]:
     for place, document_id in enumerate(batch.ids):
         found.setdefault(document_id, []).append(place)
     return found
-
-
-def _required(batch: Batch, place: int) -> list[FieldError]:
-    return [
-        *(
-            FieldError(name, "required", f"{name} is required for a new row, and the file has no such column.")
-            for name in batch.lacking
-        ),
-        *(
-            FieldError(name, "required", f"{name} is empty, and it is required for a new row.")
-            for name in batch.incomplete.get(place, ())
-        ),
-    ]

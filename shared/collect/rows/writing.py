@@ -17,10 +17,10 @@ import pyarrow as pa
 from bson.binary import Binary
 from bson.raw_bson import RawBSONDocument
 
-from collect.errors import ChunkTooBig, FieldError, TaskRefused
+from collect.errors import ChunkTooBig, TaskRefused
 from collect.jobs.outcomes import Reject
 from collect.rows import documents
-from collect.rows.batch import Batch, pack_keys, unpack_keys
+from collect.rows.batch import Batch, pack_keys, required, unpack_keys
 from collect.storage import joined
 from collect.storage.joined import Documents
 
@@ -81,12 +81,13 @@ def decide_insert(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) ->
 def decide_upsert(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) -> Decision:
     """The last row with a key wins; the others count as written, and overwritten since."""
     decision, fresh = Decision(), []
+    lacking = required((), lacking=batch.lacking)
     refused: set[str] = set()
     for place, document_id in enumerate(batch.ids):
         there = stored.get(document_id)
         if there is None and batch.lacking:
             refused.add(document_id)
-            decision.rejects.append(batch.reject(batch.rows[place], *_lacking(batch)))
+            decision.rejects.append(batch.reject(batch.rows[place], *lacking))
         elif there is None:
             fresh.append(place)
         elif not is_of(there, job_id):
@@ -95,7 +96,7 @@ def decide_upsert(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) ->
             decision.instead.append((place, there))
         else:
             decision.overwritten += 1
-    decision.rejects.extend(batch.reject(row, *_lacking(batch)) for row, id_ in batch.others if id_ in refused)
+    decision.rejects.extend(batch.reject(row, *lacking) for row, id_ in batch.others if id_ in refused)
     decision.overwritten += sum(id_ not in refused for _, id_ in batch.others)
     decision.fresh = fresh
     return decision
@@ -184,13 +185,6 @@ def _id(document: RawBSONDocument) -> str:
 def is_of(document: Stored, job_id: str) -> bool:
     """Return whether the document carries a mark of the job."""
     return str(document["written_by"]).startswith(f"{job_id}:")
-
-
-def _lacking(batch: Batch) -> list[FieldError]:
-    return [
-        FieldError(name, "required", f"{name} is required for a new row, and the file has no such column.")
-        for name in batch.lacking
-    ]
 
 
 def _merged(made: Documents, replaced: Sequence[Stored], batch: Batch) -> Documents:

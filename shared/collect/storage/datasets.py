@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING
@@ -16,6 +17,8 @@ MOST_SAMPLED = 2_000
 FEWEST_SAMPLED = 200
 MOST_SAMPLED_CELLS = 100_000
 MOST_STRETCHES = 10
+ASKED_AT_ONCE = 2_000
+"""Keys of one ``$in``."""
 
 
 def lock_name(*, org_id: str, name: str) -> str:
@@ -115,6 +118,27 @@ def rows(
         query["_id"] = {**query["_id"], "$gt": max(after, query["_id"]["$gt"])}
     found = list(db.rows.find(query).sort("_id", ASCENDING).limit(limit + 1))
     return found[:limit], found[limit - 1]["_id"] if len(found) > limit else None
+
+
+def of_keys(
+    db: Database, *, org_id: str, name: str, keys: Iterable[str], columns: Collection[str] = ()
+) -> dict[str, dict[str, Any]]:
+    """Return key → the values of these ``columns``, of the rows with one of ``keys`` that are stored."""
+    prefix = row_id_prefix(org_id=org_id, dataset=name)
+    wanted = {"_id": 1, **{f"values.{column}": 1 for column in columns}}
+    rest, found = iter(keys), {}
+    while some := [prefix + key for key in islice(rest, ASKED_AT_ONCE)]:
+        for document in db.rows.find({"_id": {"$in": some}, "org_id": org_id}, wanted):
+            found[document["_id"].removeprefix(prefix)] = document.get("values", {})
+    return found
+
+
+def keys(db: Database, *, org_id: str, name: str, most: int) -> list[str] | None:
+    """Return the key of every row of the dataset as a text; ``None`` when there are more than ``most``."""
+    prefix = row_id_prefix(org_id=org_id, dataset=name)
+    ids = {"_id": _all_rows(org_id, name)["_id"]}
+    found = [document["_id"] for document in db.rows.find(ids, {"_id": 1}).hint("_id_").limit(most + 1)]
+    return None if len(found) > most else [id_.removeprefix(prefix) for id_ in found]
 
 
 def values(

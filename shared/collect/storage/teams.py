@@ -84,6 +84,14 @@ def stored(
     }
 
 
+def names(db: Database, *, org_id: str, most: int) -> list[str] | None:
+    """Return the name of every team; ``None`` when there are more than ``most``. Reads the index of ids alone."""
+    prefix = team_id(org_id=org_id, name="")
+    ids = db.teams.find({"_id": _beginning(prefix)}, {"_id": 1}).hint("_id_").limit(most + 1)
+    found = [document["_id"] for document in ids]
+    return None if len(found) > most else [id_.removeprefix(prefix) for id_ in found]
+
+
 def known(db: Database, *, org_id: str, phones: Iterable[str], session: ClientSession | None = None) -> set[str]:
     """Those of these phones (E.164) that belong to somebody. Reads the index of ids alone."""
     prefix = member_id(org_id=org_id, phone="")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -16,8 +16,9 @@ from pydantic import (
     model_validator,
 )
 
-from collect.csv import encodings, layout
+from collect.csv import alike, encodings, layout
 from collect.csv.preview import CsvPreview
+from collect.csv.repeated import SampledKeys
 from collect.csv.suspicion import Suspicion
 from collect.errors import FieldError, InvalidInput
 from collect.jobs import date_formats
@@ -30,6 +31,10 @@ from gateway.kinds.wanted import Asker
 from gateway.models import DelimiterName, Header, Id, RejectLimit, Strict, ValueMap, spelled
 from gateway.times import written
 
+MOST_STORED_KEYS = 100_000
+"""Stored keys that a preview reads to find those that are alike: some 0.3 s."""
+MOST_SPELT_KEYS = 1_000
+"""Keys of the file whose usual spellings are looked up where more are stored."""
 DEFAULT_MAX_REJECTED = MaxRejected(percent=20)
 
 Encoding = Annotated[str, StringConstraints(max_length=encodings.MOST_NAME_CHARACTERS)]
@@ -143,7 +148,10 @@ def preview_body(
         "ok": not seen.errors,
         "total_rows": seen.total_rows,
         "seconds": None if seen.total_rows is None else round(seen.total_rows / rows_per_second, 1),
-        "warnings": [*_many_rejects(seen, params), *(_warning(suspicion) for suspicion in suspicions)],
+        "warnings": [
+            *_many_rejects(seen, params),
+            *(_warning(suspicion) for suspicion in (*seen.warnings, *suspicions)),
+        ],
         "errors": [_error(error) for error in seen.errors],
         "conflict": {"holder": holder} if holder else None,
         "delimiter": seen.delimiter,
@@ -172,6 +180,26 @@ def preview_body(
     }
     rendered: dict[str, Any] = written(body)
     return rendered
+
+
+def keys_alike(
+    keys: SampledKeys,
+    *,
+    column: str,
+    stored: Callable[[int], list[str] | None],
+    among: Callable[[Iterable[str]], Iterable[str]],
+    may_trim: bool,
+) -> list[Suspicion]:
+    """Return the warning of keys that are alike, among those of the file and those that are stored.
+
+    ``stored``: all keys, unless there are more than so many. Then only usual spellings of some keys of the file are
+    looked up, by ``among``, which gives back those that are stored.
+    """
+    there = stored(MOST_STORED_KEYS)
+    if there is None:
+        some = keys.some(MOST_SPELT_KEYS)
+        there = list(among({spelling for key in some for spelling in (key, *alike.spellings(key))}))
+    return alike.warnings(alike.find(keys.first_rows, there), column=column, may_trim=may_trim)
 
 
 def _many_rejects(seen: CsvPreview, params: CsvParams) -> list[dict[str, Any]]:

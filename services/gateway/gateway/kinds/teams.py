@@ -9,10 +9,12 @@ from pydantic import Field, StrictInt
 
 from collect.csv import layout, team_changes, team_rows
 from collect.csv import preview as csv_preview
+from collect.csv.clearing import BlankCells
 from collect.csv.preview import CsvPreview
 from collect.csv.reading import Lot
 from collect.csv.repeated import SampledKeys
 from collect.csv.shifts import MOST_ROWS
+from collect.csv.suspicion import Suspicion
 from collect.csv.team_changes import TeamChanges
 from collect.csv.team_rows import Team
 from collect.csv.team_shifts import TeamColumns
@@ -20,7 +22,7 @@ from collect.csv.validation import Valid
 from collect.csv.wrong_cells import excerpt
 from collect.errors import FieldError
 from collect.jobs.model import Job
-from collect.jobs.teams import TEMPLATE
+from collect.jobs.teams import FIELDS, TEMPLATE
 from collect.jobs.template import Template
 from collect.storage import forms
 from collect.storage import teams as team_store
@@ -37,6 +39,8 @@ MOST_PHONES = 200_000
 """With so many it looks at no more rows: each of them costs some 10 µs, and a team may have a thousand."""
 ROWS_PER_SECOND = 3_000
 """For the estimate of a preview: what one worker of two slots does on a small machine (docs/figures.md)."""
+
+_COLUMNS = {field: column for column, field in FIELDS.items()}
 
 ColumnName = Literal["team_name", "description", "country_code", "manager_phone", "member_phones", "form_ids"]
 Rows = Annotated[StrictInt, Field(ge=-MOST_ROWS, le=MOST_ROWS)]
@@ -98,6 +102,7 @@ class _Preview:
         self._phones = 0
         self._rows: dict[str, int] = {}
         self._keys = SampledKeys()
+        self._blanks = BlankCells()
         self._columns = TeamColumns()
         self._stored: dict[str, dict[str, Any]] = {}
 
@@ -120,6 +125,8 @@ class _Preview:
             holder=team_store.holder(self._db, org_id=self._org_id),
             suspicions=[
                 *self._keys.repeated(upsert=self._upsert),
+                *self._blanks.warnings(self._stored_fields(), total_rows=seen.total_rows),
+                *self._alike(),
                 *self._columns.slipped(self._stored, self._params.moved()),
             ],
             more={
@@ -136,9 +143,29 @@ class _Preview:
         self._phones += sum(len(team.people) for team in read.said)
         self._stored.update(team_store.stored(self._db, org_id=self._org_id, names=[team.name for team in read.said]))
         self._teams.extend(team_changes.keeping(found, self._above) if self._keeps_blanks else found)
+        if self._upsert and not self._keeps_blanks:
+            for team in found:
+                blanks = [_COLUMNS[field] for field, value in team.values.items() if not value]
+                self._blanks.add_row(team.row, team.name, blanks)
         self._keys.add([team.row for team in found], [team.name for team in found])
         self._columns.add(range(lot.row, lot.row + lot.rows), valid, read.said)
         return {**read.wrong, **({} if self._upsert else self._twice(found))}
+
+    def _stored_fields(self) -> dict[str, dict[str, Any]]:
+        """Of each team that is stored, what is in the columns that some row leaves blank."""
+        return {
+            name: {column: values[field] for column, field in FIELDS.items() if column in self._blanks.columns}
+            for name, values in self._stored.items()
+        }
+
+    def _alike(self) -> list[Suspicion]:
+        return csv_kinds.keys_alike(
+            self._keys,
+            column="team_name",
+            stored=lambda most: team_store.names(self._db, org_id=self._org_id, most=most),
+            among=lambda names: team_store.stored(self._db, org_id=self._org_id, names=names),
+            may_trim=False,
+        )
 
     def _twice(self, found: list[Team]) -> dict[int, tuple[FieldError]]:
         """Rows whose name is there already or stands further up: they would be rejected."""

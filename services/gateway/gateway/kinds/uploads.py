@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from collect.csv import layout, swapped, unlike
 from collect.csv import preview as csv_preview
-from collect.csv import swapped, unlike
+from collect.csv.clearing import BlankCells
 from collect.csv.preview import CsvPreview
+from collect.csv.reading import Lot
 from collect.csv.repeated import SampledKeys
 from collect.csv.suspicion import Suspicion
+from collect.csv.validation import Valid
+from collect.errors import FieldError
 from collect.jobs.model import Job
-from collect.jobs.template import DatasetName, Template
+from collect.jobs.template import ColumnType, DatasetName, Template
+from collect.rows import batch
 from collect.storage import datasets
 from collect.storage.database import Database
 from collect.storage.files import InputFile
@@ -21,6 +27,8 @@ from gateway.kinds.wanted import Asker, Wanted
 
 ROWS_PER_SECOND = 60_000
 """For the estimate of a preview: what one worker of two slots does on a small machine (docs/figures.md)."""
+
+_TEXTUAL = (ColumnType.STRING, ColumnType.ENUM)
 
 
 class UploadParams(CsvParams):
@@ -37,7 +45,7 @@ def check(asker: Asker, given: dict[str, Any], sent: InputFile | None) -> Wanted
     csv_kinds.check_columns(params, datasets.get(asker.db, org_id=asker.org_id, name=params.dataset))
     return Wanted(
         params=params.model_dump(exclude_unset=True) | {"mode": params.mode},
-        preview=lambda _: _preview(asker, params, file),
+        preview=lambda _: _Preview(asker, params, file).body(),
         lock=datasets.lock_name(org_id=asker.org_id, name=params.dataset),
         on_conflict=params.on_conflict,
         supersedes=params.supersedes,
@@ -56,29 +64,95 @@ def marked(db: Database, job: Job) -> int:
     return datasets.marked(db, org_id=job.org_id, name=str(job.params["dataset"]), job_id=job.id)
 
 
-def _preview(asker: Asker, params: UploadParams, file: InputFile) -> dict[str, Any]:
-    found = datasets.get(asker.db, org_id=asker.org_id, name=params.dataset)
-    keys = SampledKeys()
-    seen = csv_preview.preview(
-        asker.blobs, file.blob, template=found, params=params.model_dump(), sent=file.ref, look=keys.look
-    )
-    holder = datasets.holder(asker.db, org_id=asker.org_id, name=params.dataset)
-    suspicions = [*keys.repeated(upsert=params.mode == "upsert"), *_suspicions(asker, params, seen, keys)]
-    return csv_kinds.preview_body(
-        seen, params, file, rows_per_second=ROWS_PER_SECOND, holder=holder, suspicions=suspicions
-    )
+class _Preview:
+    """One look at a file of rows, and at what is stored of them."""
 
+    def __init__(self, asker: Asker, params: UploadParams, file: InputFile) -> None:
+        self._asker = asker
+        self._params = params
+        self._file = file
+        self._how = params.model_dump()
+        self._template = datasets.get(asker.db, org_id=asker.org_id, name=params.dataset)
+        self._keeps_blanks = layout.keeps_blanks(self._how)
+        self._keys = SampledKeys()
+        self._blanks = BlankCells()
 
-def _suspicions(asker: Asker, params: UploadParams, seen: CsvPreview, keys: SampledKeys) -> list[Suspicion]:
-    if not seen.sampled:
-        return []
-    stored = datasets.values(
-        asker.db,
-        org_id=asker.org_id,
-        name=params.dataset,
-        columns=len(seen.sampled),
-        near=keys.some(datasets.MOST_STRETCHES),
-    )
-    found = swapped.find(seen.sampled, stored=stored, column_map=params.column_map or {})
-    told = {name for suspicion in found for name in suspicion.columns}
-    return [*found, *unlike.find(seen.sampled, stored=stored, told=told)]
+    def body(self) -> dict[str, Any]:
+        seen = csv_preview.preview(
+            self._asker.blobs,
+            self._file.blob,
+            template=self._template,
+            params=self._how,
+            sent=self._file.ref,
+            look=self._look,
+        )
+        return csv_kinds.preview_body(
+            seen,
+            self._params,
+            self._file,
+            rows_per_second=ROWS_PER_SECOND,
+            holder=datasets.holder(self._asker.db, org_id=self._asker.org_id, name=self._params.dataset),
+            suspicions=[
+                *self._keys.repeated(upsert=self._params.mode == "upsert"),
+                *self._cleared(seen),
+                *self._alike(),
+                *self._unlikely(seen),
+            ],
+        )
+
+    def _look(self, lot: Lot, valid: Valid) -> Mapping[int, Sequence[FieldError]]:
+        self._keys.look(lot, valid)
+        if self._params.mode != "upsert":
+            return {}
+        if not self._keeps_blanks:
+            self._blanks.add(valid)
+        return self._incomplete(valid)
+
+    def _incomplete(self, valid: Valid) -> dict[int, list[FieldError]]:
+        """Rows that have nothing in a required column, and whose key is not stored: they cannot make a row."""
+        wanting = batch.incomplete(valid, self._template)
+        keys = {place: valid.keys[place].as_py() for place in wanting}
+        stored = self._stored(set(keys.values())) if keys else {}
+        return {
+            valid.rows[place].as_py(): batch.required(names, lacking=lacking)
+            for place, (names, lacking) in wanting.items()
+            if keys[place] not in stored
+        }
+
+    def _cleared(self, seen: CsvPreview) -> list[Suspicion]:
+        if not self._blanks.columns:
+            return []
+        stored = self._stored(self._blanks.keys, self._blanks.columns)
+        return self._blanks.warnings(stored, total_rows=seen.total_rows)
+
+    def _alike(self) -> list[Suspicion]:
+        if not any(self._template.column(name).type in _TEXTUAL for name in self._template.key):
+            return []
+        return csv_kinds.keys_alike(
+            self._keys,
+            column=self._template.key[0],
+            stored=lambda most: datasets.keys(
+                self._asker.db, org_id=self._asker.org_id, name=self._params.dataset, most=most
+            ),
+            among=self._stored,
+            may_trim=not self._params.trim,
+        )
+
+    def _unlikely(self, seen: CsvPreview) -> list[Suspicion]:
+        if not seen.sampled:
+            return []
+        stored = datasets.values(
+            self._asker.db,
+            org_id=self._asker.org_id,
+            name=self._params.dataset,
+            columns=len(seen.sampled),
+            near=self._keys.some(datasets.MOST_STRETCHES),
+        )
+        found = swapped.find(seen.sampled, stored=stored, column_map=self._params.column_map or {})
+        told = {name for suspicion in found for name in suspicion.columns}
+        return [*found, *unlike.find(seen.sampled, stored=stored, told=told)]
+
+    def _stored(self, keys: Iterable[str], columns: Collection[str] = ()) -> dict[str, dict[str, Any]]:
+        return datasets.of_keys(
+            self._asker.db, org_id=self._asker.org_id, name=self._params.dataset, keys=keys, columns=columns
+        )
