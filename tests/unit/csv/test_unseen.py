@@ -8,7 +8,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collect.csv import cells, team_names, unseen
+from collect.csv import cells, profiles, team_names, unseen
 from collect.csv.cell_rules import CellRules
 from collect.jobs.template import Column
 
@@ -69,3 +69,8 @@ def test_what_shows_something_is_not_empty(text: str) -> None:
 
 def test_columns_that_begin_with_what_shows_are_not_looked_at_closely() -> None:
     assert unseen.mask(pa.array(["R1", "~", "!x\u200b"])) is None
+
+
+def test_the_checks_that_compare_columns_pass_over_cells_that_show_nothing() -> None:
+    reading = profiles.read(column("integer"), ["7", "\u00a0", " ", "x"])
+    assert (reading.filled, reading.valid, list(reading.values)) == (2, 1, [7.0])

@@ -77,6 +77,8 @@ class CsvParams(Strict):
     @classmethod
     def _has_its_decimal_mark(cls, value_map: ValueMap | None, info: ValidationInfo) -> ValueMap | None:
         """Numbers of JSON become texts of the file."""
+        if any("\0" in good for values in (value_map or {}).values() for good in values.values()):
+            raise ValueError("a value that is read instead has no NUL character")
         decimal = info.data.get("decimal", ".")
         return value_map and {
             column: {bad: spelled(good, decimal) for bad, good in values.items()}
