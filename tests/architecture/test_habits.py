@@ -29,6 +29,16 @@ def test_every_link_leads_somewhere(paper: Path) -> None:
     assert lost == []
 
 
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_test_that_a_paper_names_exists(paper: Path) -> None:
+    lost = []
+    for path, test in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", paper.read_text(encoding="utf-8")):
+        file = ROOT / path
+        if not file.exists() or f"def {test}(" not in file.read_text(encoding="utf-8"):
+            lost.append(f"{path}::{test}")
+    assert lost == []
+
+
 def test_hooks_call_targets_of_the_makefile_and_nothing_else() -> None:
     targets = set(re.findall(r"^([a-z0-9]+):(?!=)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
