@@ -19,11 +19,11 @@ import suspicions
 import teams
 import upload
 import verbs
-from capacity import checking
+from capacity import measured
 
 BENCHES = {
     "upload": upload.main,
-    "capacity": checking.main,
+    "capacity": measured.main,
     "control": control.main,
     "download": download.main,
     "export": exports.main,

@@ -1,1 +1,1 @@
-"""The capacity model: arithmetic to be redone by hand, a simulation, and a check of both against a measured run."""
+"""The capacity model of docs/scaling.md: constants, arithmetic, its tables, and measuring them on a running system."""
