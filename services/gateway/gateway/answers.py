@@ -366,6 +366,7 @@ ANSWERS: dict[tuple[str, str], dict[int, dict[str, Shape]]] = {
         ("post", f"/v1/jobs/{{job_id}}/{verb}"): {202: {JSON: JobShown}, 200: {JSON: UndoPreviewShown}}
         for verb in ("terminate", "undo")
     },
+    ("post", "/v1/jobs/{job_id}/restart"): {202: {JSON: JobShown}, 200: {JSON: PreviewShown}},
     ("get", "/v1/jobs/{job_id}/audit"): {200: {JSON: PageOf[AuditShown]}},
     ("get", "/v1/jobs/{job_id}/parts"): {200: {JSON: PageOf[PartShown]}},
     ("get", "/v1/jobs/{job_id}/rejects"): {200: {JSON: RejectsShown, CSV: None}},

@@ -11,7 +11,7 @@ from typing import Any
 from flask import Response, g, jsonify, request
 
 from collect.errors import DatasetHeld, InvalidInput
-from collect.jobs.model import Counts, Job
+from collect.jobs.model import Confirm, Counts, Job
 from collect.observability import traces
 from collect.storage import creation, files, idempotency, locks
 from collect.storage.creation import NewJob
@@ -21,7 +21,7 @@ from collect.storage.idempotency import Answer, Claim
 from gateway import views
 from gateway.auth import caller
 from gateway.kinds import table
-from gateway.kinds.wanted import Asker, Confirm, Wanted
+from gateway.kinds.wanted import Asker, Wanted
 from gateway.models import NewJobBody, until
 from gateway.receiving import Sent
 from gateway.services import services
@@ -61,6 +61,7 @@ def choose(body: NewJobBody, *, sent: InputFile | None = None, parent_id: str | 
         requested_at=g.requested_at,
         request_id=g.request_id,
         priority=body.priority,
+        confirm_rule=body.confirm,
         lock=wanted.lock,
         on_conflict=wanted.on_conflict,
         supersedes=wanted.supersedes,

@@ -10,7 +10,7 @@ from typing import Any, cast
 from flask_openapi3 import OpenAPI
 from pydantic import BaseModel
 
-from gateway import answer_headers
+from gateway import answer_headers, restarting
 from gateway.answers import ANSWERS, BYTES, CSV, JSON, VERBS, JobShown, Shape
 from gateway.auth import PUBLIC, ROLE
 from gateway.kinds.table import KINDS
@@ -190,7 +190,8 @@ def _body(method: str, path: str) -> dict[str, Any] | None:
             return _content({JSON: _reference(NewJobBody), _MULTIPART: form})
         case "/v1/jobs/{job_id}/restart":
             params = {"type": "string", "contentMediaType": JSON}
-            properties = {"reason": _TEXT, "params": params, "file": _FILE}
+            others = dict.fromkeys(restarting.FORM_FIELDS, _TEXT)
+            properties = {**others, "params": params, "file": _FILE}
             form = {"type": "object", "required": ["reason"], "properties": properties}
             return _content({JSON: _reference(RestartBody), _MULTIPART: form})
         case "/v1/jobs/{job_id}/corrections":

@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from collect.jobs.model import Confirm
 from collect.jobs.states import State
 from gateway.pages import PageQuery
 from gateway.times import Time
@@ -31,6 +32,7 @@ Id = Annotated[str, StringConstraints(max_length=100)]
 Header = Annotated[str, StringConstraints(max_length=200_000, pattern=r"^[^\x00]*$")]
 """A name in a file's header. It becomes the name of a field, and those have no NUL."""
 PriorityName = Literal["low", "normal", "high"]
+Seconds = Annotated[StrictFloat, Field(gt=0, le=365 * 24 * 3600)]
 RowsPerSecond = Annotated[StrictFloat, Field(ge=0.001, le=1e9)]
 
 
@@ -132,9 +134,9 @@ class NewJobBody(Strict):
     params: dict[str, Any]
     reason: str = Field(default="", max_length=1_000)
     priority: PriorityName = "normal"
-    confirm: Literal["auto", "always", "never"] = "auto"
+    confirm: Confirm = "auto"
     start_at: Time | None = None
-    time_limit_seconds: StrictFloat | None = Field(default=None, gt=0, le=365 * 24 * 3600)
+    time_limit_seconds: Seconds | None = None
     max_rows_per_second: RowsPerSecond | None = None
     callback: None = None
 
@@ -215,6 +217,12 @@ class VerbQuery(Strict):
     wait_seconds: float = Field(default=0.0, ge=0, le=3600)
 
 
+class RestartQuery(VerbQuery):
+    """``validate_only``: say what the new job would do."""
+
+    validate_only: bool = False
+
+
 class UndoQuery(VerbQuery):
     """``validate_only``: say what would be taken back."""
 
@@ -240,10 +248,17 @@ class ResumeBody(VerbBody):
 
 
 class RestartBody(VerbBody):
-    """``params`` are merged over the parent's; ``file_id`` names a corrected file, unless one is sent along."""
+    """``params`` are merged over the parent's; ``file_id`` names a corrected file, unless one is sent along.
+
+    The others are the parent's as they were last, unless they are given; null takes a limit away.
+    """
 
     file_id: Id | None = None
     params: dict[str, Any] | None = None
+    priority: PriorityName | None = None
+    confirm: Confirm | None = None
+    time_limit_seconds: Seconds | None = None
+    max_rows_per_second: RowsPerSecond | None = None
 
 
 class MendedRow(Strict):

@@ -169,10 +169,24 @@ class JobsApi:
         file_id: str | None = None,
         params: Params | None = None,
         idempotency_key: str | None = None,
+        **others: Any,
     ) -> Job:
-        """A new job with the same params, or with those given merged over them."""
-        body = _given(reason=reason, file_id=file_id, params=dict(params) if params else None)
+        """A new job with the same params, or with those given merged over them.
+
+        ``others``: ``priority``, ``confirm``, ``time_limit_seconds``, ``max_rows_per_second``. What is left out is as
+        the job had it last.
+        """
+        body = _given(reason=reason, file_id=file_id, params=dict(params) if params else None, **others)
         return _job(self._transport.create(f"/v1/jobs/{job_id}/restart", body=body, idempotency_key=idempotency_key))
+
+    def will_restart(
+        self, job_id: str, *, reason: str, file_id: str | None = None, params: Params | None = None, **others: Any
+    ) -> Preview:
+        """What :meth:`restart` would do; it warns of rows of the job that are still there."""
+        query = {"validate_only": "true"}
+        asked = _given(reason=reason, file_id=file_id, params=dict(params) if params else None, **others)
+        body, _ = self._transport.json("POST", f"/v1/jobs/{job_id}/restart", params=query, body=asked)
+        return Preview.model_validate(body)
 
     def correct(
         self,

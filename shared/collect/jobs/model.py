@@ -40,6 +40,8 @@ OUT = (PartStatus.QUEUED.value, PartStatus.LEASED.value)
 """A part that can be claimed or is held."""
 
 Priority = Literal["low", "normal", "high"]
+Confirm = Literal["auto", "always", "never"]
+"""Whether a job waits for a confirmation: as its kind finds, in any case, or never."""
 OnConflict = Literal["reject", "queue", "supersede"]
 """What a job does when another holds its lock: it is refused, stands in line, or replaces one."""
 
@@ -158,6 +160,8 @@ class Job(_Value):
     started_at: datetime | None = None
     ended_at: datetime | None = None
     start_at: datetime | None = None
+    confirm: Confirm = "auto"
+    """As it was asked for. A restart of the job is asked for alike."""
     confirm_by: datetime | None = None
     time_limit_seconds: float | None = None
     lock: str | None = None

@@ -16,6 +16,7 @@ from collect.csv.reading import Lot
 from collect.csv.validation import Valid
 from collect.csv.wrong_cells import excerpt
 from collect.errors import FieldError
+from collect.jobs import restarts
 from collect.jobs.outcomes import Reject
 from collect.jobs.template import Template, row_id_prefix
 from collect.rows import documents
@@ -53,12 +54,17 @@ class Batch:
         found: list[int] = self.numbers.to_pylist()
         return found
 
-    def duplicate(self, document_id: str, first: int | None) -> FieldError:
-        """The error of a row whose key is that of row ``first``, or of a row that was there before the file."""
-        return FieldError(self.key[0], "duplicate_key", self.duplicate_message(document_id, first))
+    def duplicate(self, document_id: str, first: int | None, by: str | None = None) -> FieldError:
+        """The error of a row whose key is that of row ``first``, or of a row that was there before the file.
 
-    def duplicate_message(self, document_id: str, first: int | None) -> str:
+        ``by``: the job that has written that, if it is one that this job restarts.
+        """
+        return FieldError(self.key[0], "duplicate_key", self.duplicate_message(document_id, first, by))
+
+    def duplicate_message(self, document_id: str, first: int | None, by: str | None = None) -> str:
         key = f"{', '.join(self.key)} {excerpt(document_id.removeprefix(self.prefix))}"
+        if first is None and by is not None:
+            return f"{key} {restarts.written_by(by)}."
         if first is None:
             return f"{key} is there already."
         return f"{key} is that of row {first:,}; the first row of a file with a key counts."

@@ -17,7 +17,7 @@ from collect.jobs.outcomes import Applied, Reject, TakenBack
 from collect.rows import keeping, lines, marks, writing
 from collect.rows.batch import Batch
 from collect.rows.writing import Decision, Stored
-from collect.storage import joined
+from collect.storage import jobs, joined
 from collect.storage import rejects as reject_store
 from collect.storage.blobs import Blobs
 from collect.storage.database import Again, Database
@@ -34,6 +34,8 @@ class Table:
         """The job whose file has keys that are there already."""
         self._meets_changes: str | None = None
         """The job of which others have changed something since."""
+        self._ancestors: tuple[str, frozenset[str]] = ("", frozenset())
+        """A job, and those that it restarts."""
         self._raw_rows: Collection[RawBSONDocument] = db[name].with_options(codec_options=marks.RAW)
 
     def write(
@@ -51,7 +53,7 @@ class Table:
             decision = decide(rows, self._replaced(rows, session), job_id=job.id)
         else:
             there = self._there(job, rows, session)
-            decision = writing.decide_insert(rows, there, job_id=job.id)
+            decision = writing.decide_insert(rows, there, job_id=job.id, ancestors=self._ancestors_of(job, there))
         try:
             made = self._put(rows, decision, entry_id=entry_id, session=session)
         except BulkWriteError as error:
@@ -110,6 +112,14 @@ class Table:
         if self._meets_keys != job.id:
             return {}
         return marks.stored(self._raw_rows, rows.ids, session, marks.MARK)
+
+    def _ancestors_of(self, job: Job, there: Mapping[str, Stored]) -> frozenset[str]:
+        """The jobs that this one restarts, where it meets keys that are there."""
+        if not there or job.parent_id is None:
+            return frozenset()
+        if self._ancestors[0] != job.id:
+            self._ancestors = (job.id, frozenset(one.id for one in jobs.ancestors(self._db, job)))
+        return self._ancestors[1]
 
     def _replaced(self, rows: Batch, session: ClientSession) -> dict[str, Stored]:
         """The documents that may be changed, whole."""

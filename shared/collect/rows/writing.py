@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,8 +56,13 @@ class Decision:
         return [stored["_id"] for _, stored in (*self.instead, *self.changed)]
 
 
-def decide_insert(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) -> Decision:
-    """The first row with a key wins. ``stored``: the documents with a key of the batch, by ``_id``."""
+def decide_insert(
+    batch: Batch, stored: Mapping[str, Stored], *, job_id: str, ancestors: Container[str] = ()
+) -> Decision:
+    """The first row with a key wins. ``stored``: the documents with a key of the batch, by ``_id``.
+
+    ``ancestors``: the jobs that this one restarts.
+    """
     if not stored and not batch.others:
         return Decision(fresh=range(len(batch.keys)))
     decision, fresh = Decision(), []
@@ -72,7 +77,9 @@ def decide_insert(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) ->
         else:
             first = there["row"] if is_of(there, job_id) else None
             wins[document_id] = first
-            decision.rejects.append(batch.reject(row, batch.duplicate(document_id, first)))
+            writer = _writer(there)
+            by = writer if writer in ancestors else None
+            decision.rejects.append(batch.reject(row, batch.duplicate(document_id, first, by)))
     decision.rejects.extend(batch.reject(row, batch.duplicate(id_, wins[id_])) for row, id_ in batch.others)
     decision.fresh = fresh
     return decision
@@ -184,7 +191,12 @@ def _id(document: RawBSONDocument) -> str:
 
 def is_of(document: Stored, job_id: str) -> bool:
     """Return whether the document carries a mark of the job."""
-    return str(document["written_by"]).startswith(f"{job_id}:")
+    return _writer(document) == job_id
+
+
+def _writer(document: Stored) -> str:
+    """The job whose mark a document carries."""
+    return str(document["written_by"]).partition(":")[0]
 
 
 def _merged(made: Documents, replaced: Sequence[Stored], batch: Batch) -> Documents:

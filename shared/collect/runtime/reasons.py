@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from collect.errors import NotFound, StoreFull, TaskRefused
+from collect.jobs import restarts
 from collect.jobs.model import Job, Phase, Reason
 from collect.runtime.task import Task
-from collect.storage import reject_limit, rejects, verbs, work
+from collect.storage import jobs, reject_limit, rejects, verbs, work
 from collect.storage.database import Database, now
 from collect.storage.reject_limit import Standing
 
@@ -48,15 +49,26 @@ def over_limit(db: Database, job: Job, task: Task) -> Reason | None:
     limit = reject_limit.limit_of(job)
     if limit is None:
         return None
-    now = reject_limit.standing(db, job)
-    if now.rejected <= limit:
+    standing = reject_limit.standing(db, job)
+    if standing.rejected <= limit:
         return None
     worst = rejects.most_frequent(db, job_id=job.id)
+    suspicion = _of_a_restart(db, job) or task.suspicion(job)
     return Reason(
         code=verbs.OVER_LIMIT,
-        message=_over_limit(now, limit=limit, total=job.total_rows, resumed=job.rejected_before > 0),
-        hint=_hint(worst, counted=now.rejected, suspicion=task.suspicion(job)),
+        message=_over_limit(standing, limit=limit, total=job.total_rows, resumed=job.rejected_before > 0),
+        hint=_hint(worst, counted=standing.rejected, suspicion=suspicion),
     )
+
+
+def _of_a_restart(db: Database, job: Job) -> str | None:
+    """Whether the rejected rows are those that a job has written which this one restarts."""
+    for ancestor in jobs.ancestors(db, job):
+        rows = rejects.saying(db, job_id=job.id, code="duplicate_key", words=restarts.written_by(ancestor.id))
+        if rows:
+            are = "1 of these rows was" if rows == 1 else f"{rows:,} of these rows were"
+            return f"{are} written by job {ancestor.id}, which this one restarts. {restarts.way_out(ancestor, now())}"
+    return None
 
 
 def _over_limit(now: Standing, *, limit: int, total: int | None, resumed: bool) -> str:

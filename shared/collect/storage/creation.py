@@ -8,7 +8,7 @@ from typing import Any
 
 from ulid import ULID
 
-from collect.jobs.model import Actor, FileRef, Job, MaxRejected, OnConflict, Part, Priority, Reason, part_id
+from collect.jobs.model import Actor, Confirm, FileRef, Job, MaxRejected, OnConflict, Part, Priority, Reason, part_id
 from collect.jobs.states import RESTARTABLE, State, Verb
 from collect.storage import entering, jobs, transitions
 from collect.storage.database import Transaction
@@ -29,7 +29,8 @@ def new_job_id() -> str:
 class NewJob:
     """What a job is made from. ``id`` is chosen by the caller, so that running the transaction again finds it made.
 
-    ``confirm``: it waits until somebody confirms it, and ``why`` says for what reason.
+    ``confirm``: it waits until somebody confirms it, and ``why`` says for what reason. ``confirm_rule``: how that was
+    asked for.
     """
 
     id: str = field(default_factory=new_job_id)
@@ -45,6 +46,7 @@ class NewJob:
     on_conflict: OnConflict = "reject"
     supersedes: str | None = None
     confirm: bool = False
+    confirm_rule: Confirm = "auto"
     why: Reason | None = None
     start_at: datetime | None = None
     time_limit_seconds: float | None = None
@@ -98,6 +100,7 @@ def _insert(tx: Transaction, new: NewJob) -> Job:
         created_at=now,
         created_by=new.actor,
         start_at=new.start_at if new.start_at is not None and new.start_at > now else None,
+        confirm=new.confirm_rule,
         confirm_by=now + CONFIRM_WITHIN if new.confirm else None,
         time_limit_seconds=new.time_limit_seconds,
         lock=new.lock,

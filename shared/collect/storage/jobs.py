@@ -12,6 +12,7 @@ from pymongo import DESCENDING, ReturnDocument
 
 from collect.errors import NotFound
 from collect.jobs.model import Job
+from collect.jobs.restarts import MOST_ANCESTORS
 from collect.storage.database import Again, Database, Transaction
 
 POLL_SECONDS = 0.05
@@ -65,6 +66,19 @@ def get_in(tx: Transaction, *, org_id: str, job_id: str) -> Job:
     if job.org_id != org_id:
         raise NotFound(f"There is no job {job_id!r}.")
     return job
+
+
+def ancestors(db: Database, job: Job) -> tuple[Job, ...]:
+    """Return the jobs of which ``job`` is a restart, each of the next, as far as they are kept. Nearest first."""
+    found: list[Job] = []
+    parent_id = job.parent_id
+    while parent_id is not None and len(found) < MOST_ANCESTORS:
+        document = db.jobs.find_one({"_id": parent_id, "org_id": job.org_id}, _LISTED)
+        if document is None:
+            break
+        found.append(Job.model_validate(document))
+        parent_id = found[-1].parent_id
+    return tuple(found)
 
 
 def update(tx: Transaction, job: Job, changes: dict[str, Any]) -> Job:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -85,6 +86,12 @@ def most_frequent(db: Database, *, job_id: str) -> dict[str, Any] | None:
         return None
     worst = min(found, key=lambda one: (-one["count"], one["row"]))
     return {**worst.pop("_id"), **worst, "stored": sum(one["count"] for one in found)}
+
+
+def saying(db: Database, *, job_id: str, code: str, words: str) -> int:
+    """How many stored rejects of a job have this code, and ``words`` in their message."""
+    query = {"job_id": job_id, "code": code, "message": {"$regex": re.escape(words)}}
+    return db.rejects.count_documents(query)
 
 
 def store(

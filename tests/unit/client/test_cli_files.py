@@ -125,6 +125,22 @@ def test_a_restart_reads_the_columns_of_the_same_file_otherwise() -> None:
     assert sent(gateway) == {"reason": "Ten rows up", "params": UP_BY_TEN}
 
 
+def test_a_restart_may_have_other_limits_and_is_previewed() -> None:
+    gateway = Scripted(answering(202, job(parent_id="01ka")), previewed(warning("rows_of_parent", None)))
+    how = ("--priority", "low", "--max-rows-per-second", "20", "--confirm", "never", "--max-rejected", "5")
+    asked = {
+        "reason": "Slower", "params": {"max_rejected": {"rows": 5}}, "priority": "low", "confirm": "never",
+        "max_rows_per_second": 20.0,
+    }  # fmt: skip
+
+    run(gateway, "jobs", "restart", "01ka", "--reason", "Slower", *how)
+    ran = run(gateway, "jobs", "restart", "01ka", "--reason", "Slower", *how, "--preview")
+
+    assert (sent(gateway), sent(gateway, 1)) == (asked, asked)
+    assert (gateway.requests[1].url or "").endswith("/v1/jobs/01ka/restart?validate_only=true")
+    assert "Warning: Something slipped." in ran.out
+
+
 def test_a_restart_with_a_mended_file_sends_it_first(path: Path) -> None:
     gateway = Scripted(stored("01kg"), answering(202, job(parent_id="01ka")))
 

@@ -8,22 +8,23 @@ from collect.jobs import restarts
 
 PARENT = {
     "file_id": "f1", "mode": "upsert", "column_map": {"a": "b"}, "column_shift": {"manager_phone": -10},
-    "encoding": "cp1252", "on_conflict": "supersede", "supersedes": "j0",
+    "encoding": "cp1252", "skip_lines": 2, "trim": True, "on_conflict": "supersede", "supersedes": "j0",
 }  # fmt: skip
+
+
+KEPT = ("file_id", "mode", "column_map", "column_shift", "encoding", "skip_lines", "trim")
 
 
 @pytest.mark.parametrize("given", [{}, {"file_id": "f1"}, {"mode": "create"}])
 def test_the_same_file_is_read_as_before(given: dict[str, Any]) -> None:
     found = restarts.params(PARENT, given, with_file=False)
-    assert (
-        found == {name: PARENT[name] for name in ("file_id", "mode", "column_map", "column_shift", "encoding")} | given
-    )
+    assert found == {name: PARENT[name] for name in KEPT} | given
 
 
 @pytest.mark.parametrize(("given", "with_file"), [({"file_id": "f2"}, False), ({}, True)])
 def test_another_file_is_read_without_what_mended_the_first(given: dict[str, Any], with_file: bool) -> None:
     found = restarts.params(PARENT, given, with_file=with_file)
-    assert found == {"file_id": "f1", "mode": "upsert", "column_map": {"a": "b"}} | given
+    assert found == {"file_id": "f1", "mode": "upsert", "column_map": {"a": "b"}, "trim": True} | given
 
 
 def test_what_is_said_again_holds_for_another_file_too() -> None:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from collect.jobs.model import FileRef, Job, MaxRejected, OnConflict, Reason
+from collect.jobs.model import Confirm, FileRef, Job, MaxRejected, OnConflict, Reason
 from collect.jobs.template import Template
 from collect.storage.blobs import Blobs
 from collect.storage.database import Database
 from collect.storage.files import InputFile
 from collect.storage.organisations import Organisation
 from gateway.models import Strict
-
-Confirm = Literal["auto", "always", "never"]
 
 
 @dataclass(frozen=True, kw_only=True)

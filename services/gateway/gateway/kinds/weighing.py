@@ -8,10 +8,10 @@ from typing import Any
 
 from collect.exporting import formats
 from collect.exporting.selection import Selection
-from collect.jobs.model import Reason
+from collect.jobs.model import Confirm, Reason
 from collect.storage import estimates, habits
 from collect.storage.estimates import EXACT_ROWS, MATCH_SECONDS, Estimate
-from gateway.kinds.wanted import Asker, Confirm
+from gateway.kinds.wanted import Asker
 
 ROWS_PER_SECOND = 200_000
 """For the estimate of a preview: what one worker of two slots looks through on a small machine (docs/figures.md)."""

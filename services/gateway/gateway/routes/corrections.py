@@ -57,7 +57,7 @@ def correct(path: JobPath, query: CorrectQuery) -> Response:
         with receiving.raw(FILE_NAME, most_bytes=correcting.MAX_BYTES) as sent:
             return _from_file(path, query, sent, query)
     body = checked(CorrectionsBody, request.get_json())
-    fingerprint = creating.fingerprint_of(body.model_dump())
+    fingerprint = creating.fingerprint_of(body.model_dump(include={"reason", "rows"} | body.model_fields_set))
     return _answer(path, query, fingerprint, body.reason, _of_json(body))
 
 
@@ -95,7 +95,9 @@ def _from_file(path: JobPath, query: CorrectQuery, sent: Sent, said: Corrections
     file = sent.file
     if file is None:
         raise InvalidInput("A multipart body has the part `file`: the mended rows as CSV.", code="no_file")
-    given = said.model_dump(include=set(CorrectionsForm.model_fields))
+    given = said.model_dump(
+        include={"reason", "encoding"} | said.model_fields_set & CorrectionsForm.model_fields.keys()
+    )
     fingerprint = creating.fingerprint_of({**given, "sha256": file.sha256})
 
     def read(sheet: mending.Sheet, template: Any) -> list[mending.Given]:

@@ -9,7 +9,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from collect.errors import Conflict
 from collect.jobs.model import Job
-from collect.jobs.states import State
+from collect.jobs.restarts import LEFT_ROWS as LEFT_ROWS
 from collect.storage import audit as audit_log
 from collect.storage import jobs, ledger, parts, rejects
 from gateway import csv_files, reject_summary, views
@@ -19,8 +19,6 @@ from gateway.pages import PageQuery, one_of_all, page, place
 from gateway.ranges import csv_download
 from gateway.services import services
 from gateway.times import written
-
-LEFT_ROWS = frozenset({State.STOPPED, State.FAILED, State.PAUSED})
 
 blueprint = APIBlueprint("details", __name__, url_prefix="/v1/jobs/<job_id>", abp_tags=[Tag(name="jobs")])
 

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from flask import Response, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
-from collect.errors import InvalidInput, NotFound
-from collect.jobs import restarts
+from collect.errors import NotFound
 from collect.jobs.model import Job, MaxRejected
 from collect.jobs.states import RESTARTABLE, RESTING, State, Verb
 from collect.observability import metrics
 from collect.storage import jobs, transitions, verbs
 from collect.storage.verbs import Options, Request
-from gateway import bodies, creating, receiving, undo_preview
+from gateway import creating, receiving, restarting, undo_preview
 from gateway.auth import caller, needs
 from gateway.bodies import checked
 from gateway.creating import Keep
 from gateway.models import (
     JobPath,
-    NewJobBody,
     PauseBody,
     RestartBody,
+    RestartQuery,
     ResumeBody,
     UndoQuery,
     VerbBody,
@@ -100,30 +98,32 @@ def undo(path: JobPath, query: UndoQuery, body: VerbBody) -> Response:
 
 @blueprint.post("/restart")
 @needs("operator")
-def restart(path: JobPath, query: VerbQuery) -> Response:
-    """A new job like this one, or with other params, or (`file_id`, or multipart with `file`) another file."""
+def restart(path: JobPath, query: RestartQuery) -> Response:
+    """A new job like this one, or with other params, or (`file_id`, or multipart with `file`) another file.
+
+    It has the speed, limit of rejects, priority, time limit and rule of confirmation that this one had last. With
+    `validate_only` it is only previewed, and `rows_of_parent` warns of rows that this one has written.
+    """
     if not receiving.is_multipart():
         body = checked(RestartBody, request.get_json())
-        return _restart(path, query, body, creating.fingerprint_of(body.model_dump()))
-    with receiving.multipart("reason", "params") as sent:
-        body = _restart_form(sent)
+        return _restart(path, query, body, creating.fingerprint_of(restarting.known_before(body)))
+    with receiving.multipart(*restarting.FORM_FIELDS) as sent:
+        body = restarting.of_form(sent)
         given = {**sent.fields, "sha256": sent.file.sha256 if sent.file else None}
         return _restart(path, query, body, creating.fingerprint_of(given), sent)
 
 
 def _restart(
-    path: JobPath, query: VerbQuery, body: RestartBody, fingerprint: str, sent: Sent | None = None
+    path: JobPath, query: RestartQuery, body: RestartBody, fingerprint: str, sent: Sent | None = None
 ) -> Response:
     made: list[Job] = []
+    if query.validate_only:
+        parent = _restartable(path)
+        return jsonify(restarting.preview(parent, restarting.chosen(parent, body, sent), sent))
 
     def do(keep: Keep) -> None:
-        parent = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
-        check_unmoved(parent)
-        if parent.state not in RESTARTABLE:
-            raise transitions.illegal(parent, Verb.RESTART.value)
-        file = sent.file if sent else None
-        new = _like(parent, body, with_file=file is not None)
-        made.append(creating.create(creating.choose(new, sent=file, parent_id=parent.id), keep, sent=sent))
+        parent = _restartable(path)
+        made.append(creating.create(restarting.chosen(parent, body, sent), keep, sent=sent))
 
     answer = creating.once(fingerprint, do)
     if not query.wait_seconds or not made:
@@ -133,16 +133,12 @@ def _restart(
     return rested
 
 
-def _like(parent: Job, body: RestartBody, *, with_file: bool) -> NewJobBody:
-    """A request for a job with the parent's params, merged with those that are given."""
-    given = {**(body.params or {}), **({"file_id": body.file_id} if body.file_id else {})}
-    return NewJobBody(
-        kind=parent.kind,
-        params=restarts.params(parent.params, given, with_file=with_file),
-        reason=body.reason,
-        priority=parent.priority,
-        time_limit_seconds=parent.time_limit_seconds,
-    )
+def _restartable(path: JobPath) -> Job:
+    parent = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
+    check_unmoved(parent)
+    if parent.state not in RESTARTABLE:
+        raise transitions.illegal(parent, Verb.RESTART.value)
+    return parent
 
 
 def _perform(path: JobPath, query: VerbQuery, body: VerbBody, verb: Verb, options: Options | None = None) -> Response:
@@ -176,16 +172,6 @@ def _would_undo(path: JobPath, verb: Verb) -> Response:
         verbs.check(job, verb)
     held = {} if repeats else undo_preview.held(services().db, job, verb)
     return jsonify({**undo_preview.would_undo(services().db, job), **held})
-
-
-def _restart_form(sent: Sent) -> RestartBody:
-    given: dict[str, Any] = dict(sent.fields)
-    if "params" in given:
-        given["params"] = bodies.parse(given["params"])
-    body = checked(RestartBody, given)
-    if sent.file is not None and body.params and "file_id" in body.params:
-        raise InvalidInput("Either name a file by its id or send it along, not both.", code="two_files")
-    return body
 
 
 def rests(job: Job) -> bool:

@@ -118,6 +118,14 @@ def preview(shell: Shell, /, path: Path, kind: str, dataset: str, **given: Any) 
 @parameters.column_shift
 @file_options.reading
 @parameters.mend
+@parameters.max_rows_per_second
+@click.option("--priority", type=click.Choice(["low", "normal", "high"]))
+@click.option(
+    "--confirm",
+    type=click.Choice(["auto", "always", "never"]),
+    help="Whether it waits for a confirmation, if it is large.",
+)
+@click.option("--preview", "only_preview", is_flag=True, help="Only say what the new job would do.")
 @click.option("--wait", is_flag=True, help="Follow the new job until it rests.")
 @json_option
 @pass_shell
@@ -130,14 +138,27 @@ def restart(
     params: str | None,
     mend: bool,
     wait: bool,
+    only_preview: bool,
+    priority: str | None,
+    confirm: str | None,
+    max_rows_per_second: float | None,
     **given: Any,
 ) -> int:
-    """A new job like job ID, with the same or a corrected file, or with its columns read otherwise."""
+    """A new job like job ID, with the same or a corrected file, or with its columns read otherwise.
+
+    Its speed, limit of rejects, priority, time limit and rule of confirmation are those that job ID had last.
+    """
+    limits = {"priority": priority, "confirm": confirm, "max_rows_per_second": max_rows_per_second}
     changed = (_json_object(params) if params is not None else {}) | file_options.params(given)
     file_id = send(shell, path).id if path is not None else None
     if mend:
         changed = _mended(shell, job_id, changed, file_id)
-    job = shell.client.jobs.restart(job_id, reason=reason, file_id=file_id, params=changed or None)
+    asked: dict[str, Any] = {"reason": reason, "file_id": file_id, "params": changed or None, **limits}
+    if only_preview:
+        found = shell.client.jobs.will_restart(job_id, **asked)
+        shell.answer(found, lambda: words.preview(shell, found))
+        return exits.Exit.OK if _is_fine(found) else exits.Exit.OTHERWISE
+    job = shell.client.jobs.restart(job_id, **asked)
     return started(shell, job, wait=wait)
 
 
