@@ -131,7 +131,8 @@ def corrections(api: Api, code: int) -> TestResponse:
     if code == 409:
         api.verb(job, "undo")
     headers = {"If-Match": '"99"'} if code == 412 else {}
-    return api.post(f"/v1/jobs/{job}/corrections", MENDED, headers=headers)
+    query = "?validate_only=true" if code == 200 else ""
+    return api.post(f"/v1/jobs/{job}/corrections{query}", MENDED, headers=headers)
 
 
 def put_dataset(api: Api, code: int) -> TestResponse:
