@@ -19,7 +19,6 @@ class BlankCells:
 
     def __init__(self) -> None:
         self.columns: set[str] = set()
-        self.looked_at = 0
         self._of: dict[str, tuple[int, Collection[str]]] = {}
 
     @property
@@ -41,10 +40,15 @@ class BlankCells:
         """Take a row. ``blanks``: the columns in which it has nothing."""
         self._of[key] = row, blanks
         self.columns.update(blanks)
-        self.looked_at += 1
 
-    def warnings(self, stored: Mapping[str, Mapping[str, Any]], *, total_rows: int | None) -> list[Suspicion]:
-        """Return what an upsert would empty. ``stored``: key → the values of :attr:`columns` that are stored."""
+    def warnings(
+        self, stored: Mapping[str, Mapping[str, Any]], *, looked_at: int, total_rows: int | None
+    ) -> list[Suspicion]:
+        """Return what an upsert would empty.
+
+        ``stored``: key → the values of :attr:`columns` that are stored. ``looked_at``: how many rows the preview looked
+        at, those that would be rejected among them; ``total_rows``: those of the file.
+        """
         held: dict[str, int] = {}
         cleared: dict[str, list[int]] = {}
         for key, (row, blanks) in self._of.items():
@@ -53,10 +57,10 @@ class BlankCells:
                     held[name] = held.get(name, 0) + 1
                     if name in blanks:
                         cleared.setdefault(name, []).append(row)
-        return [self._warning(held, cleared, total_rows)] if cleared else []
+        return [self._warning(held, cleared, looked_at, total_rows or looked_at)] if cleared else []
 
     def _warning(
-        self, held: Mapping[str, int], cleared: Mapping[str, Sequence[int]], total_rows: int | None
+        self, held: Mapping[str, int], cleared: Mapping[str, Sequence[int]], looked_at: int, total_rows: int
     ) -> Suspicion:
         names = sorted(cleared, key=lambda name: -len(cleared[name]))
         each = [
@@ -64,17 +68,17 @@ class BlankCells:
             for name in names[:MOST_COLUMNS_NAMED]
         ]
         more = f", and some of {len(names) - len(each):,} columns more" if len(names) > len(each) else ""
-        is_sample = total_rows is not None and self.looked_at < total_rows
-        among = f" among the {self.looked_at:,} rows looked at, of {total_rows:,}" if is_sample else ""
+        is_sample = looked_at < total_rows
+        among = f" among the {looked_at:,} rows looked at, of {total_rows:,}" if is_sample else ""
         message = (
             f"Stored values would be emptied, since their cells are blank{among}: {', '.join(each)}{more}. "
             'With {"blank": "keep"} a blank cell leaves what is stored.'
         )
-        share = total_rows / self.looked_at if is_sample and total_rows else 1
+        share = total_rows / looked_at
         evidence = {
             name: {
                 "cleared": len(rows), "stored": held[name], "rows": sorted(rows)[:MOST_ROWS_NAMED],
-                "looked_at_rows": self.looked_at, "estimate": round(len(rows) * share),
+                "looked_at_rows": looked_at, "estimate": round(len(rows) * share),
             }
             for name, rows in cleared.items()
         }  # fmt: skip

@@ -124,6 +124,11 @@ def test_the_code_says_why_a_text_is_no_phone(text: str, expected: str) -> None:
     assert code(text, "DE") == expected
 
 
+@pytest.mark.parametrize("text", ["+49 30 901820/21", "+49 30 901820 / 030 901821", "+49 30 901820 +49 30 901821"])
+def test_a_second_number_is_seen_without_a_country_too(text: str) -> None:
+    assert (phones.e164(text, None), code(text, None)) == (None, "several_phones")
+
+
 def test_the_message_says_what_to_do() -> None:
     assert wrong_phones.what_is_wrong("030 901820/21", "DE") == (
         "several_phones",

@@ -125,7 +125,7 @@ class _Preview:
             holder=team_store.holder(self._db, org_id=self._org_id),
             suspicions=[
                 *self._keys.repeated(upsert=self._upsert),
-                *self._blanks.warnings(self._stored_fields(), total_rows=seen.total_rows),
+                *self._cleared(seen),
                 *self._alike(),
                 *self._columns.slipped(self._stored, self._params.moved()),
             ],
@@ -151,12 +151,12 @@ class _Preview:
         self._columns.add(range(lot.row, lot.row + lot.rows), valid, read.said)
         return {**read.wrong, **({} if self._upsert else self._twice(found))}
 
-    def _stored_fields(self) -> dict[str, dict[str, Any]]:
-        """Of each team that is stored, what is in the columns that some row leaves blank."""
-        return {
+    def _cleared(self, seen: CsvPreview) -> list[Suspicion]:
+        stored = {
             name: {column: values[field] for column, field in FIELDS.items() if column in self._blanks.columns}
             for name, values in self._stored.items()
         }
+        return self._blanks.warnings(stored, looked_at=seen.rejects.sampled_rows, total_rows=seen.total_rows)
 
     def _alike(self) -> list[Suspicion]:
         return csv_kinds.keys_alike(

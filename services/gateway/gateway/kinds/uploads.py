@@ -123,7 +123,7 @@ class _Preview:
         if not self._blanks.columns:
             return []
         stored = self._stored(self._blanks.keys, self._blanks.columns)
-        return self._blanks.warnings(stored, total_rows=seen.total_rows)
+        return self._blanks.warnings(stored, looked_at=seen.rejects.sampled_rows, total_rows=seen.total_rows)
 
     def _alike(self) -> list[Suspicion]:
         if not any(self._template.column(name).type in _TEXTUAL for name in self._template.key):
