@@ -81,7 +81,7 @@ def test_parts_that_are_read_by_params_are_left_alone_by_releases_that_do_not_kn
         "date_formats": None,
         "value_map": {},
     }
-    assert {part.source["v"] for part in run(db, mode="upsert", **plain).parts.values()} == {1}
+    assert {part.source["v"] for part in run(db, **plain).parts.values()} == {1}
 
 
 def test_a_correction_is_read_as_the_file_is(db: Database) -> None:
