@@ -26,6 +26,9 @@ MAX_BYTES = 32 * 1024 * 1024
 MOST_SHOWN = 20
 """Rows that a message, or a warning's evidence, names one by one."""
 
+_HOW_TO_READ = ("columns", "template", "unnamed")
+"""What a correction is read with as the file's own parts are."""
+
 Read = Callable[[Sheet, Template], Sequence[Given]]
 """Says which rows are to be corrected, once it is known what the file's columns are called."""
 
@@ -96,6 +99,8 @@ def prepare(job: Job, wanted: Wanted) -> Mended:
         first_row=1,
         delimiter=made.sheet.delimiter,
         numbers=tuple(one.row for one in made.given),
+        strict=False,
+        every_line=True,
     )
     services().blobs.write(source.blob, [made.text])
     document = source.document()
@@ -103,9 +108,8 @@ def prepare(job: Job, wanted: Wanted) -> Mended:
         revisions={row: rejects.revision_of(reject) for row, reject in made.rejects.items()},
         source={
             **document,
+            **{name: made.planned[name] for name in _HOW_TO_READ if name in made.planned},
             "v": max(document["v"], made.planned["v"]),
-            "columns": made.planned["columns"],
-            "template": made.planned["template"],
         },
         cursor=cursor(source.start, source.first_row),
     )

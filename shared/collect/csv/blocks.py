@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from collect.csv.grammar import Grammar, LoneCarriageReturn
+from collect.csv.grammar import BrokenRecord, Grammar, Records, Stray, TextAfterQuote
 from collect.errors import TaskRefused
 
 BLOCK_BYTES = 4 * 1024 * 1024
 SHOWN_BYTES = 40
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 """A document of MongoDB has at most 16 MiB, and an upsert may merge two rows."""
+TEXT_AFTER_QUOTE = "text_after_quote"
+"""The code of a row, and of a file, in which text follows a closing quote."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """Whole records. ``first_row`` is the number of the first one, ``rows`` how many there are."""
+    """Whole records. ``first_row`` is the number of the first one, ``rows`` how many there are.
+
+    ``first_line`` is the number of the first line in the file, from 1, where it is known; ``lines`` counts all lines,
+    ``blank`` those that are no part of a record. ``records``: the records, if they had to be cut one by one.
+    ``differs``: the grammar of the release before reads other rows here.
+    """
 
     offset: int
     data: bytes
     first_row: int
     rows: int
+    first_line: int | None = None
+    lines: int = 0
+    blank: int = 0
+    differs: bool = False
+    records: Records | None = field(default=None, compare=False)
 
     @property
     def end(self) -> int:
@@ -29,14 +41,23 @@ class Block:
 
 
 def blocks(
-    pieces: Iterator[bytes], grammar: Grammar, *, offset: int, first_row: int = 1, block_bytes: int = BLOCK_BYTES
+    pieces: Iterator[bytes],
+    grammar: Grammar,
+    *,
+    offset: int,
+    first_row: int = 1,
+    first_line: int | None = None,
+    block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[Block | None]:
     """Cut text into blocks of about ``block_bytes``. The text begins at a record; ``offset`` and ``first_row`` are its.
 
+    ``first_line``: the number of the text's first line in the file, where it is known.
+
     ``None`` after each piece that makes no block. Raises :class:`TaskRefused`, naming the row, for a quote that is not
-    closed, a lone carriage return, bytes that are not UTF-8, and a record over :data:`MAX_RECORD_BYTES`.
+    closed, text after a closing quote where it is in doubt which lines belong to the row, a lone carriage return, bytes
+    that are not UTF-8, and a record over :data:`MAX_RECORD_BYTES`.
     """
-    cutter = _Cutter(grammar, offset=offset, first_row=first_row)
+    cutter = _Cutter(grammar, offset=offset, first_row=first_row, first_line=first_line)
     held: list[bytes] = []
     size = 0
     for piece in pieces:
@@ -56,55 +77,125 @@ def blocks(
 
 
 class _Cutter:
-    def __init__(self, grammar: Grammar, *, offset: int, first_row: int) -> None:
+    def __init__(self, grammar: Grammar, *, offset: int, first_row: int, first_line: int | None) -> None:
         self._grammar = grammar
         self._offset = offset
         self._row = first_row
+        self._line = first_line
 
     def cut(self, data: bytes, *, final: bool) -> Block:
-        rows, end = self._records(data, final=final)
-        self._check_rest(data[end:], self._row + rows)
-        block = Block(offset=self._offset, data=data[:end], first_row=self._row, rows=rows)
-        self._check_encoding(block)
-        self._offset += end
-        self._row += rows
+        block = self._block(data, final=final)
+        self._check_rest(data[len(block.data) :], self._row + block.rows)
+        self._check_encoding(block.data)
+        self._offset += len(block.data)
+        self._row += block.rows
+        self._line = None if self._line is None else self._line + block.lines
         return block
 
-    def _records(self, data: bytes, *, final: bool) -> tuple[int, int]:
+    def _block(self, data: bytes, *, final: bool) -> Block:
         counted = self._grammar.count(data)
         if counted is not None and (not final or counted[1] == len(data)):
-            return counted
+            rows, end = counted
+            return Block(
+                offset=self._offset, data=data[:end], first_row=self._row, rows=rows, first_line=self._line, lines=rows
+            )
+        records = self._records(data, final=final)
+        whole = data[: records.end]
+        return Block(
+            offset=self._offset,
+            data=whole,
+            first_row=self._row,
+            rows=len(records.lines),
+            first_line=self._line,
+            lines=lines_of(whole),
+            blank=records.blank,
+            differs=bool(records.strays) or records.has_delimiter_lines,
+            records=records,
+        )
+
+    def _records(self, data: bytes, *, final: bool) -> Records:
         try:
             records = self._grammar.split(data, final=final)
-        except LoneCarriageReturn as error:
-            raise lone_return(_row(self._row + error.record)) from error
-        if final and records.lines and self._grammar.is_open(records.lines[-1]):
-            raise unclosed(self._grammar, records.lines[-1], where=_row(self._row + len(records.lines) - 1))
-        return len(records.lines), records.end
+        except BrokenRecord as error:
+            self._check_encoding(data[: error.begin])  # what comes first in the file is reported
+            raise self._refusal(error, data) from error
+        if records.is_open:
+            last = records.lines[-1]
+            self._check_encoding(data[: len(data) - len(last)])
+            raise unclosed(self._grammar, last, where=row_name(self._row + len(records.lines) - 1))
+        return records
+
+    def _refusal(self, error: BrokenRecord, data: bytes) -> TaskRefused:
+        where = row_name(self._row + error.record)
+        line = None if self._line is None else self._line + data.count(b"\n", 0, error.begin)
+        return refusal(self._grammar, error, where=where, line=line)
 
     def _check_rest(self, rest: bytes, row: int) -> None:
         if len(rest) <= MAX_RECORD_BYTES:
             return
         if self._grammar.is_open(rest):
-            raise unclosed(self._grammar, rest, where=_row(row))
+            raise unclosed(self._grammar, rest, where=row_name(row))
         raise TaskRefused(
             f"The row is longer than {MAX_RECORD_BYTES // 1024**2} MiB, which is the most. Is a line end missing?",
-            code="row_too_long", where=_row(row),
+            code="row_too_long", where=row_name(row),
         )  # fmt: skip
 
-    def _check_encoding(self, block: Block) -> None:
-        if block.data.isascii():
+    def _check_encoding(self, data: bytes) -> None:
+        """Refuse text, which begins where the next block does, that is not UTF-8."""
+        if data.isascii():
             return
         try:
-            block.data.decode()
+            data.decode()
         except UnicodeDecodeError as error:
-            before = self._grammar.split(block.data[: error.start], final=False)
-            row = block.first_row + len(before.lines)
+            before = self._grammar.split(data[: error.start], final=False)
             raise TaskRefused(
-                f"The file is not UTF-8: byte {block.offset + error.start:,} is 0x{block.data[error.start]:02x}. If it "
+                f"The file is not UTF-8: byte {self._offset + error.start:,} is 0x{data[error.start]:02x}. If it "
                 'has another encoding, name it in "encoding", as in "cp1252".',
-                code="encoding", where=_row(row),
+                code="encoding", where=row_name(self._row + len(before.lines)),
             ) from error  # fmt: skip
+
+
+def lines_of(data: bytes) -> int:
+    """How many lines ``data`` has. The last one may lack its newline."""
+    return data.count(b"\n") + (not data.endswith(b"\n") and bool(data))
+
+
+def refusal(grammar: Grammar, error: BrokenRecord, *, where: str, line: int | None) -> TaskRefused:
+    """The refusal of a file with a record that cannot be cut. It is in ``where`` and begins in ``line``, if known."""
+    if isinstance(error, TextAfterQuote):
+        return text_after_quote(grammar, error.text, where=where, line=line)
+    return lone_return(where)
+
+
+def text_after_quote(grammar: Grammar, record: bytes, *, where: str, line: int | None) -> TaskRefused:
+    """The refusal of a file in which text follows a closing quote, so that it is in doubt where the record ends."""
+    stray = grammar.stray(record)
+    assert stray is not None
+    return TaskRefused(
+        f"{stray_sentence(grammar, stray, where=where, line=line)} So it is in doubt which lines belong to the row. "
+        "Close the cell where it ends; a quote that belongs to the text is doubled, in a cell within quotes.",
+        code=TEXT_AFTER_QUOTE, where=where,
+    )  # fmt: skip
+
+
+def stray_sentence(grammar: Grammar, stray: Stray, *, where: str, line: int | None) -> str:
+    """What is wrong with a record, in ``where``, that begins in ``line`` of the file, if known."""
+    opened = _shown(stray.opened)[1:]
+    in_line = "" if line is None else f" in line {line + stray.line:,}"
+    return (
+        f"The quote that opens in {where}, column {stray.column:,}, before {opened!r}, is closed{in_line}, and "
+        f"{_shown(stray.text)!r} follows. Only {spoken(grammar.delimiter)} or the line's end may follow a closing "
+        "quote."
+    )
+
+
+def spoken(delimiter: str) -> str:
+    """A delimiter in words."""
+    return {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar (|)"}.get(delimiter, repr(delimiter))
+
+
+def _shown(text: bytes) -> str:
+    return text[:SHOWN_BYTES].removesuffix(b"\r").decode("utf-8", "replace")
 
 
 def lone_return(where: str) -> TaskRefused:
@@ -119,7 +210,7 @@ def lone_return(where: str) -> TaskRefused:
 def unclosed(grammar: Grammar, record: bytes, *, where: str) -> TaskRefused:
     """The refusal of a file whose ``record`` opens a quote that is not closed before the end, or for too long."""
     column, text = grammar.opened(record)
-    shown = text[:SHOWN_BYTES].decode("utf-8", "replace")
+    shown = _shown(text)
     too_long = len(record) > MAX_RECORD_BYTES
     never = f"not closed within {MAX_RECORD_BYTES // 1024**2} MiB" if too_long else "never closed"
     return TaskRefused(
@@ -129,5 +220,6 @@ def unclosed(grammar: Grammar, record: bytes, *, where: str) -> TaskRefused:
     )  # fmt: skip
 
 
-def _row(row: int) -> str:
+def row_name(row: int) -> str:
+    """How a message names a row; 0 is the header."""
     return f"row {row:,}" if row else "the header"

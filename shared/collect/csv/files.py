@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from collect.csv import layout, shifts, sources
-from collect.csv.blocks import lone_return, unclosed
+from collect.csv.blocks import Block, blocks, lone_return, text_after_quote, unclosed
 from collect.csv.grammar import Grammar, LoneCarriageReturn
 from collect.csv.layout import DELIMITERS, MAX_HEADER_BYTES, MOST_CELLS, Header, Params
 from collect.csv.reading import Lot
@@ -27,14 +27,29 @@ _TEXTUAL = frozenset({ColumnType.STRING})
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """A file whose header has been read. ``pieces`` go on at ``offset`` of the text, where the first row begins."""
+    """A file whose header has been read. ``pieces`` go on at ``offset`` of the text, where the first row begins.
+
+    That is in line ``first_line`` of the file, where the text is the file's own. ``blank_above``: blank lines above the
+    header.
+    """
 
     text: Text
     header: Header
     grammar: Grammar
     pieces: Iterator[bytes]
     offset: int
+    first_line: int | None
+    blank_above: int = 0
     shifted: Shifted | None = None
+
+    @property
+    def blank_rows(self) -> int:
+        """How many blank lines have been left out so far before the text is cut into blocks."""
+        return self.blank_above + (0 if self.shifted is None else self.shifted.blank_rows)
+
+    def blocks(self) -> Iterator[Block | None]:
+        """The rows in blocks. See :func:`collect.csv.blocks.blocks`."""
+        return blocks(self.pieces, self.grammar, offset=self.offset, first_line=self.first_line)
 
     def lacking(self, first_row: int, last_row: int) -> Lacking:
         """Of rows that have been read: those that have no cell of a column, since it was moved."""
@@ -46,6 +61,20 @@ class Opened:
         for piece in self.pieces:
             yield piece[to_skip:]
             to_skip = max(0, to_skip - len(piece))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Head:
+    """The beginning of a text from its first record on, or from a blank line before that. ``final``: it is all of it.
+
+    ``offset`` bytes of the text stand before it, in ``lines`` lines. ``delimiter``: the one that the text names.
+    """
+
+    data: bytes
+    final: bool
+    offset: int
+    lines: int
+    delimiter: str | None
 
 
 def open_file(
@@ -63,24 +92,40 @@ def open_file(
         TaskRefused: it is no CSV, or its header cannot be read.
     """
     text = sources.open_text(blobs, name, encoding=params.encoding, sent=sent, hashed=hashed)
-    head, final = _head(text.pieces)
-    mark, delimiter = _before_the_header(head)
-    head, params = head[mark:], replace(params, delimiter=params.delimiter or delimiter)
-    if not head.strip():
-        raise sources.empty()
+    head = _head(text.pieces, params.skip_lines)
+    params = replace(params, delimiter=params.delimiter or head.delimiter)
+    if not head.data.strip():
+        raise _nothing_left(params.skip_lines, head.lines) if params.skip_lines else sources.empty()
     try:
-        header, length = _header(head, final=final, template=template, params=params)
+        header, record, length = _header(head, template=template, params=params)
     except LoneCarriageReturn as error:
-        raise _all_in_one_line() if b"\n" not in head else lone_return("the header") from error
+        raise _all_in_one_line() if b"\n" not in head.data else lone_return("the header") from error
+    blank_above = head.data.count(b"\n", 0, head.data.index(record))
     begin = length if header.is_header else 0
-    grammar, offset = Grammar(header.delimiter), mark + begin
-    pieces = _after(head[begin:], text.pieces)
+    opened = Opened(
+        text=text,
+        header=header,
+        grammar=Grammar(header.delimiter, width=len(header.cells)),
+        pieces=_after(head.data[begin:], text.pieces),
+        offset=head.offset + begin,
+        first_line=1 + head.lines + head.data.count(b"\n", 0, begin),
+        blank_above=blank_above if header.is_header else 0,
+    )
     moved = _moved(header, template, params)
-    if not moved:
-        return Opened(text=text, header=header, grammar=grammar, pieces=pieces, offset=offset)
-    shifted = Shifted(pieces, grammar, offset=offset, moves=moved)
-    text = replace(text, is_plain=False)
-    return Opened(text=text, header=header, grammar=grammar, pieces=iter(shifted), offset=offset, shifted=shifted)
+    return _with_moved(opened, moved) if moved else opened
+
+
+def _with_moved(opened: Opened, moved: dict[str, tuple[int, int]]) -> Opened:
+    """The file with its text written anew. Each line of that is a row, also one whose cells have moved away."""
+    shifted = Shifted(opened.blocks(), opened.grammar, moves=moved)
+    return replace(
+        opened,
+        text=replace(opened.text, is_plain=False),
+        grammar=Grammar(opened.header.delimiter, width=opened.grammar.width, every_line=True),
+        pieces=iter(shifted),
+        first_line=None,
+        shifted=shifted,
+    )
 
 
 def _moved(header: Header, template: Template, params: Params) -> dict[str, tuple[int, int]]:
@@ -97,56 +142,133 @@ def _all_in_one_line() -> TaskRefused:
     )  # fmt: skip
 
 
-def _head(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
-    """Enough of the text to hold a header, and whether it is all of it."""
-    head: list[bytes] = []
-    size = 0
+def _head(pieces: Iterator[bytes], skip_lines: int) -> _Head:
+    """Enough of the text to hold a header, without the lines that are left out above it.
+
+    Raises:
+        TaskRefused: the file has no line more than those that are left out.
+    """
+    data, final = _more(b"", pieces)
+    mark = len(UTF8_BOM) if data.startswith(UTF8_BOM) else 0
+    delimiter, offset = _named(data, mark)
+    lines = data.count(b"\n", 0, offset)
+    data = data[offset:]
+    while lines < skip_lines:
+        end = data.find(b"\n") + 1
+        if end:
+            data, offset, lines = data[end:], offset + end, lines + 1
+            continue
+        if final:
+            raise _nothing_left(skip_lines, lines + bool(data))
+        data, offset = b"", offset + len(data)
+        data, final = _more(data, pieces)
+    if lines and len(data) <= MAX_HEADER_BYTES and not final:
+        data, final = _more(data, pieces)
+    named, length = _named(data, 0) if skip_lines else (None, 0)
+    return _Head(
+        data=data[length:],
+        final=final,
+        offset=offset + length,
+        lines=lines + data.count(b"\n", 0, length),
+        delimiter=named or delimiter,
+    )
+
+
+def _more(head: bytes, pieces: Iterator[bytes]) -> tuple[bytes, bool]:
+    """The text that begins with ``head``, long enough to hold a header; and whether it is all there is."""
+    parts, size = [head], len(head)
     for piece in pieces:
-        head.append(piece)
+        parts.append(piece)
         size += len(piece)
         if size > MAX_HEADER_BYTES:
-            return b"".join(head), False
-    return b"".join(head), True
+            return b"".join(parts), False
+    return b"".join(parts), True
 
 
-def _before_the_header(head: bytes) -> tuple[int, str | None]:
-    """How many bytes stand before the first record, and the delimiter that they name, in a line as Excel writes it."""
-    mark = len(UTF8_BOM) if head.startswith(UTF8_BOM) else 0
-    named = _SEPARATOR.match(head, mark)
-    return (mark, None) if named is None else (named.end(), named["delimiter"].decode())
+def _named(data: bytes, at: int) -> tuple[str | None, int]:
+    """The delimiter that a line at ``at`` names, as Excel writes it, and where that line ends."""
+    named = _SEPARATOR.match(data, at)
+    return (None, at) if named is None else (named["delimiter"].decode(), named.end())
 
 
-def _header(head: bytes, *, final: bool, template: Template, params: Params) -> tuple[Header, int]:
-    """The first record, and where it ends."""
-    delimiter = _delimiter(head, final=final, template=template, params=params)
-    grammar = Grammar(delimiter)
-    record = layout.first_record(head, grammar, final=final)
-    if grammar.is_open(record):
-        raise unclosed(grammar, record, where="the header")
+def _nothing_left(skip_lines: int, lines: int) -> TaskRefused:
+    return TaskRefused(
+        f"skip_lines leaves out the first {skip_lines:,} lines; nothing stands below line {lines:,} of the file. Set "
+        "it to the number of lines above the header.",
+        code="skip_lines_beyond_end",
+    )  # fmt: skip
+
+
+def _header(head: _Head, *, template: Template, params: Params) -> tuple[Header, bytes, int]:
+    """What the first record says, that record, and where in ``head`` it ends."""
+    known = layout.known_names(template, params)
+    delimiter = _delimiter(head.data, final=head.final, known=known, params=params)
+    record = layout.first_record(head.data, Grammar(delimiter, strict=False), final=head.final)
+    cells = tuple(layout.parse(record, delimiter))
+    above = layout.lines_above(head.data, known) if known.isdisjoint(cells) else None
+    header = Header(
+        cells=cells, is_header=True, delimiter=delimiter, lines_above=None if above is None else above + head.lines
+    )
+    begin = head.data.index(record)
+    end = head.data.find(b"\n", begin + len(record)) + 1 or len(head.data)
+    width = len(template.names)
+    if params.has_header is False and _strays(record, delimiter) and Grammar(delimiter, width=width).ends_here(record):
+        return replace(header, cells=template.names, is_header=False), record, end
+    where = "row 1" if params.has_header is False else "the header"
+    _check_first(record, header, known, where=where, line=1 + head.lines + head.data.count(b"\n", 0, begin))
+    is_header = params.has_header
+    if is_header is None:
+        is_header = not _is_data(record, cells, delimiter, template=template, params=params)
+    if is_header:
+        header = _without_unnamed(header, params)
+    else:
+        header = replace(header, cells=tuple(layout.fitted(cells, width)), is_header=False)
+    if len(header.cells) > MOST_CELLS:
+        raise TaskRefused(
+            f"The header has {len(header.cells):,} columns; at most {MOST_CELLS:,} are read. Remove those that the "
+            "dataset does not have.",
+            code="too_many_columns", where="the header",
+        )  # fmt: skip
+    return header, record, end
+
+
+def _check_first(record: bytes, header: Header, known: frozenset[str], *, where: str, line: int) -> None:
+    """Raise what is wrong with the quotes or the bytes of the first record, which begins in ``line`` of the file."""
+    grammar = Grammar(header.delimiter)
+    refusal: TaskRefused | None = None
+    if Grammar(header.delimiter, strict=False).is_open(record):
+        refusal = unclosed(grammar, record, where=where)
+    elif _strays(record, header.delimiter) and not layout.other_delimiter(header, known):
+        refusal = text_after_quote(grammar, record, where=where, line=line)
+    if refusal is not None and header.lines_above is not None:
+        raise TaskRefused(
+            f"{refusal.detail} {layout.skip_hint(header.lines_above)}", code=refusal.code, where=where
+        ) from refusal
+    if refusal is not None:
+        raise refusal
     try:
         record.decode()
     except UnicodeDecodeError as error:
         raise TaskRefused(
-            f'The file is not UTF-8: byte {error.start} of the header is 0x{record[error.start]:02x}. If it has '
+            f'The file is not UTF-8: byte {error.start} of {where} is 0x{record[error.start]:02x}. If it has '
             'another encoding, name it in "encoding", as in "cp1252".',
-            code="encoding", where="the header",
+            code="encoding", where=where,
         ) from error  # fmt: skip
-    cells = tuple(layout.parse(record, delimiter))
-    if len(cells) > MOST_CELLS:
-        raise TaskRefused(
-            f"The header has {len(cells):,} columns; at most {MOST_CELLS:,} are read. Remove those that the dataset "
-            "does not have.",
-            code="too_many_columns", where="the header",
-        )  # fmt: skip
-    is_header = params.has_header
-    if is_header is None:
-        is_header = not _is_data(record, cells, delimiter, template=template, params=params)
-    end = head.find(b"\n", head.index(record) + len(record)) + 1
-    return Header(cells=cells, is_header=is_header, delimiter=delimiter), end or len(head)
 
 
-def _delimiter(head: bytes, *, final: bool, template: Template, params: Params) -> str:
-    known = layout.known_names(template, params)
+def _strays(record: bytes, delimiter: str) -> bool:
+    return Grammar(delimiter).stray(record) is not None
+
+
+def _without_unnamed(header: Header, params: Params) -> Header:
+    """The header without the cells at its end that name nothing."""
+    cells = header.cells
+    while cells and not cells[-1].strip() and cells[-1] not in params.column_map:
+        cells = cells[:-1]
+    return replace(header, cells=cells, unnamed=len(header.cells) - len(cells)) if cells else header
+
+
+def _delimiter(head: bytes, *, final: bool, known: frozenset[str], params: Params) -> str:
     try:
         return layout.find_delimiter(head, known=known, given=params.delimiter, final=final)
     except ValueError as error:
@@ -157,7 +279,8 @@ def _delimiter(head: bytes, *, final: bool, template: Template, params: Params) 
 
 def _is_data(record: bytes, cells: tuple[str, ...], delimiter: str, *, template: Template, params: Params) -> bool:
     """Whether the first record is a row: it names no column, and fits the template where that is not just text."""
-    if any(cell in layout.known_names(template, params) for cell in cells) or len(cells) != len(template.names):
+    width = len(template.names)
+    if any(cell in layout.known_names(template, params) for cell in cells) or len(layout.fitted(cells, width)) != width:
         return False
     arranged = layout.Layout(delimiter=delimiter, columns=template.names)
     row = Lot.of([record], row=1, grammar=Grammar(delimiter))

@@ -1,45 +1,113 @@
 """Where a record of a CSV ends. Planning, reading and preview all ask here, so that they agree on every byte.
 
-The grammar is that of Python's ``csv``: a quote opens a quoted section only at the beginning of a field, elsewhere it
-is a character like others; in a section a doubled quote is one, and newlines belong to the text. A line with nothing in
-it is no record. A carriage return outside quotes is allowed only before a newline.
+The grammar is that of ``csv.reader(strict=True)`` of Python: a quote opens a quoted section only at the beginning of a
+cell, elsewhere it is a character like others; in a section a doubled quote is one, and newlines belong to the text.
+Only the delimiter or the line's end may follow a closing quote. A carriage return outside quotes is allowed only before
+a newline. A line whose cells are all empty is blank: it is no record.
+
+Other text after a closing quote is judged by its record and the number of columns alone, so that any division of a file
+gives the same records. See ADR 0021.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 QUOTE = b'"'
-_ANY_NEWLINE = (b"\n", b"\r\n")
+_OPEN = 1
+"""The regular expressions' group that is set for a section that is open at the end of the text."""
 
 
-class LoneCarriageReturn(ValueError):
-    """A carriage return outside quotes that no newline follows. ``record``: how many records stand before it."""
+class BrokenRecord(ValueError):
+    """A record that cannot be cut. ``record`` records stand before it; it begins at ``begin`` of the text."""
 
-    def __init__(self, record: int) -> None:
+    def __init__(self, *, record: int, begin: int) -> None:
         super().__init__(record)
         self.record = record
+        self.begin = begin
+
+
+class LoneCarriageReturn(BrokenRecord):
+    """A carriage return outside quotes that no newline follows."""
+
+
+class TextAfterQuote(BrokenRecord):
+    """Text follows a closing quote, and it is in doubt where the record ends. It may be cut off at ``text``'s end."""
+
+    def __init__(self, *, record: int, begin: int, text: bytes) -> None:
+        super().__init__(record=record, begin=begin)
+        self.text = text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stray:
+    """Text that follows a closing quote.
+
+    ``column`` (from 1) is that of the opening quote, ``opened`` the text from that quote on, ``text`` what follows the
+    closing quote in its line, ``line`` how many line breaks of the record stand before that.
+    """
+
+    column: int
+    opened: bytes
+    text: bytes
+    line: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Records:
-    """Whole records, without their line ends, and where what comes after them begins."""
+    """Whole records, without their line ends, and where what comes after them begins.
+
+    ``blank`` lines were left out; ``has_delimiter_lines``: some of them hold delimiters. ``strays``: the records with
+    text after a closing quote, by index, and how many lines stand before each. ``is_open``: the last record ends within
+    a quoted section.
+    """
 
     lines: list[bytes]
     end: int
+    blank: int = 0
+    has_delimiter_lines: bool = False
+    strays: Mapping[int, int] = field(default_factory=dict)
+    is_open: bool = False
 
 
 class Grammar:
-    """The grammar for one delimiter. Linear in what it reads, whatever stands in it."""
+    """The grammar for one delimiter. Linear in what it reads, whatever stands in it.
 
-    def __init__(self, delimiter: str) -> None:
+    ``width``: how many columns the file has. A record with text after a closing quote is cut only if that is known.
+    ``strict=False`` lets text follow a closing quote, as ``csv`` does by default. ``every_line``: a line of delimiters
+    is a record too. Parts that the release before has planned are read with both.
+    """
+
+    def __init__(
+        self, delimiter: str, *, width: int | None = None, strict: bool = True, every_line: bool = False
+    ) -> None:
         if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
             raise ValueError(f"{delimiter!r} cannot be a delimiter")
         self.delimiter = delimiter
-        field_before = b"(?<![^\n\r" + re.escape(delimiter.encode()) + b']")'
-        self._section = re.compile(QUOTE + field_before + rb'[^"]*+(?:""[^"]*+)*+(?:"|(\Z))')
-        self._closing = re.compile(rb'[^"]*+(?:""[^"]*+)*+"')
+        self.width = width
+        self.strict = strict
+        self.every_line = every_line
+        self._delimiter = delimiter.encode()
+        escaped = re.escape(self._delimiter)
+        opening = QUOTE + b"(?<![^\n\r" + escaped + b']")'
+        body = rb'[^"]*+(?:""[^"]*+)*+'
+        cell_ends = b"(?=[\r\n" + escaped + rb"]|\Z)"
+        self._lenient = re.compile(opening + body + rb'(?:"|(\Z))')
+        self._section = self._outside = self._lenient
+        if strict:
+            self._section = re.compile(opening + body + rb'(?:"' + cell_ends + rb'|(\Z)|("))')
+            # What is not closed as it should be takes all that follows with it, so that newlines are missing.
+            self._outside = re.compile(opening + b"(?:" + body + b'"' + cell_ends + rb"|[\s\S]*+)")
+        self._to_cell_end = re.compile(opening + rb'(?:[^"]++|""|"(?![\r\n' + escaped + rb']|\Z))*+(?:"|(\Z))')
+        self._closing = re.compile(body + QUOTE)
+        more = b"(?:" + escaped + b'(?:"")?)*+'
+        self._blank = re.compile(b"" if every_line else b'(?:"")?' + more)
+        empty_cells = () if every_line else (escaped + b'(?:"")?' + more, b'""' + more)
+        # One search for the newline before is faster than one for each text that may follow.
+        self._blank_line = re.compile(b"\n(?:" + b"|".join(rest + b"\r?\n" for rest in (b"", *empty_cells)) + b")")
+        self._first_blank = re.compile(self._blank.pattern + b"\r?\n")
 
     def count(self, data: bytes, *, newlines: int | None = None) -> tuple[int, int] | None:
         """How many records end in ``data``, and where the last one does: the fast way, by counting newlines.
@@ -48,10 +116,10 @@ class Grammar:
         """
         if newlines is None:
             newlines = data.count(b"\n")
-        outside = self._section.sub(b"", data) if QUOTE in data else data
+        outside = self._outside.sub(b"", data) if QUOTE in data else data
         if outside is not data and outside.count(b"\n") != newlines:
             return None
-        if data.startswith(_ANY_NEWLINE) or b"\n\n" in data or b"\n\r\n" in data:
+        if self._first_blank.match(data) or self._blank_line.search(data):
             return None
         end = data.rfind(b"\n") + 1
         if b"\r" in data and data.count(b"\r", 0, end) != data.count(b"\r\n", 0, end):
@@ -64,70 +132,174 @@ class Grammar:
         ``final``: nothing comes after ``data``, so its end is the end of the last record too.
 
         Raises:
-            LoneCarriageReturn: and says after how many records.
+            LoneCarriageReturn: in a record.
+            TextAfterQuote: a quoted cell goes on after its closing quote, and it is in doubt where its record ends.
         """
         pieces = data.split(b"\n", lines)
         rest = pieces.pop()
+        takes_all = final and (lines < 0 or len(pieces) < lines)
+        if takes_all and rest:
+            pieces.append(rest)
         if QUOTE not in data:
-            found, end = pieces, len(data) - len(rest)
-        else:
-            found, end = self._join(data, pieces)
-        if final and (lines < 0 or len(pieces) < lines) and end < len(data):
-            found, end = [*found, data[end:]], len(data)
-        return Records(lines=_bare(found, self._section, has_returns=b"\r" in data), end=end)
+            end = len(data) if takes_all else len(data) - len(rest)
+            return self._kept(pieces, data, end=end)
+        return self._join(data, pieces, takes_all=takes_all)
 
     def end(self, data: bytes) -> int:
         """Where the last line of ``data``, which begins at a record, ends that is not within a quoted section."""
-        outside = self._section.sub(_blank, data) if QUOTE in data else data
+        outside = self._lenient.sub(_hidden, data) if QUOTE in data else data
         return outside.rfind(b"\n") + 1
 
     def is_open(self, data: bytes) -> bool:
         """Whether a quoted section of ``data``, which begins at a record, is open at its end."""
-        return self._opens(data, 0) is not None
+        return self._open_at(data) is not None
 
     def opened(self, record: bytes) -> tuple[int, bytes]:
         """The column, from 1, of the quote that is open at the end of ``record``, and the text from there on."""
-        at = self._opens(record, 0) or 0
-        return self._section.sub(b"", record[:at]).count(self.delimiter.encode()) + 1, record[at:]
+        at = self._open_at(record) or 0
+        return self._column(record, at), record[at:]
 
-    def _join(self, data: bytes, pieces: list[bytes]) -> tuple[list[bytes], int]:
+    def stray(self, record: bytes) -> Stray | None:
+        """The first text of a record that follows a closing quote. A lenient grammar finds none."""
+        section = self._broken(record, 0) if QUOTE in record else None
+        if section is None or section.lastindex == _OPEN:
+            return None
+        return Stray(
+            column=self._column(record, section.start()),
+            opened=record[section.start() :],
+            text=record[section.end() :].partition(b"\n")[0],
+            line=record.count(b"\n", 0, section.end()),
+        )
+
+    def ends_here(self, line: bytes) -> bool:
+        """Whether a record with text after a closing quote ends with ``line``, which is all of it, beyond doubt.
+
+        A cell with such text is read in two ways: it ends at the next delimiter, or it ends at the next quote that a
+        delimiter or the line's end follows. The record ends here if one of both gives as many cells as there are
+        columns, or if both give at least so many. Empty cells at the end are not counted.
+        """
+        if self.width is None:
+            return False
+        counts = [self._cells(section, line) for section in (self._lenient, self._to_cell_end)]
+        if any(fewest <= self.width <= most for fewest, most in filter(None, counts)):
+            return True
+        return all(count is not None and count[0] > self.width for count in counts)
+
+    def _cells(self, section: re.Pattern[bytes], line: bytes) -> tuple[int, int] | None:
+        """How many cells a line has without the empty ones at its end, and with them; ``None`` if it ends open."""
+        if any(match.lastindex == _OPEN for match in section.finditer(line)):
+            return None
+        outside = section.sub(_one_letter, line)
+        most = outside.count(self._delimiter) + 1
+        return outside.rstrip(self._delimiter).count(self._delimiter) + 1, most
+
+    def _join(self, data: bytes, pieces: Sequence[bytes], *, takes_all: bool) -> Records:
         """Lines into records: those that end in a quoted section go on in the next line."""
-        found: list[bytes] = []
+        records: list[bytes] = []
+        strays: dict[int, int] = {}
         begin = position = 0
         is_open = False
-        for piece in pieces:
+        for number, piece in enumerate(pieces):
             position += len(piece) + 1
+            goes_on, at = is_open, 0
             if is_open:
                 closing = self._closing.match(piece)
                 if closing is None:
                     continue
-                is_open = self._opens(piece, closing.end()) is not None
-            elif QUOTE in piece:
-                is_open = self._opens(piece, 0) is not None
-            if not is_open:
-                found.append(data[begin : position - 1])
+                at = closing.end()
+            elif QUOTE not in piece:
+                records.append(piece)
                 begin = position
-        return found, begin
+                continue
+            broken = self._broken(piece, at)
+            is_open = broken is not None and broken.lastindex == _OPEN
+            if (broken is not None and not is_open) or (goes_on and self._goes_on(piece, at)):
+                if goes_on or not self.ends_here(piece.removesuffix(b"\r")):
+                    before = self._kept(records, data, end=begin)
+                    raise TextAfterQuote(record=len(before.lines), begin=begin, text=data[begin : position - 1])
+                strays[len(records)] = number
+                is_open = False
+            if not is_open:
+                records.append(data[begin : position - 1] if goes_on else piece)
+                begin = position
+        if is_open and takes_all:
+            records.append(data[begin:])
+            begin = len(data)
+        return self._kept(records, data, end=min(begin, len(data)), strays=strays, is_open=is_open and takes_all)
 
-    def _opens(self, piece: bytes, start: int) -> int | None:
+    def _goes_on(self, piece: bytes, at: int) -> bool:
+        """Whether text follows the closing quote that ends at ``at``."""
+        return self.strict and piece[at : at + 1] not in (b"", b"\r", self._delimiter)
+
+    def _broken(self, text: bytes, at: int) -> re.Match[bytes] | None:
+        """The first section from ``at`` on that is open at the end, or closed and followed by text."""
+        for section in self._section.finditer(text, at):
+            if section.lastindex is not None:
+                return section
+        return None
+
+    def _open_at(self, text: bytes) -> int | None:
         """Where the section begins that is open at the end."""
         last = None
-        for last in self._section.finditer(piece, start):  # noqa: B007 - the last match, in flat memory
+        for last in self._lenient.finditer(text):  # noqa: B007 - the last match, in flat memory
             pass
-        return last.start() if last is not None and last.lastindex is not None else None
+        return last.start() if last is not None and last.lastindex == _OPEN else None
+
+    def _column(self, record: bytes, at: int) -> int:
+        return self._lenient.sub(b"", record[:at]).count(self._delimiter) + 1
+
+    def _kept(
+        self,
+        records: list[bytes],
+        data: bytes,
+        *,
+        end: int,
+        strays: Mapping[int, int] | None = None,
+        is_open: bool = False,
+    ) -> Records:
+        """Records without carriage returns at their ends, and without blank lines."""
+        has_returns = b"\r" in data
+        bare = [line[:-1] if line.endswith(b"\r") else line for line in records] if has_returns else records
+        lines, empty = bare, 0
+        if self._may_have_blank(data, bare, end):
+            lines = [line for line in bare if not self._blank.fullmatch(line)]
+            empty = bare.count(b"")
+            strays = self._renumbered(bare, strays) if strays else None
+        if has_returns:
+            self._check_returns(records, lines)
+        blank = len(bare) - len(lines)
+        return Records(
+            lines=lines, end=end, blank=blank, has_delimiter_lines=blank > empty, strays=strays or {}, is_open=is_open
+        )
+
+    def _may_have_blank(self, data: bytes, bare: Sequence[bytes], end: int) -> bool:
+        """Whether a line before ``end`` looks blank. The last one may lack its newline."""
+        if not bare:
+            return False
+        if self._first_blank.match(data) or self._blank_line.search(data, 0, end):
+            return True
+        return self._blank.fullmatch(bare[-1]) is not None
+
+    def _renumbered(self, bare: Sequence[bytes], strays: Mapping[int, int]) -> dict[int, int]:
+        kept = (place for place, line in enumerate(bare) if not self._blank.fullmatch(line))
+        return {index: strays[place] for index, place in enumerate(kept) if place in strays}
+
+    def _check_returns(self, records: Sequence[bytes], lines: Sequence[bytes]) -> None:
+        number = next((n for n, line in enumerate(lines) if b"\r" in line and self._has_return(line)), None)
+        if number is None:
+            return
+        kept = (place for place, line in enumerate(records) if not self._blank.fullmatch(line.removesuffix(b"\r")))
+        place = next(place for index, place in enumerate(kept) if index == number)
+        raise LoneCarriageReturn(record=number, begin=sum(len(line) + 1 for line in records[:place]))
+
+    def _has_return(self, line: bytes) -> bool:
+        return b"\r" in self._lenient.sub(b"", line)
 
 
-def _blank(section: re.Match[bytes]) -> bytes:
+def _hidden(section: re.Match[bytes]) -> bytes:
     return bytes(len(section[0]))
 
 
-def _bare(lines: list[bytes], section: re.Pattern[bytes], *, has_returns: bool) -> list[bytes]:
-    """Without carriage returns at their ends, and without empty lines."""
-    if not has_returns:
-        return [line for line in lines if line]
-    bare = [line[:-1] if line.endswith(b"\r") else line for line in lines]
-    bare = [line for line in bare if line]
-    for number, line in enumerate(bare):
-        if b"\r" in line and b"\r" in section.sub(b"", line):
-            raise LoneCarriageReturn(number)
-    return bare
+def _one_letter(section: re.Match[bytes]) -> bytes:
+    """A quoted cell as one letter, or as nothing where it is empty."""
+    return b"" if section[0] == b'""' else b"x"

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from collect.csv.blocks import spoken
 from collect.csv.cell_rules import CellRules
-from collect.csv.grammar import Grammar, LoneCarriageReturn
+from collect.csv.grammar import BrokenRecord, Grammar
 from collect.errors import FieldError, TaskRefused
 from collect.jobs.template import Template
 
@@ -20,6 +21,10 @@ MOST_CELLS = 2_000
 MAX_HEADER_BYTES = 1024 * 1024
 REJECT_COLUMNS = ("row", "code", "field", "message")
 """What a file of rejects has behind its own columns. It is mended and sent again as it is: they are left out."""
+MOST_LINES_ABOVE = 20
+"""Lines above the header, such as a title, among which the header is looked for."""
+MAX_LINE_BYTES = 4 * 1024
+"""Bytes of such a line, on the average."""
 MOST_ERRORS = 20
 MOST_CHARACTERS = 100
 """Of a name that is shown."""
@@ -73,11 +78,13 @@ def reads_by_rules(params: Mapping[str, Any]) -> bool:
 class Layout:
     """The columns of a file, in its order: the template's names, ``None`` for those that are left out.
 
-    ``lacking``: column → the first and the last row that have no cell of it, since it was moved.
+    ``lacking``: column → the first and the last row that have no cell of it, since it was moved. ``unnamed``: how many
+    columns more the header has at its end, which have no name.
     """
 
     delimiter: str
     columns: tuple[str | None, ...]
+    unnamed: int = 0
     lacking: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
@@ -87,11 +94,17 @@ class Layout:
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """The first record as cells. ``is_header``: it names the columns, so that the rows begin after it."""
+    """The first record as cells. ``is_header``: it names the columns, so that the rows begin after it.
+
+    ``unnamed``: how many cells without a name it has at its end; they are not among ``cells``. ``lines_above``: how
+    many lines stand above the line that looks like the header, where the first record names no column.
+    """
 
     cells: tuple[str, ...]
     is_header: bool
     delimiter: str
+    unnamed: int = 0
+    lines_above: int | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -106,6 +119,11 @@ def parse(record: bytes, delimiter: str) -> list[str]:
     return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
 
 
+def fitted(cells: Sequence[str], width: int) -> Sequence[str]:
+    """The cells of a row without the empty ones that it has more at its end than the file has columns."""
+    return cells if any(cells[width:]) else cells[:width]
+
+
 def find_delimiter(head: bytes, *, known: frozenset[str], given: str | None, final: bool) -> str:
     """The delimiter that makes the most known names of the first record, then the most cells."""
     if given is not None:
@@ -113,19 +131,19 @@ def find_delimiter(head: bytes, *, known: frozenset[str], given: str | None, fin
     scores = {}
     for delimiter in DELIMITERS:
         try:
-            cells = parse(first_record(head, Grammar(delimiter), final=final), delimiter)
-        except (LoneCarriageReturn, TaskRefused):  # what another delimiter would put in quotes, or end
+            cells = parse(first_record(head, Grammar(delimiter, strict=False), final=final), delimiter)
+        except (BrokenRecord, TaskRefused):  # what another delimiter would put in quotes, or end
             continue
         scores[delimiter] = (sum(cell in known for cell in cells), len(cells))
     return max(scores, key=lambda delimiter: scores[delimiter], default=DELIMITERS[0])
 
 
 def first_record(head: bytes, grammar: Grammar, *, final: bool) -> bytes:
-    """The first record of a file that begins with ``head``.
+    """The first record of a file that begins with ``head``. ``grammar`` is lenient: what is a row below is not judged.
 
     Raises:
         LoneCarriageReturn: in it.
-        TaskRefused: it does not end within ``head``.
+        TaskRefused: it does not end within ``head``, or there is none.
     """
     lines = 1
     while True:
@@ -133,6 +151,8 @@ def first_record(head: bytes, grammar: Grammar, *, final: bool) -> bytes:
         if records:
             return records[0]
         if lines > head.count(b"\n"):
+            if final:
+                raise TaskRefused("The file is empty: its lines hold nothing but delimiters.", code="empty_file")
             begin = head[: 4 * (MOST_CHARACTERS + 1)].decode("utf-8", "replace")
             raise TaskRefused(
                 f"The first line, which is to be the header, does not end within {MAX_HEADER_BYTES // 1024**2} MiB. "
@@ -140,6 +160,30 @@ def first_record(head: bytes, grammar: Grammar, *, final: bool) -> bytes:
                 code="header_too_long", where="the header",
             )  # fmt: skip
         lines *= 16
+
+
+def lines_above(head: bytes, known: frozenset[str]) -> int | None:
+    """How many lines stand above the line that names the most known columns, with any delimiter.
+
+    Only the first lines are looked at. ``None``: none of them names a column, or the very first does.
+    """
+    text = head[: MOST_LINES_ABOVE * MAX_LINE_BYTES].decode("utf-8", "replace")
+    scores: dict[int, int] = {}
+    for place, line in enumerate(text.split("\n")[: MOST_LINES_ABOVE + 1]):
+        record = line.removesuffix("\r").encode()
+        named = max(len(known.intersection(parse(record, delimiter))) for delimiter in DELIMITERS)
+        scores[place] = named
+    best = max(scores, key=lambda place: scores[place])
+    return best if best and scores[best] else None
+
+
+def skip_hint(above: int) -> str:
+    """What to do about lines above the header."""
+    lines = "the first line" if above == 1 else f"the first {above:,} lines"
+    return (
+        f"Line {above + 1:,} looks like the header: remove {lines} or set skip_lines to {above}, so that the file "
+        "begins with it."
+    )
 
 
 def known_names(template: Template, params: Params) -> frozenset[str]:
@@ -173,7 +217,7 @@ def arrange(header: Header, template: Template, params: Params, *, only_key: boo
     errors.extend(_not_moved(name, columns) for name in params.column_shift if name not in columns)
     wanted = template.key if only_key else [name for name in template.names if template.is_required(name)]
     errors.extend(_missing(name, header) for name in wanted if name not in columns)
-    return Layout(delimiter=header.delimiter, columns=tuple(columns)), errors
+    return Layout(delimiter=header.delimiter, columns=tuple(columns), unnamed=header.unnamed), errors
 
 
 def refuse(errors: Sequence[FieldError]) -> TaskRefused:
@@ -197,7 +241,7 @@ def _by_place(header: Header, template: Template) -> tuple[str, ...]:
     names = template.names
     if len(header.cells) != len(names):
         raise TaskRefused(
-            f"The file has no header and {len(header.cells):,} columns, with {_spoken(header.delimiter)} between its "
+            f"The file has no header and {len(header.cells):,} columns, with {spoken(header.delimiter)} between its "
             f"cells; the dataset has {len(names):,}: {_listed(names)}. Give it a header, or all of these in this "
             "order.",
             code="wrong_number_of_columns", where="row 1",
@@ -208,16 +252,26 @@ def _by_place(header: Header, template: Template) -> tuple[str, ...]:
 def _none_known(header: Header, template: Template, known: frozenset[str]) -> FieldError:
     """One sentence instead of two for each column: the first line is no header, or is not cut where it should be."""
     line = header.delimiter.join(header.cells)
-    other = next((each for each in DELIMITERS if not known.isdisjoint(line.split(each))), None)
-    if other is not None:
-        hint = f"It looks as if its cells were separated by {_spoken(other)}: set delimiter to that, or leave it out."
+    other = other_delimiter(header, known)
+    if header.lines_above is not None:
+        hint = skip_hint(header.lines_above)
+    elif other is not None:
+        hint = f"It looks as if its cells were separated by {spoken(other)}: set delimiter to that, or leave it out."
     else:
         hint = "If the file has no header, set has_header to false; if the names are others, set column_map."
     return FieldError(
         "", "unknown_column",
         f"The first line, {_shown(line)}, names no column of the dataset when it is read with "
-        f"{_spoken(header.delimiter)} between its cells. The columns are {_listed(template.names)}. {hint}",
+        f"{spoken(header.delimiter)} between its cells. The columns are {_listed(template.names)}. {hint}",
     )  # fmt: skip
+
+
+def other_delimiter(header: Header, known: frozenset[str]) -> str | None:
+    """The delimiter that would make known names of a header without any."""
+    if not known.isdisjoint(header.cells):
+        return None
+    line = header.delimiter.join(header.cells)
+    return next((each for each in DELIMITERS if not known.isdisjoint(line.split(each))), None)
 
 
 def _column(
@@ -316,12 +370,8 @@ def _not_moved(name: str, columns: Sequence[str | None]) -> FieldError:
 def _missing(name: str, header: Header) -> FieldError:
     hint = " Add it, or map the column that has it in column_map."
     if len(header.cells) == 1:
-        hint = f" The file has one column only when it is read with {_spoken(header.delimiter)} between its cells."
+        hint = f" The file has one column only when it is read with {spoken(header.delimiter)} between its cells."
     return FieldError(name, "missing_column", f"Column {name!r} is missing.{hint}")
-
-
-def _spoken(delimiter: str) -> str:
-    return {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar (|)"}.get(delimiter, repr(delimiter))
 
 
 def _listed(names: Sequence[str]) -> str:

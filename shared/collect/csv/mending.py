@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collect.csv import encodings, layout
-from collect.csv.blocks import MAX_RECORD_BYTES, blocks
+from collect.csv.blocks import MAX_RECORD_BYTES, TEXT_AFTER_QUOTE, stray_sentence
 from collect.csv.files import Opened, open_file
 from collect.csv.layout import REJECT_COLUMNS, Params
 from collect.csv.sources import Readable
@@ -192,7 +192,10 @@ def _read(opened: Opened, sheet: Sheet, most_bytes: int) -> list[Given]:
     given: list[Given] = []
     width = len(names)
     fewest = max(number, *places) + 1 if places else number + 1
-    for line, found in enumerate(_cells(opened, most_bytes), start=1):
+    for line, (found, stray) in enumerate(_cells(opened, most_bytes), start=1):
+        if stray is not None:
+            errors.add("", TEXT_AFTER_QUOTE, stray)
+            continue
         cells = _fitted(found, width, fewest=fewest)
         if cells is None:
             said = f"Line {line:,} has {len(found):,} cells; the header has {width:,}."
@@ -248,15 +251,20 @@ def _header(cells: Sequence[str], sheet: Sheet, errors: Errors) -> tuple[int, di
     return number, places
 
 
-def _cells(opened: Opened, most_bytes: int) -> Iterator[list[str]]:
-    for block in blocks(opened.pieces, opened.grammar, offset=opened.offset):
-        if block is not None:
-            if block.end > most_bytes:
-                raise TooLarge(
-                    f"The rows have more than {most_bytes:,} bytes together. Correct some of them at a time."
-                )
-            records = opened.grammar.split(block.data, final=True).lines
-            yield from (layout.parse(record, opened.header.delimiter) for record in records)
+def _cells(opened: Opened, most_bytes: int) -> Iterator[tuple[Sequence[str], str | None]]:
+    """The cells of each line, and what is wrong with one in which text follows a closing quote."""
+    for block in opened.blocks():
+        if block is None:
+            continue
+        if block.end > most_bytes:
+            raise TooLarge(f"The rows have more than {most_bytes:,} bytes together. Correct some of them at a time.")
+        records = block.records or opened.grammar.split(block.data, final=True)
+        for index, record in enumerate(records.lines):
+            stray = opened.grammar.stray(record) if index in records.strays else None
+            line = None if block.first_line is None else block.first_line + records.strays.get(index, 0)
+            where = f"line {block.first_row + index:,} of the rows"
+            cells = layout.fitted(layout.parse(record, opened.header.delimiter), len(opened.header.cells))
+            yield cells, None if stray is None else stray_sentence(opened.grammar, stray, where=where, line=line)
 
 
 def _distinct(given: list[Given], errors: Errors) -> list[Given]:

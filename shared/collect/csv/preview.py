@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from collect.csv import damaged, layout, sampling
-from collect.csv.blocks import BLOCK_BYTES, Block, blocks
+from collect.csv.blocks import BLOCK_BYTES, Block
 from collect.csv.cell_rules import CellRules
 from collect.csv.facets import FileColumn
 from collect.csv.files import Opened, open_file
 from collect.csv.grammar import Grammar
 from collect.csv.layout import Layout, Params
+from collect.csv.lines import FileLines
 from collect.csv.reading import Lot
 from collect.csv.sources import Readable
 from collect.csv.suspicion import Suspicion
@@ -73,8 +74,8 @@ class SampledRejects:
 class CsvPreview:
     """What would be read. With ``errors`` the job would fail. ``total_rows`` is exact, or ``None`` if not reached.
 
-    ``sampled``: cells from all over the file, by column of the template, when there are no errors. ``warnings``: what
-    the file's cells look like.
+    ``sampled``: cells from all over the file, by column of the template, when there are no errors. ``blank_rows``: how
+    many lines are no row, as far as the file was read. ``warnings``: what the file's lines and cells look like.
     """
 
     delimiter: str | None = None
@@ -86,6 +87,7 @@ class CsvPreview:
     rejects: SampledRejects = field(default_factory=SampledRejects)
     errors: tuple[FieldError, ...] = ()
     sampled: tuple[FileColumn, ...] = ()
+    blank_rows: int = 0
     warnings: tuple[Suspicion, ...] = ()
 
 
@@ -113,11 +115,13 @@ def preview(
         return CsvPreview(errors=(_told(refused),))
     each = _rows_of_a_block(blobs.size(blob_name), is_gzip=opened.text.is_gzip)
     sample = _Sample(opened.grammar, each=first_rows or each, most=first_rows)
+    lines = FileLines(width=len(arranged.columns), delimiter=opened.header.delimiter)
     total: int | None = None
     try:
-        for block in blocks(opened.pieces, opened.grammar, offset=opened.offset):
+        for block in opened.blocks():
             if block is not None:
                 sample.take(block)
+                lines.look(block)
         total = sample.rows
     except TaskRefused as refused:
         errors = [*errors, _told(refused)]
@@ -135,7 +139,11 @@ def preview(
         else _rejects(sample, template, _lacking(opened, arranged, total), params, look),
         errors=tuple(errors),
         sampled=() if errors else sampling.columns(opened, arranged, template, sample.records, how.cells),
-        warnings=() if errors else tuple(_damaged(sample, opened, arranged, template, how)),
+        blank_rows=lines.blank + opened.blank_rows,
+        warnings=(
+            *lines.warnings(blank=lines.blank + opened.blank_rows),
+            *(() if errors else _damaged(sample, opened, arranged, template, how)),
+        ),
     )
 
 
@@ -147,7 +155,7 @@ class _Sample:
     """The first rows of each block: runs of records, with the number of the first record of each."""
 
     def __init__(self, grammar: Grammar, *, each: int, most: int | None) -> None:
-        self.runs: list[tuple[int, list[bytes]]] = []
+        self.runs: list[Lot] = []
         self.rows = 0
         self._grammar = grammar
         self._each = each
@@ -158,16 +166,19 @@ class _Sample:
         self.rows += block.rows
         if self._left == 0 or self._bytes_left <= 0:
             return
-        records = self._grammar.split(block.data, lines=self._each, final=True).lines[: self._left]
+        found = self._grammar.split(block.data, lines=self._each, final=True)
+        records = found.lines[: self._left]
         self._bytes_left -= sum(map(len, records))
         if self._left is not None:
             self._left -= len(records)
         if records:
-            self.runs.append((block.first_row, records))
+            line = block.first_line
+            lines = {index: None if line is None else line + before for index, before in found.strays.items()}
+            self.runs.append(Lot.of(records, row=block.first_row, grammar=self._grammar, lines=lines))
 
     @property
     def records(self) -> list[bytes]:
-        return [record for _, records in self.runs for record in records]
+        return [record for lot in self.runs for record in lot.records]
 
 
 def _rows_of_a_block(size: int, *, is_gzip: bool) -> int:
@@ -182,7 +193,6 @@ def _told(refused: TaskRefused) -> FieldError:
 def _rejects(
     sample: _Sample, template: Template, arranged: Layout, params: Mapping[str, Any], look: Look | None
 ) -> SampledRejects:
-    grammar = Grammar(arranged.delimiter)
     validator = Validator(
         template=template,
         layout=arranged,
@@ -191,15 +201,14 @@ def _rejects(
     )
     items: list[Reject] = []
     sampled = rejected = 0
-    for first_row, records in sample.runs:
-        lot = Lot.of(records, row=first_row, grammar=grammar)
+    for lot in sample.runs:
         valid, of_template = validator.validate(lot)
         others = look(lot, valid) if look else {}
         if others is None:
             break
         of_look = (Reject(row=row, line=lot.line(row), errors=tuple(wrong)) for row, wrong in others.items())
         rejects = sorted((*of_template, *of_look), key=lambda reject: reject.row)
-        sampled += len(records)
+        sampled += lot.rows
         rejected += len(rejects)
         items.extend(rejects[: max(1, MOST_REJECTS // len(sample.runs))])
     return SampledRejects(

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from collect.csv import layout
-from collect.csv.blocks import blocks
 from collect.csv.cell_rules import CellRules
 from collect.csv.cells import plain_texts
 from collect.csv.facets import FileColumn
 from collect.csv.files import Opened, open_file
-from collect.csv.grammar import Grammar
 from collect.csv.layout import Layout, Params
 from collect.csv.reading import Lot
 from collect.csv.sources import Readable
@@ -29,7 +27,12 @@ def columns(
     The cells are as ``rules`` read them. A row that has another number of cells than the header is left out.
     """
     delimiter, width = opened.grammar.delimiter, len(arranged.columns)
-    rows = [cells for record in spread(records, MOST_ROWS) if len(cells := layout.parse(record, delimiter)) == width]
+    parsed = (
+        layout.fitted(layout.parse(record, delimiter), width)
+        for record in spread(records, MOST_ROWS)
+        if opened.grammar.stray(record) is None
+    )
+    rows = [cells for cells in parsed if len(cells) == width]
     names = opened.header.names if opened.header.is_header else template.names  # what column_map calls them
     return tuple(
         FileColumn(
@@ -53,7 +56,7 @@ class Beginning:
 
     @property
     def lot(self) -> Lot:
-        return Lot.of(self.records, row=1, grammar=Grammar(self.layout.delimiter))
+        return Lot.of(self.records, row=1, grammar=self.opened.grammar)
 
 
 def beginning(
@@ -68,7 +71,7 @@ def beginning(
     how = Params.of(params)
     opened = open_file(blobs, blob_name, template=template, params=how)
     arranged, errors = layout.arrange(opened.header, template, how, only_key=layout.is_upsert(params))
-    first = next((block for block in blocks(opened.pieces, opened.grammar, offset=opened.offset) if block), None)
+    first = next((block for block in opened.blocks() if block), None)
     if errors or first is None:
         return None
     records = opened.grammar.split(first.data, final=True).lines[:most_rows]

@@ -8,11 +8,11 @@ from __future__ import annotations
 import csv
 import io
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from collect.csv import layout
-from collect.csv.blocks import blocks
+from collect.csv.blocks import Block, row_name, text_after_quote
 from collect.csv.grammar import Grammar
 from collect.errors import TaskRefused
 
@@ -29,12 +29,12 @@ class Shifted:
     """The text of a file's rows, with the cells of some columns moved: down by so many rows, or up where negative."""
 
     def __init__(
-        self, pieces: Iterator[bytes], grammar: Grammar, *, offset: int, moves: Mapping[str, tuple[int, int]]
+        self, blocks: Iterator[Block | None], grammar: Grammar, *, moves: Mapping[str, tuple[int, int]]
     ) -> None:
-        """``moves``: column → its place in the file, and by how many rows it moves."""
-        self._pieces = pieces
+        """``blocks`` of the file as it is. ``moves``: column → its place in the file, and by how many rows it moves."""
+        self.blank_rows = 0
+        self._blocks = blocks
         self._grammar = grammar
-        self._offset = offset
         self._moves = moves
         self._shifts = dict(moves.values())
         self._up = max(0, *(-rows for rows in self._shifts.values()))
@@ -78,9 +78,27 @@ class Shifted:
                 found[name] = (begin, end)
         return found
 
-    def _records(self) -> Iterator[list[bytes]]:
-        for block in blocks(self._pieces, self._grammar, offset=self._offset):
-            yield [] if block is None else self._grammar.split(block.data, final=True).lines
+    def _records(self) -> Iterator[Sequence[bytes]]:
+        """The records of each block.
+
+        Raises:
+            TaskRefused: text follows a closing quote. Such a row would be written anew as if it were right.
+        """
+        for block in self._blocks:
+            if block is None:
+                yield []
+                continue
+            self.blank_rows += block.blank
+            records = block.records or self._grammar.split(block.data, final=True)
+            if records.strays:
+                index, before = next(iter(records.strays.items()))
+                raise text_after_quote(
+                    self._grammar,
+                    records.lines[index],
+                    where=row_name(block.first_row + index),
+                    line=None if block.first_line is None else block.first_line + before,
+                )
+            yield records.lines
 
     def _written(self, held: deque[list[str]], first: int, rows: range) -> bytes:
         text = io.StringIO()

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import csv as arrow_csv
 
 from collect.csv import cells, wrong_cells
 from collect.csv.cell_rules import CellRules
 from collect.csv.layout import Layout
 from collect.csv.reading import Lot
-from collect.csv.sources import UTF8_BOM
+from collect.csv.row_cells import RowCells
 from collect.errors import FieldError
 from collect.jobs.outcomes import Reject
 from collect.jobs.template import Column, ColumnType, Template, key_text
@@ -44,20 +43,20 @@ class Validator:
         self._keeps_blanks = keeps_blanks
         self._template = template
         self._layout = layout
-        self._names = [name or f"\0{place}" for place, name in enumerate(layout.columns)]
+        self._cells = RowCells(layout)
         self._columns = [column for column in template.columns if column.name in layout.present]
         self._places = {column.name: place for place, column in enumerate(template.columns)}
 
     def validate(self, lot: Lot) -> tuple[Valid, tuple[Reject, ...]]:
         """Validate the records of ``lot``. Rejects have their errors in the template's order."""
-        table, wrong = self._parse(lot)
+        table, wrong = self._cells.parse(lot)
         texts = {name: _one(table.column(name)) for name in self._layout.present}
         read = [row for row in lot.numbers if row not in wrong] if wrong else lot.numbers
         rows = pa.array(read, pa.int64())
         checked, errors = self._check(texts, data=lot.data)
         self._mind_lacking(rows, errors)
         found = {read[index]: each for index, each in errors.items()}
-        found.update({row: [self._wrong_number(count)] for row, count in wrong.items()})
+        found.update({row: [error] for row, error in wrong.items()})
         rejects = tuple(
             Reject(row=row, line=lot.line(row), errors=self._ordered(each)) for row, each in sorted(found.items())
         )
@@ -74,35 +73,6 @@ class Validator:
             return parts[0]
         rows = zip(*(part.to_pylist() for part in parts), strict=True)
         return pa.array([key_text(row) for row in rows], pa.string())
-
-    def _parse(self, lot: Lot) -> tuple[pa.Table, dict[int, int]]:
-        """The cells as texts, and for each row with another number of cells than the header: how many it has."""
-        data = lot.data
-        wrong: dict[int, int] = {}
-
-        def skip(row: arrow_csv.InvalidRow) -> str:
-            wrong[lot.numbers[row.number - 1]] = row.actual_columns
-            return "skip"
-
-        if data.startswith(UTF8_BOM):  # a row's own: Arrow would take it for the file's, and leave it out
-            data = UTF8_BOM + data
-        if not data:
-            return pa.table({name: pa.array([], pa.string()) for name in self._names}), wrong
-        table = arrow_csv.read_csv(
-            pa.BufferReader(data),
-            # One block, or Arrow could meet a record that is cut in two.
-            read_options=arrow_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=self._names),
-            parse_options=arrow_csv.ParseOptions(
-                delimiter=self._layout.delimiter, newlines_in_values=b'"' in data, invalid_row_handler=skip
-            ),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(self._names, pa.string()),
-                include_columns=list(self._layout.present),
-                strings_can_be_null=False,
-                check_utf8=False,
-            ),
-        )
-        return table, wrong
 
     def _check(
         self, texts: Mapping[str, pa.Array], *, data: bytes
@@ -138,15 +108,6 @@ class Validator:
         """One error for each column, the first that was found."""
         first = {error.field: error for error in reversed(errors)}
         return tuple(sorted(first.values(), key=lambda error: self._places.get(error.field, -1)))
-
-    def _wrong_number(self, count: int) -> FieldError:
-        wanted = len(self._layout.columns)
-        special = repr(self._layout.delimiter) if count > wanted else "a line break"
-        return FieldError(
-            "", "wrong_number_of_cells",
-            f"The row has {count:,} cells; the file has {wanted:,} columns. "
-            f"A cell that holds {special} must be in quotes.",
-        )  # fmt: skip
 
 
 def _collect(errors: dict[int, list[FieldError]], found: Sequence[tuple[int, FieldError]]) -> None:

@@ -51,6 +51,8 @@ def plan(blobs: Blobs, job: Job, *, template: Template, after: Part | None = Non
     if after is not None:
         arranged(after.source, template)
     own: dict[str, Any] = {"columns": list(found.columns), "template": template.fingerprint()}
+    if found.unnamed:
+        own["unnamed"] = found.unnamed
     if layout.reads_by_rules(job.params):
         own["v"] = RULED
     is_empty = after is None
@@ -59,7 +61,7 @@ def plan(blobs: Blobs, job: Job, *, template: Template, after: Part | None = Non
             yield None
             continue
         is_empty = False
-        start = cursor(source.start, source.first_row)
+        start = cursor(source.start, source.first_row, source.first_line)
         lacking = opened.lacking(source.first_row, source.first_row + total - 1)
         of_part = {**source.document(), **own, **({"lacking": shifts.stored(lacking)} if lacking else {})}
         yield PlannedPart(source=of_part, cursor=start, total=total)
@@ -80,21 +82,39 @@ def arranged(source: dict[str, Any], template: Template) -> Layout:
         raise TaskRefused(
             "The template of the dataset has changed since the file was read. Restart the job.", code="template_changed"
         )
-    return Layout(delimiter=source["delimiter"], columns=tuple(source["columns"]), lacking=shifts.read(source))
+    return Layout(
+        delimiter=source["delimiter"],
+        columns=tuple(source["columns"]),
+        unnamed=source.get("unnamed", 0),
+        lacking=shifts.read(source),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Stretch:
-    """Where a block is, without its bytes."""
+    """Where a block is, without its bytes. ``blank`` of its lines are no row."""
 
     start: int
     end: int
     first_row: int
     rows: int
+    first_line: int | None
+    lines: int
+    blank: int
+    differs: bool
 
     @classmethod
     def of(cls, block: Block) -> _Stretch:
-        return cls(start=block.offset, end=block.end, first_row=block.first_row, rows=block.rows)
+        return cls(
+            start=block.offset,
+            end=block.end,
+            first_row=block.first_row,
+            rows=block.rows,
+            first_line=block.first_line,
+            lines=block.lines,
+            blank=block.blank,
+            differs=block.differs,
+        )
 
 
 def _sources(
@@ -107,18 +127,45 @@ def _sources(
     else:
         writing = _Rewriting(blobs=blobs, prefix=f"jobs/{job_id}/input-{secrets.token_hex(6)}")
     gathered: list[_Stretch] = []
+    blanks = _Blanks(opened, is_resumed=after is not None)
     for block in _blocks(blobs, blob, opened, after):
-        # One without rows (empty lines) is kept between others, so that offsets stay those of the text.
-        if block is not None and (block.rows or gathered):
+        if block is not None and block.rows and gathered and _is_enough(gathered, size):
+            yield _source(gathered, blob, opened, writing, blank_between=blanks.since())
+            gathered = []
+        if block is not None and not block.rows and not gathered:
+            blanks.skip(block)
+        elif block is not None:
+            # One without rows (blank lines) is kept behind others, so that offsets stay those of the text.
             gathered.append(_Stretch.of(block))
             if writing is not None:
                 writing.add(block)
-        if gathered and gathered[-1].end - gathered[0].start >= _wanted(gathered[0].start, size):
-            yield _source(gathered, blob, opened.header.delimiter, writing)
-            gathered = []
         yield None, 0
     if gathered:
-        yield _source(gathered, blob, opened.header.delimiter, writing)
+        yield _source(gathered, blob, opened, writing, blank_between=blanks.since())
+
+
+class _Blanks:
+    """Counts the blank lines that belong to no block of a part: those above the first row, and those before a shift."""
+
+    def __init__(self, opened: Opened, *, is_resumed: bool) -> None:
+        self._opened = opened
+        self._skipped = 0
+        self._counted: int | None = None if is_resumed else 0
+
+    def skip(self, block: Block) -> None:
+        """Count the blank lines of a block that no part reads."""
+        self._skipped += block.blank
+
+    def since(self) -> int:
+        """How many have come since this was asked last. Of a plan that is resumed, the earlier parts have the first."""
+        counted = self._opened.blank_rows if self._counted is None else self._counted
+        found = self._skipped + self._opened.blank_rows - counted
+        self._skipped, self._counted = 0, self._opened.blank_rows
+        return found
+
+
+def _is_enough(gathered: list[_Stretch], size: int | None) -> bool:
+    return gathered[-1].end - gathered[0].start >= _wanted(gathered[0].start, size)
 
 
 def _wanted(start: int, size: int | None) -> int:
@@ -130,23 +177,33 @@ def _wanted(start: int, size: int | None) -> int:
 def _blocks(blobs: Blobs, blob: str, opened: Opened, after: Part | None) -> Iterator[Block | None]:
     """The blocks of the file's rows, or of those behind a part."""
     if after is None:
-        return blocks(opened.pieces, opened.grammar, offset=opened.offset)
+        return opened.blocks()
     begin, size = Source.of(after.source), blobs.size(blob)
     pieces = opened.from_(begin.end)
     if opened.text.is_plain and size > BIGGEST_HASHED_BYTES:
         pieces = stretch(blobs, blob, start=begin.end, end=size)
-    return blocks(pieces, opened.grammar, offset=begin.end, first_row=begin.first_row + after.total)
+    first_row = begin.first_row + after.total
+    first_line = begin.first_line + begin.lines if begin.first_line and begin.lines else None
+    return blocks(pieces, opened.grammar, offset=begin.end, first_row=first_row, first_line=first_line)
 
 
-def _source(gathered: list[_Stretch], blob: str, delimiter: str, writing: _Rewriting | None) -> tuple[Source, int]:
+def _source(
+    gathered: list[_Stretch], blob: str, opened: Opened, writing: _Rewriting | None, *, blank_between: int
+) -> tuple[Source, int]:
     name, members = (blob, ()) if writing is None else writing.store()
     source = Source(
         blob=name,
         start=gathered[0].start,
         end=gathered[-1].end,
         first_row=gathered[0].first_row,
-        delimiter=delimiter,
+        delimiter=opened.header.delimiter,
         members=members,
+        width=opened.grammar.width,
+        every_line=opened.grammar.every_line,
+        first_line=gathered[0].first_line,
+        lines=sum(stretch.lines for stretch in gathered),
+        blank_rows=sum(stretch.blank for stretch in gathered) + blank_between,
+        differs=opened.header.unnamed > 0 or any(stretch.differs for stretch in gathered),
     )
     return source, sum(stretch.rows for stretch in gathered)
 
