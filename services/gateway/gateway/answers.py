@@ -55,13 +55,14 @@ class JobFile(BaseModel):
 
 
 class ProgressShown(BaseModel):
-    """Rows by outcome; ``total`` is null while planning."""
+    """Rows by outcome; ``total`` is null while planning. ``blank_rows``: lines of the file that are no row."""
 
     total: int | None
     done: int
     succeeded: int
     rejected: int
     undone: int
+    blank_rows: int
     percent: float
     rows_per_second: float
     seconds_left: float | None

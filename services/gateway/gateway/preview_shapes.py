@@ -71,10 +71,11 @@ class SampledRejects(BaseModel):
 
 
 class UploadPreviewShown(BaseModel):
-    """What an upload would do."""
+    """What an upload would do. ``blank_rows``: lines that hold nothing, or only delimiters, and are no row."""
 
     ok: bool
     total_rows: int | None
+    blank_rows: int
     seconds: float | None
     warnings: list[WarningShown]
     errors: list[FieldErrorShown]

@@ -39,16 +39,23 @@ def jobs(db: Database, found: Sequence[Job], *, now: datetime) -> list[dict[str,
             now=now,
             waiting_for=_other(holders.get(one.lock or ""), one),
             rate=rates.get(one.id) if one.state is State.RUNNING else None,
+            blank_rows=counts[one.id].blank_rows,
         )
         for one in found
     ]
 
 
 def rendered(
-    found: Job, counts: Counts, *, now: datetime, waiting_for: str | None, rate: float | None = None
+    found: Job,
+    counts: Counts,
+    *,
+    now: datetime,
+    waiting_for: str | None,
+    rate: float | None = None,
+    blank_rows: int = 0,
 ) -> dict[str, Any]:
     """A job's body, from values alone."""
-    seen = progress(found, counts, now, rows_per_second=rate)
+    seen = progress(found, counts, now, rows_per_second=rate, blank_rows=blank_rows)
     link, links = f"/v1/jobs/{found.id}", (*_LINKS, *_LINKS_OF.get(found.kind, ()))
     body = {
         "id": found.id,
@@ -77,6 +84,7 @@ def rendered(
             "succeeded": seen.succeeded,
             "rejected": seen.rejected,
             "undone": seen.undone,
+            "blank_rows": seen.blank_rows,
             "percent": seen.percent,
             "rows_per_second": seen.rows_per_second,
             "seconds_left": seen.seconds_left,

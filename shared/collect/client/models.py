@@ -59,6 +59,7 @@ class Progress(Answer):
     succeeded: int = 0
     rejected: int = 0
     undone: int = 0
+    blank_rows: int = 0
     percent: float = 0.0
     rows_per_second: float = 0.0
     seconds_left: float | None = None
@@ -300,11 +301,12 @@ class TeamsTouched(Answer):
 class Preview(Answer):
     """What a job would do, before there is one. ``ok``: it would be accepted. ``exact``: the rows were counted.
 
-    ``effects`` says in words what a row does to what is there already.
+    ``effects`` says in words what a row does to what is there already. ``blank_rows`` lines of the file are no row.
     """
 
     ok: bool = True
     total_rows: int | None = None
+    blank_rows: int = 0
     exact: bool = True
     bytes: int | None = None
     seconds: float | None = None

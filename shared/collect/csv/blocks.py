@@ -47,11 +47,12 @@ def blocks(
     offset: int,
     first_row: int = 1,
     first_line: int | None = None,
-    block_bytes: int = BLOCK_BYTES,
+    block_bytes: int | None = None,
 ) -> Iterator[Block | None]:
     """Cut text into blocks of about ``block_bytes``. The text begins at a record; ``offset`` and ``first_row`` are its.
 
-    ``first_line``: the number of the text's first line in the file, where it is known.
+    ``first_line``: the number of the text's first line in the file, where it is known. ``block_bytes`` is
+    :data:`BLOCK_BYTES` if it is left out.
 
     ``None`` after each piece that makes no block. Raises :class:`TaskRefused`, naming the row, for a quote that is not
     closed, text after a closing quote where it is in doubt which lines belong to the row, a lone carriage return, bytes
@@ -63,7 +64,7 @@ def blocks(
     for piece in pieces:
         held.append(piece)
         size += len(piece)
-        if size < block_bytes:
+        if size < (block_bytes or BLOCK_BYTES):
             yield None
             continue
         data = b"".join(held)

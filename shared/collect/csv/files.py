@@ -22,6 +22,7 @@ from collect.jobs.template import ColumnType, Template
 
 _DELIMITER = b"[" + re.escape("".join(DELIMITERS)).encode() + b"]"
 _SEPARATOR = re.compile(rb'(?P<quote>"?)sep=(?P<delimiter>' + _DELIMITER + rb")(?P=quote)(?:\r?\n|\Z)", re.IGNORECASE)
+_NO_TEXT = re.compile(rb'(?:\s|""|' + _DELIMITER + b")*+")
 _TEXTUAL = frozenset({ColumnType.STRING})
 
 
@@ -94,7 +95,7 @@ def open_file(
     text = sources.open_text(blobs, name, encoding=params.encoding, sent=sent, hashed=hashed)
     head = _head(text.pieces, params.skip_lines)
     params = replace(params, delimiter=params.delimiter or head.delimiter)
-    if not head.data.strip():
+    if not head.data.strip() or (head.final and _NO_TEXT.fullmatch(head.data)):
         raise _nothing_left(params.skip_lines, head.lines) if params.skip_lines else sources.empty()
     try:
         header, record, length = _header(head, template=template, params=params)

@@ -143,7 +143,7 @@ def first_record(head: bytes, grammar: Grammar, *, final: bool) -> bytes:
 
     Raises:
         LoneCarriageReturn: in it.
-        TaskRefused: it does not end within ``head``, or there is none.
+        TaskRefused: it does not end within ``head``.
     """
     lines = 1
     while True:
@@ -151,8 +151,6 @@ def first_record(head: bytes, grammar: Grammar, *, final: bool) -> bytes:
         if records:
             return records[0]
         if lines > head.count(b"\n"):
-            if final:
-                raise TaskRefused("The file is empty: its lines hold nothing but delimiters.", code="empty_file")
             begin = head[: 4 * (MOST_CHARACTERS + 1)].decode("utf-8", "replace")
             raise TaskRefused(
                 f"The first line, which is to be the header, does not end within {MAX_HEADER_BYTES // 1024**2} MiB. "

@@ -140,6 +140,12 @@ class Counts(_Value):
         return self.done + self.left_out
 
 
+class Sums(Counts):
+    """The counts of all parts of a job together. ``blank_rows``: lines of its file that hold nothing and are no row."""
+
+    blank_rows: int = 0
+
+
 class Job(_Value):
     """One request, and what has become of it.
 

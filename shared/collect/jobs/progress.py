@@ -15,6 +15,7 @@ class Progress:
     """Rows by outcome. ``total`` is ``None`` while planning; ``seconds_left`` is known only while rows are written.
 
     Of a job with filters, ``total`` falls by the rows that turn out to be left out; it grows by those that come late.
+    ``blank_rows``: lines of the file that hold nothing and are no row, as far as it has been planned.
     """
 
     total: int | None
@@ -22,6 +23,7 @@ class Progress:
     succeeded: int
     rejected: int
     undone: int
+    blank_rows: int
     percent: float
     rows_per_second: float
     seconds_left: float | None
@@ -34,7 +36,9 @@ def summed(parts: Iterable[Part]) -> Counts:
     return Counts(**{name: sum(getattr(part.counts, name) for part in parts) for name in Counts.model_fields})
 
 
-def progress(job: Job, counts: Counts, now: datetime, *, rows_per_second: float | None = None) -> Progress:
+def progress(
+    job: Job, counts: Counts, now: datetime, *, rows_per_second: float | None = None, blank_rows: int = 0
+) -> Progress:
     """The progress of ``job`` at ``now``, whose parts have ``counts`` together.
 
     ``rows_per_second``: the live rate, where one is known; else the average since the job started (0 at rest).
@@ -50,6 +54,7 @@ def progress(job: Job, counts: Counts, now: datetime, *, rows_per_second: float 
         succeeded=counts.succeeded,
         rejected=counts.rejected,
         undone=counts.undone,
+        blank_rows=blank_rows,
         percent=_percent(counts.done, total),
         rows_per_second=round(rate, 1),
         seconds_left=seconds_left,

@@ -7,7 +7,7 @@ from typing import Any
 from pymongo import ASCENDING
 from pymongo.client_session import ClientSession
 
-from collect.jobs.model import Counts, Part
+from collect.jobs.model import Counts, Part, Sums
 from collect.storage.database import Database, SessionId
 
 WRITERS_KEPT = 20
@@ -31,15 +31,15 @@ def of_job(db: Database, *, job_id: str) -> list[Part]:
     return [Part.model_validate(document) for document in db.parts.find({"job_id": job_id}).sort("n", ASCENDING)]
 
 
-def counted(db: Database, *, job_ids: list[str]) -> dict[str, Counts]:
+def counted(db: Database, *, job_ids: list[str]) -> dict[str, Sums]:
     """Job id → the counts of all its parts together, summed by the database: a job can have thousands of parts."""
     sums = {name: {"$sum": f"$counts.{name}"} for name in Counts.model_fields}
     pipeline: list[dict[str, Any]] = [
         {"$match": {"job_id": {"$in": job_ids}}},
-        {"$group": {"_id": "$job_id", **sums}},
+        {"$group": {"_id": "$job_id", **sums, "blank_rows": {"$sum": "$source.blank_rows"}}},
     ]
-    found = {document.pop("_id"): Counts.model_validate(document) for document in db.parts.aggregate(pipeline)}
-    return {job_id: found.get(job_id, Counts()) for job_id in job_ids}
+    found = {document.pop("_id"): Sums.model_validate(document) for document in db.parts.aggregate(pipeline)}
+    return {job_id: found.get(job_id, Sums()) for job_id in job_ids}
 
 
 def planned(db: Database, *, job_id: str) -> dict[str, Any] | None:

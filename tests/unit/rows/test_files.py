@@ -133,7 +133,7 @@ def test_that_line_with_another_delimiter_is_a_header(delimiter: str) -> None:
         (b"k,n,s,age\na,1,x,2\n", {}, "unknown_column", "'age'"),
         (b"k,N ,s\na,1,x\n", {}, "unknown_column", "mean 'n'"),
         ("k,ｎ,s\na,1,x\n".encode(), {}, "unknown_column", "mean 'n'"),
-        (b"k,n,s,\na,1,x,2\n", {}, "unknown_column", "Column 4 has no name"),
+        (b"k,,n,s\na,,1,x\n", {}, "unknown_column", "Column 2 has no name"),
         (b"k,n,s,$set\na,1,x,2\n", {}, "unknown_column", "$set"),
         (b"k,n,s,__proto__\na,1,x,2\n", {}, "unknown_column", "__proto__"),
         (b"n,s\n1,x\n", {}, "missing_column", "'k'"),

@@ -150,6 +150,7 @@ def preview_body(
         "ok": not seen.errors,
         "total_rows": seen.total_rows,
         "seconds": None if seen.total_rows is None else round(seen.total_rows / rows_per_second, 1),
+        "blank_rows": seen.blank_rows,
         "warnings": [
             *_many_rejects(seen, params),
             *(_warning(suspicion) for suspicion in (*seen.warnings, *suspicions)),

@@ -150,7 +150,9 @@ def _perform(job: Job, reason: str, wanted: Wanted, keep: Keep) -> Outcome:
 
     def along(tx: Transaction, corrected: Job) -> None:
         at = now()
-        body = views.rendered(transitions.noted(corrected, at=at), counts, now=at, waiting_for=None)
+        body = views.rendered(
+            transitions.noted(corrected, at=at), counts, now=at, waiting_for=None, blank_rows=counts.blank_rows
+        )
         keep(tx, Answer(status=202, body=body, headers={"ETag": etag(corrected)}))
 
     mended = correcting.prepare(job, wanted)
