@@ -91,7 +91,7 @@ BLANKS = [
     _rows("delimiter lines with CRLF", b"k,n,s\r\n,,\r\na,1,x\r\n,,\r\nb,2,y\r\n", blank=2),
     _rows("too few and too many delimiters", HEADER + b"a,1,x\n,\n,,,,\nb,2,y\n", blank=2),
     _rows("semicolons", b"k;n;s\na;1;x\n;;\nb;2;y\n", blank=1),
-    _rows("a line of blanks is a row", HEADER + b"a,1,x\n , , \nb,2,y\n", rejects={2: "not_an_integer"}),
+    _rows("a line of blanks is a row", HEADER + b"a,1,x\n , , \nb,2,y\n", rejects={2: "required"}),
     _rows("a row without its key", HEADER + b"a,1,x\n,,z\nb,2,y\n", rejects={2: "required"}),
     _refused("nothing but delimiters", b",,\n,,\n", "empty_file", None),
     _refused("a header and delimiters", HEADER + b",,\n,,\n", "no_rows", None),

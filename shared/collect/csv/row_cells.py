@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from collect.csv import cells, layout
+from collect.csv import layout
 from collect.csv.blocks import TEXT_AFTER_QUOTE, row_name, stray_sentence
 from collect.csv.layout import Layout
 from collect.csv.reading import Lot
 from collect.csv.sources import UTF8_BOM
+from collect.csv.wrong_cells import excerpt
 from collect.errors import FieldError
 
 MOST_SURPLUS = 64
@@ -140,7 +141,7 @@ class RowCells:
         if filled and filled[-1] < self._width + self._arranged.unnamed:
             return FieldError(
                 "", "unnamed_column",
-                f"Column {filled[0] + 1:,} has no name in the header, and the row has {cells.excerpt(row[filled[0]])} "
+                f"Column {filled[0] + 1:,} has no name in the header, and the row has {excerpt(row[filled[0]])} "
                 "there. Name the column, or remove what stands there.",
             )  # fmt: skip
         special = repr(self._arranged.delimiter) if len(row) > self._width else "a line break"

@@ -171,7 +171,7 @@ class Desk(System):
         assert data is not None
         csv.field_size_limit(max(csv.field_size_limit(), len(data)))
         records = csv.reader(io.StringIO(data.decode(), newline=""), delimiter=seen.delimiter)  # type: ignore[attr-defined]
-        return sum(1 for record in records if record) - int(seen.has_header)  # type: ignore[attr-defined]
+        return sum(1 for record in records if any(record)) - int(seen.has_header)  # type: ignore[attr-defined]
 
     def _adds_up(self, outcome: Outcome) -> None:
         job, progress = outcome.job, outcome.job.progress

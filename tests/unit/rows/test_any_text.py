@@ -1,8 +1,9 @@
-"""Any text made of hostile pieces, read as a worker reads it: it is refused, or read as Python's ``csv`` does."""
+"""Any text made of hostile pieces, read as a worker reads it: refused, or read as Python's strict ``csv`` does."""
 
 import csv
 import io
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import given, settings
@@ -26,19 +27,37 @@ broken = st.tuples(texts, st.sampled_from(BROKEN), texts).map(b"".join)
 
 def outcomes(text: str) -> tuple[dict[str, dict[str, Any]], set[int]]:
     """What ``csv`` reads: the rows that are right by key, and the numbers of those that are not."""
-    csv.field_size_limit(1 << 20)
-    records = [record for record in csv.reader(io.StringIO(text, newline="")) if record]
     good: dict[str, dict[str, Any]] = {}
     bad = set()
-    for number, cells in enumerate(records, start=1):
-        if len(cells) == 3 and shows_nothing(cells[1]) and "\0" not in cells[1]:
-            cells = [cells[0], "", cells[2]]
-        if len(cells) != 3 or shows_nothing(cells[0]) or cells[0] in good or not _is_right(cells):
+    for number, record in enumerate(records(text), start=1):
+        cells = ["" if shows_nothing(cell) and "\0" not in cell else cell for cell in record[:2]] + record[2:]
+        if len(cells) != 3 or not cells[0] or cells[0] in good or not _is_right(cells):
             bad.add(number)
             continue
         key, n, s = cells
         good[key] = {"k": key, "n": int(n) if n else None, "s": s or None}
     return good, bad
+
+
+def records(text: str) -> Iterator[list[str]]:
+    """The rows that hold text, without empty cells behind the third; one that ``csv`` refuses is a row without cells.
+
+    It is given line by line, so that it goes on with the line behind one that it refuses.
+    """
+    csv.field_size_limit(1 << 20)
+    lines = io.StringIO(text, newline="\n")
+    reader = csv.reader(lines, strict=True)
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            reader = csv.reader(lines, strict=True)
+            yield []
+            continue
+        if any(cells):
+            yield cells if any(cells[3:]) else cells[:3]
 
 
 def _is_right(cells: list[str]) -> bool:

@@ -1,0 +1,49 @@
+"""Ugly files through the API: what the preview, the job and its rejects say of each."""
+
+from integration.files.desk import Desk
+from uglyfiles import FILES, Ugly
+
+
+def test_every_ugly_file_is_read_or_refused_as_its_preview_says(desk: Desk) -> None:
+    """All jobs are started before the first is looked at, so that they run beside each other."""
+    datasets = {ugly.name: desk.new_dataset() for ugly in FILES}
+    sent = {ugly.name: desk.send(ugly.data) for ugly in FILES}
+    jobs = {ugly.name: desk.start(sent[ugly.name], datasets[ugly.name], **ugly.params) for ugly in FILES}
+    wrong = {}
+    for ugly in FILES:
+        params = {"file_id": sent[ugly.name], "dataset": datasets[ugly.name], **ugly.params}
+        seen = previewed(desk, params)
+        became = job(desk, jobs[ugly.name], ugly)
+        if (seen, became) != (expected_preview(ugly), expected_job(ugly)):
+            wrong[ugly.name] = (seen, became)
+    assert wrong == {}
+
+
+def previewed(desk: Desk, params: dict[str, object]) -> tuple[object, ...]:
+    seen = desk.client.jobs.preview("upload", params)
+    codes = {warning.code for warning in seen.warnings}
+    if not seen.ok:
+        return (seen.errors[0].code,)
+    return seen.total_rows, seen.blank_rows, "quoted_lines" in codes, "blank_rows" in codes
+
+
+def expected_preview(ugly: Ugly) -> tuple[object, ...]:
+    if ugly.refusal is not None:
+        return (ugly.refusal,)
+    return len(ugly.rows) + len(ugly.rejects), ugly.blank, ugly.warns, ugly.blank > 0
+
+
+def job(desk: Desk, job_id: str, ugly: Ugly) -> tuple[object, ...]:
+    outcome = desk.outcome(job_id)
+    if ugly.refusal is not None:
+        unsaid = [words for words in ugly.says if words not in outcome.sentence]
+        return outcome.state, outcome.code, outcome.rows, unsaid
+    rows = {key: (values["n"], values["s"]) for key, values in outcome.rows.items()}
+    codes = {row: code for row, (_, code, _) in outcome.rejected.items()}
+    return outcome.state, rows, codes, outcome.job.progress.blank_rows
+
+
+def expected_job(ugly: Ugly) -> tuple[object, ...]:
+    if ugly.refusal is not None:
+        return "failed", ugly.refusal, {}, []
+    return "succeeded", dict(ugly.rows), dict(ugly.rejects), ugly.blank
