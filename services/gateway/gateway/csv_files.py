@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from collect.csv.blocks import MAX_RECORD_BYTES
 from collect.csv.files import Opened, open_file
 from collect.csv.grammar import Grammar
-from collect.csv.layout import REJECT_COLUMNS, Params, parse
+from collect.csv.layout import REJECT_COLUMNS, Params, cells_of
 from collect.csv.mending import record
 from collect.csv.reading import Source
 from collect.errors import Conflict, TaskRefused
@@ -52,8 +52,7 @@ def _rejects(db: Database, job: Job, opened: Opened, names: Sequence[str]) -> It
     held = [_line([*names, *REJECT_COLUMNS], delimiter=delimiter)]
     stored = 0
     for reject in reject_store.stream(db, org_id=job.org_id, job_id=job.id):
-        cells = parse(reject["line"].encode(), delimiter)
-        cells = (cells + [""] * len(names))[: len(names)]
+        cells = [*cells_of(reject["line"].encode(), delimiter, len(names)), *[""] * len(names)][: len(names)]
         said = [str(reject["row"]), reject["code"], reject["field"], reject["message"]]
         held.append(_line([*cells, *said], delimiter=delimiter))
         stored += 1

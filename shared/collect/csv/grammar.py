@@ -185,6 +185,17 @@ class Grammar:
             return True
         return all(count is not None and count[0] > self.width for count in counts)
 
+    def requoted(self, line: bytes) -> bytes:
+        """A row with text after a closing quote as it was meant, as far as that can be said: its cells in right quotes.
+
+        Of the two readings the one counts that gives as many cells as there are columns; of both, the one in which a
+        quote within the cell belongs to the text.
+        """
+        count = self._cells(self._to_cell_end, line) if self.stray(line) else None
+        if count is None or self.width is None or not count[0] <= self.width <= count[1]:
+            return line
+        return self._to_cell_end.sub(_doubled, line)
+
     def _cells(self, section: re.Pattern[bytes], line: bytes) -> tuple[int, int] | None:
         """How many cells a line has without the empty ones at its end, and with them; ``None`` if it ends open."""
         if any(match.lastindex == _OPEN for match in section.finditer(line)):
@@ -303,3 +314,9 @@ def _hidden(section: re.Match[bytes]) -> bytes:
 def _one_letter(section: re.Match[bytes]) -> bytes:
     """A quoted cell as one letter, or as nothing where it is empty."""
     return b"" if section[0] == b'""' else b"x"
+
+
+def _doubled(section: re.Match[bytes]) -> bytes:
+    """A quoted cell with each quote within it doubled."""
+    text = section[0][1:-1].replace(QUOTE * 2, QUOTE)
+    return QUOTE + text.replace(QUOTE, QUOTE * 2) + QUOTE

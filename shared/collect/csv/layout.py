@@ -124,6 +124,11 @@ def fitted(cells: Sequence[str], width: int) -> Sequence[str]:
     return cells if any(cells[width:]) else cells[:width]
 
 
+def cells_of(record: bytes, delimiter: str, width: int) -> Sequence[str]:
+    """The cells of a row as a person is shown them, also where text follows a closing quote."""
+    return fitted(parse(Grammar(delimiter, width=width).requoted(record), delimiter), width)
+
+
 def find_delimiter(head: bytes, *, known: frozenset[str], given: str | None, final: bool) -> str:
     """The delimiter that makes the most known names of the first record, then the most cells."""
     if given is not None:

@@ -59,7 +59,7 @@ class Sheet:
 
     def parsed(self, line: str) -> list[str]:
         """A row's own cells, as many as it has."""
-        return layout.parse(line.encode(), self.delimiter)
+        return list(layout.cells_of(line.encode(), self.delimiter, len(self.columns)))
 
     def shown(self, cells: Sequence[str]) -> list[str]:
         """A row's cells as a file of rejects shows them: as many as there are columns."""
@@ -263,7 +263,7 @@ def _cells(opened: Opened, most_bytes: int) -> Iterator[tuple[Sequence[str], str
             stray = opened.grammar.stray(record) if index in records.strays else None
             line = None if block.first_line is None else block.first_line + records.strays.get(index, 0)
             where = f"line {block.first_row + index:,} of the rows"
-            cells = layout.fitted(layout.parse(record, opened.header.delimiter), len(opened.header.cells))
+            cells = layout.parse(record, opened.header.delimiter)
             yield cells, None if stray is None else stray_sentence(opened.grammar, stray, where=where, line=line)
 
 

@@ -289,3 +289,17 @@ def test_a_record_without_end_is_refused_before_it_fills_the_memory(begin: bytes
         list(blocks(endless(), Grammar(","), offset=0))
     assert (refused.value.code, refused.value.where) == (code, "row 1")
     assert sum(seen) < 32 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("line", "cells"),
+    [
+        ('Y2,"say "hi" now",ok', ["Y2", 'say "hi" now', "ok"]),
+        ('Y2,"12" pipe",ok,,', ["Y2", '12" pipe', "ok"]),
+        ('Y2,"a ""b"" "c"",ok', ["Y2", 'a "b" c""', "ok"]),
+        ('Y2,"b"x,ok', ["Y2", "bx", "ok"]),
+        ('Y2,"x ""y""",ok', ["Y2", 'x "y"', "ok"]),
+    ],
+)
+def test_a_row_with_text_after_a_closing_quote_is_shown_as_it_was_meant(line: str, cells: list[str]) -> None:
+    assert list(layout.cells_of(line.encode(), ",", WIDTH)) == cells
