@@ -220,7 +220,7 @@ def _rejects(
 
 
 def _damaged(sample: _Sample, opened: Opened, arranged: Layout, template: Template, how: Params) -> list[Suspicion]:
-    numbered = ((row, record) for first, records in sample.runs for row, record in enumerate(records, start=first))
+    numbered = ((row, record) for lot in sample.runs for row, record in zip(lot.numbers, lot.records, strict=True))
     return damaged.find(
         numbered, arranged, template, how.cells,
         looked_at=len(sample.records),
