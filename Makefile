@@ -7,13 +7,17 @@ FOLDERS := shared $(wildcard services/*) scripts tests bench
 # Folders without a Python file are left out, because mypy refuses them.
 SOURCES := $(foreach folder,$(FOLDERS),$(if $(shell find $(folder) -name '*.py' -print -quit 2>/dev/null),$(folder)))
 PYTEST := $(PYTHON) -m pytest
-# Most of these tests wait for something; each process has servers of its own, and takes whole files.
-SIDE_BY_SIDE := -n 2 --dist loadfile
+# Most of these tests wait for something; each process has servers of its own, and takes whole files, in the order in
+# which tests/conftest.py puts them.
+SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
+# Tests without a server share nothing, so a process takes the next ones from the other.
+UNSHARED := -n 2 --dist worksteal
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
 .DEFAULT_GOAL := help
+# Two makes at once, or one with -j, are safe: the bootstrap lets one process at a time touch .venv.
 .NOTPARALLEL:
-.PHONY: help bootstrap python up down demo test check lint types imports format unit integration chart faults e2e model bench storm images lock clean
+.PHONY: help bootstrap python up down demo test suite check lint types imports format unit detectors integration chart faults e2e model bench storm images lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):[^#]*## (.*)/  \1|\2/' | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -33,7 +37,9 @@ down: python ## stop what `make up` started; the data stays
 demo: up ## play three stories of jobs gone wrong and put right, with real data; leaves the system up
 	@$(PYTHON) scripts/demo.py
 
-test: bootstrap check ## lint, types, imports and every layer of tests, with real servers of their own
+test: bootstrap check suite ## lint, types, imports and every layer of tests
+
+suite: bootstrap ## every layer of tests, with real servers of their own
 	$(PYTEST) $(SIDE_BY_SIDE)
 
 check: lint types imports ## lint, types and imports
@@ -52,8 +58,11 @@ format: python ## put every file into the common format
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-unit: python ## tests without a server
-	$(PYTEST) tests/unit tests/architecture
+unit: python ## tests without a server, but for those of `make detectors`
+	$(PYTEST) $(UNSHARED) -m 'not detectors' tests/unit tests/architecture
+
+detectors: python ## what the previews' detectors find and miss, over hundreds of files
+	$(PYTEST) $(UNSHARED) -m detectors tests/unit
 
 integration: bootstrap ## tests against real servers
 	$(PYTEST) $(SIDE_BY_SIDE) tests/integration

@@ -22,16 +22,25 @@ from stack.server import ServerMissing
 
 TESTS = Path(__file__).resolve().parent
 LAYERS_WITHOUT_SERVERS = ("unit", "architecture")
+# Files that take minutes begin first. Small ones fill up the end, so that no process of a shared run waits long for
+# the other.
+LAYERS_IN_ORDER = ("images", "e2e", "faults", "model", "integration", "chart", "unit", "architecture")
 
 settings.register_profile("untimed", deadline=None)  # how long an example takes says how busy the machine is
 settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {layer: place for place, layer in enumerate(LAYERS_IN_ORDER)}
+    items.sort(key=lambda item: order.get(layer_of(item), 0))
     for item in items:
-        layer = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
-        if layer in LAYERS_WITHOUT_SERVERS and "servers" in getattr(item, "fixturenames", ()):
+        if layer_of(item) in LAYERS_WITHOUT_SERVERS and "servers" in getattr(item, "fixturenames", ()):
             raise pytest.UsageError(f"{item.nodeid} asks for a server: it belongs into tests/integration")
+
+
+def layer_of(item: pytest.Item) -> str:
+    """The folder of `tests` that the test lies in; nothing if it lies elsewhere."""
+    return item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

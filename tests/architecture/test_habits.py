@@ -49,6 +49,15 @@ def test_hooks_call_targets_of_the_makefile_and_nothing_else() -> None:
     ] == []
 
 
+def test_only_unit_leaves_the_detectors_out_and_ci_runs_the_whole_suite() -> None:
+    rules = re.findall(r"^([a-z0-9]+):.*\n((?:\t.*\n)*)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    recipes = dict(rules)
+    assert [name for name, recipe in rules if "not detectors" in recipe] == ["unit"]
+    assert "-m detectors" in recipes["detectors"]
+    assert recipes["suite"].strip() == "$(PYTEST) $(SIDE_BY_SIDE)"
+    assert re.search(r"^step suite make suite$", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE)
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_package_says_the_licence_that_the_repository_has(package: str) -> None:
     project = tomllib.loads((ROOT / package / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -44,18 +44,21 @@ def phones(count: int, *, seed: int = 1) -> list[str]:
     return [f"+91{9_000_000_000 + number}" for number in rng.sample(range(10**9), count)]
 
 
+@pytest.mark.detectors
 @pytest.mark.parametrize("stored", [True, False, None])
 def test_good_files_of_teams_give_no_alarm_whatever_is_stored(stored: bool | None) -> None:
     alarms = {seed: found for seed in SEEDS if (found := looked(shifts.good(seed, stored=stored)))}
     assert alarms == {}
 
 
+@pytest.mark.detectors
 def test_of_200_files_beside_stored_teams_95_percent_are_found_and_mended() -> None:
     files = [shifts.shifted(seed) for seed in SEEDS]
     hits = sum(moves(looked(file)) == file.moves for file in files)
     assert hits >= 0.95 * len(files), hits
 
 
+@pytest.mark.detectors
 def test_of_200_files_that_are_the_first_some_are_found_and_few_misread() -> None:
     """Of columns that have slipped together sometimes one is seen, and the next preview tells the other."""
     files = [shifts.shifted(seed, stored=False) for seed in SEEDS]
@@ -78,6 +81,7 @@ def test_ten_thousand_managers_ten_rows_too_far_down() -> None:
     }
 
 
+@pytest.mark.detectors
 @settings(max_examples=60, deadline=None)
 @given(shift=st.integers(-900, 900).filter(bool), seed=st.integers(0, 100))
 def test_a_slip_of_any_length_is_mended_by_its_contrary(shift: int, seed: int) -> None:
@@ -172,5 +176,6 @@ def test_in_a_first_file_phones_that_begin_like_their_region_tell_it() -> None:
     assert first_file(right, members, names) == []
 
 
+@pytest.mark.detectors
 def test_it_is_found_among_ten_thousand_rows() -> None:
     assert moves(looked(shifts.shifted_at(10_000, shift=10))) == {"manager_phone": -10}

@@ -44,12 +44,14 @@ def columns(template: dict[str, Any], **texts: list[str]) -> list[FileColumn]:
     return [FileColumn(header=name, column=made.column(name), texts=cells) for name, cells in texts.items()]
 
 
+@pytest.mark.detectors
 @pytest.mark.parametrize("hundred", range(0, len(SEEDS), 50))
 def test_good_files_with_any_template_beside_any_stored_rows_give_no_alarm(hundred: int) -> None:
     alarms = {seed: found for seed in SEEDS[hundred : hundred + 50] if (found := looked(mistakes.good(seed)))}
     assert alarms == {}
 
 
+@pytest.mark.detectors
 def test_of_200_files_with_two_columns_exchanged_95_percent_are_found_and_mended() -> None:
     hits = 0
     for seed in SEEDS:
