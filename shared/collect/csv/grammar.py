@@ -6,7 +6,7 @@ Only the delimiter or the line's end may follow a closing quote. A carriage retu
 a newline. A line whose cells are all empty is blank: it is no record.
 
 Other text after a closing quote is judged by its record and the number of columns alone, so that any division of a file
-gives the same records. See ADR 0021.
+gives the same records. See ADR 0025.
 """
 
 from __future__ import annotations

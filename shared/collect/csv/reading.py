@@ -19,7 +19,7 @@ VERSION = 3
 """The newest that this release reads. It writes 1 where it can, which every release reads."""
 _PLAIN, _NUMBERED, RULED = 1, 2, 3
 """Rows that follow each other; rows whose numbers are listed; rows that a release which does not know the job's params
-or the strict grammar (ADR 0021) would read otherwise."""
+or the strict grammar (ADR 0025) would read otherwise."""
 _GRAMMAR = 2
 """The number of the strict grammar. A part without it was planned with the one before, and is read with that."""
 _NUMBER_BYTES = 8

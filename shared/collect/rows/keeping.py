@@ -4,7 +4,7 @@ The outcome is that of reading the file from top to bottom, whatever the order o
 value of the last row that has one in it. So a document says of each column whose value is not that of its ``row`` from
 which row of the file it comes, in ``from_rows``; 0 stands for what was there before the file. Another job's write
 replaces the document and drops that. A row with a blank in a required column changes only what was stored before the
-file, wherever it stands. See ADR 21.
+file, wherever it stands. See ADR 23.
 """
 
 from __future__ import annotations
