@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from collect.csv import correction_effects, mending, value_maps
+from collect.csv import correction_effects, mending, restated, value_maps
 from collect.csv.cells import CellRules
 from collect.csv.correction_effects import KeyChange
 from collect.csv.mending import Given, Sheet
@@ -18,7 +18,7 @@ from collect.jobs.template import Template
 from collect.storage import corrections, parts, rejects
 from collect.storage.corrections import Mended
 from gateway import csv_files
-from gateway.models import spelled
+from gateway.cell_models import spelled
 from gateway.services import services
 
 MAX_BYTES = 32 * 1024 * 1024
@@ -37,10 +37,12 @@ Read = Callable[[Sheet, Template], Sequence[Given]]
 class Wanted:
     """A correction as it is asked for: rows with their new cells, a map of values for all rejects, or both.
 
-    ``changes_keys``: the caller knows that rows get other keys.
+    ``cells``: how the new cells of rows are written; ``None`` where they are as the job's params say. ``changes_keys``:
+    the caller knows that rows get other keys.
     """
 
     read: Read | None = None
+    cells: CellRules | None = None
     value_map: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     changes_keys: bool = False
 
@@ -141,6 +143,8 @@ def _given(job: Job, wanted: Wanted, sheet: Sheet, template: Template) -> list[G
     rules = CellRules.of(job.params)
     given = {one.row: one for one in (wanted.read(sheet, template) if wanted.read else ())}
     given = {row: replace(one, cells=_spelled(one.cells, rules)) for row, one in given.items()}
+    if wanted.cells is not None:
+        given = {row: restated.row(one, sheet, template, wanted.cells, rules) for row, one in given.items()}
     if wanted.value_map:
         stored = corrections.uncorrected(services().db, job, most_bytes=MAX_BYTES)
         value_map = {name: _spelled(values, rules) for name, values in wanted.value_map.items()}

@@ -4,78 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PlainValidator,
     StrictBool,
     StrictFloat,
     StrictInt,
     StringConstraints,
     ValidationInfo,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
 from collect.jobs.model import Confirm
 from collect.jobs.states import State
+from gateway.cell_models import Cell, DateFormat, DecimalMark, DelimiterName, ValueMap
 from gateway.pages import PageQuery
 from gateway.times import Time
 
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000)]
 Id = Annotated[str, StringConstraints(max_length=100)]
-Header = Annotated[str, StringConstraints(max_length=200_000, pattern=r"^[^\x00]*$")]
-"""A name in a file's header. It becomes the name of a field, and those have no NUL."""
 PriorityName = Literal["low", "normal", "high"]
 Seconds = Annotated[StrictFloat, Field(gt=0, le=365 * 24 * 3600)]
 RowsPerSecond = Annotated[StrictFloat, Field(ge=0.001, le=1e9)]
-
-
-class NumberText(str):
-    """The text of a cell that was given as a number of JSON, which has a decimal point whatever the file has."""
-
-    __slots__ = ()
-
-    def written(self, decimal: str) -> str:
-        """Return the text with another decimal mark."""
-        return str(self).replace(".", decimal)
-
-
-def _cell(value: Any) -> str:
-    match value:
-        case None:
-            return ""
-        case str():
-            return value
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return str(value)
-        case float():  # JSON does not tell 34 from 34.0, and a column of integers does; no exponent, as people write
-            return NumberText(int(value)) if value.is_integer() else NumberText(f"{Decimal(repr(value)):f}")
-    raise ValueError("a cell is a text, a number, true, false or null")
-
-
-def spelled(text: str, decimal: str) -> str:
-    """Return a cell's text as a file with this decimal mark has it."""
-    return text.written(decimal) if isinstance(text, NumberText) else text
-
-
-Cell = Annotated[
-    str, PlainValidator(_cell), WithJsonSchema({"type": ["string", "integer", "number", "boolean", "null"]})
-]
-"""A cell as JSON has it, and as the text that stands for it in a file: an empty one is null."""
-
-CellText = Annotated[str, StringConstraints(max_length=10_000, pattern=r"^[^\x00]*$")]
-"""The text of a cell as a file has it. It becomes the name of a field, and those have no NUL."""
-ValueMap = dict[Header, dict[CellText, Cell]]
-"""Column of the template → text in the file → what is read instead: a text, a number, true, false or null (empty)."""
-DelimiterName = Literal[",", ";", "\t", "|"]
 
 
 class Strict(BaseModel):
@@ -268,7 +222,15 @@ class MendedRow(Strict):
     values: dict[str, Cell] = Field(min_length=1, max_length=2_000)
 
 
-class CorrectionsBody(Strict):
+class CorrectedCells(Strict):
+    """How the cells of a correction are written, where they are not as the job's params say."""
+
+    trim: bool = False
+    decimal: DecimalMark | None = None
+    date_formats: list[DateFormat] | None = Field(default=None, max_length=20)
+
+
+class CorrectionsBody(CorrectedCells):
     """`POST /v1/jobs/{id}/corrections`: ``rows`` with their new cells, a ``value_map``, or both.
 
     The map corrects every stored reject that has one of its values in a column that is wrong. ``change_keys``: rows may
@@ -281,13 +243,19 @@ class CorrectionsBody(Strict):
     change_keys: StrictBool = False
 
 
-class CorrectionsForm(Strict):
-    """The fields beside the part `file`: why, how its text is read, and whether rows may get another key."""
+class CorrectionsForm(CorrectedCells):
+    """The fields beside the part `file`: why, how its text is read, and whether rows may get another key.
+
+    ``blank``: ``keep`` leaves a row's own cell where the file has a blank one. Lists and maps are JSON.
+    """
 
     reason: str = Field(default="", max_length=1_000)
     encoding: str | None = Field(default=None, max_length=50)
     delimiter: DelimiterName | None = None
+    has_header: bool = True
     skip_lines: int = Field(default=0, ge=0, le=1_000)
+    blank: Literal["clear", "keep"] = "clear"
+    value_map: ValueMap | None = Field(default=None, min_length=1, max_length=2_000)
     change_keys: bool = False
 
 
@@ -298,7 +266,12 @@ class CorrectQuery(VerbQuery):
     reason: str = Field(default="", max_length=1_000)
     encoding: str | None = Field(default=None, max_length=50)
     delimiter: DelimiterName | None = None
+    has_header: bool = True
     skip_lines: int = Field(default=0, ge=0, le=1_000)
+    trim: bool = False
+    decimal: DecimalMark | None = None
+    date_formats: list[str] | None = Field(default=None, max_length=20)
+    blank: Literal["clear", "keep"] = "clear"
     change_keys: bool = False
 
 

@@ -6,9 +6,9 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from collect.csv import encodings, layout
+from collect.csv import encodings, layout, unseen
 from collect.csv.blocks import MAX_RECORD_BYTES, TEXT_AFTER_QUOTE, stray_sentence
 from collect.csv.files import Opened, open_file
 from collect.csv.layout import REJECT_COLUMNS, Params
@@ -157,13 +157,16 @@ def from_csv(
     template: Template,
     encoding: str | None = None,
     delimiter: str | None = None,
+    has_header: bool = True,
     skip_lines: int = 0,
+    keeps_blanks: bool = False,
     most_bytes: int,
 ) -> list[Given]:
     """Rows of a CSV as rejects are given out: a column says which row each is, and the others are its cells.
 
     They are called as in the file's header, or else as in the template. What says what was wrong is passed over, and so
     is a line in which nothing else stands. ``encoding``: of its text; without it UTF-8, or what its mark (BOM) says.
+    Without a header the columns are those of a file of rejects. ``keeps_blanks``: a blank cell is none that changes.
 
     Raises:
         InvalidInput: it is no CSV, or not one of this job's rows.
@@ -173,20 +176,25 @@ def from_csv(
         encoding=encoding or encodings.mark_of(blobs.read(name, 0, LONGEST_MARK_BYTES)),
         delimiter=delimiter,
         skip_lines=skip_lines,
-        has_header=True,
+        has_header=has_header,
         column_map=dict.fromkeys((*sheet.headers, *REJECT_COLUMNS), None),
     )
     try:
         opened = open_file(blobs, name, template=template, params=params)
-        return _read(opened, sheet, most_bytes)
+        given = _read(opened, sheet, most_bytes)
     except TaskRefused as refused:
         where = f"{refused.where}: " if refused.where and refused.where not in refused.detail else ""
         raise InvalidInput(f"{where}{refused.detail}", code=refused.code) from refused
+    return [_without_blanks(one) for one in given] if keeps_blanks else given
+
+
+def _without_blanks(given: Given) -> Given:
+    return replace(given, cells={place: text for place, text in given.cells.items() if not unseen.shows_nothing(text)})
 
 
 def _read(opened: Opened, sheet: Sheet, most_bytes: int) -> list[Given]:
     errors = Errors()
-    names = _without_unnamed(opened.header.cells)
+    names = _without_unnamed(opened.header.cells) if opened.header.is_header else (*sheet.headers, *REJECT_COLUMNS)
     number, places = _header(names, sheet, errors)
     errors.check()
     given: list[Given] = []

@@ -3,6 +3,7 @@
 import csv
 import io
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -275,3 +276,66 @@ def test_a_preview_of_a_correction_names_who_holds_the_dataset_and_changes_nothi
     }  # fmt: skip
     assert (api.stored(made.job_id), api.db["blobs.files"].count_documents({})) == before
     problem(correct(api, made, body, "?validate_only=true", key="viewer"), 403)
+
+
+WEIGHTS = [*COLUMNS, {"name": "weight", "type": "number"}, {"name": "born", "type": "date"}]
+GERMAN = "Rejects of May\nrow|weight|born|district\n1| 80,5 |31.05.2017|Pune\n2|7,25|01.12.2016|\n"
+HOW = {
+    "delimiter": "|", "skip_lines": "1", "decimal": ",", "date_formats": "%d.%m.%Y", "trim": "true", "blank": "keep",
+    "has_header": "true",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("in_query", [True, False])
+def test_a_file_of_corrections_may_be_written_in_another_way_than_the_file_of_the_job(api: Api, in_query: bool) -> None:
+    answer = api.call("PUT", "/v1/datasets/baseline", json={**TEMPLATE, "columns": WEIGHTS}, key="admin")
+    assert answer.status_code == 200
+    made = mended.succeeded(api, b"respondent_id,district,weight,born\nr-1,Pune,heavy,2017-05-31\nr-2,Nashik,light,x\n")
+    path = f"/v1/jobs/{made.job_id}/corrections"
+    if in_query:
+        answer = api.call("POST", f"{path}?{urlencode(HOW)}", data=GERMAN, content_type="text/csv")
+    else:
+        answer = api.call("POST", path, **form(file=GERMAN.encode(), **{**HOW, "date_formats": '["%d.%m.%Y"]'}))
+    assert answer.status_code == 202, answer.text
+    made.run()
+    values = {key: (row["values"]["district"], row["values"]["weight"]) for key, row in made.rows().items()}
+    assert values == {"r-1": ("Pune", 80.5), "r-2": ("Nashik", 7.25)}
+    assert {row["values"]["born"].date().isoformat() for row in made.rows().values()} == {"2017-05-31", "2016-12-01"}
+
+
+def test_rows_of_json_may_be_written_in_another_way_too(api: Api) -> None:
+    api.call("PUT", "/v1/datasets/baseline", json={**TEMPLATE, "columns": WEIGHTS}, key="admin")
+    made = mended.succeeded(api, b"respondent_id,weight\nr-1,heavy\nr-2,light\n")
+    rows = [{"row": 1, "values": {"weight": "1,5"}}, {"row": 2, "values": {"weight": 2.5}}]
+    assert correct(api, made, {"rows": rows, "decimal": ","}).status_code == 202
+    made.run()
+    assert {key: row["values"]["weight"] for key, row in made.rows().items()} == {"r-1": 1.5, "r-2": 2.5}
+
+
+def test_a_file_without_a_header_has_the_columns_of_a_file_of_rejects(api: Api, made: Mending) -> None:
+    data = "r-1;Pune;31;1;not_in_values;district;what was wrong\n"
+    path = f"/v1/jobs/{made.job_id}/corrections?has_header=false"
+    assert api.call("POST", path, data=data, content_type="text/csv").status_code == 202
+    made.run()
+    assert made.rows()["r-1"]["values"]["district"] == "Pune"
+
+
+def test_a_map_may_come_with_a_file(api: Api, made: Mending) -> None:
+    parts = form(file=b"row;age\n3;5\n", value_map='{"district": {"Puna": "Pune", "Pune ": "Pune"}}')
+    assert api.call("POST", f"/v1/jobs/{made.job_id}/corrections", **parts).status_code == 202
+    made.run()
+    assert sorted(made.rejected()) == [4, 6]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("decimal=;", "decimal"), ("date_formats=%25d", "date_formats.0"), ("delimiter=tab", "delimiter"),
+        ("skip_lines=-1", "skip_lines"), ("blank=leave", "blank"), ("trim=x", "trim"),
+    ],
+)  # fmt: skip
+def test_a_way_of_writing_that_is_none_is_422(api: Api, made: Mending, query: str, field: str) -> None:
+    answer = api.call(
+        "POST", f"/v1/jobs/{made.job_id}/corrections?{query}", data="row;age\n3;5\n", content_type="text/csv"
+    )
+    assert fields(problem(answer, 422)) == [field]

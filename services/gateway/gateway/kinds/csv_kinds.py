@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     Field,
     StrictBool,
     StrictInt,
-    StringConstraints,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -21,14 +19,14 @@ from collect.csv.preview import CsvPreview
 from collect.csv.repeated import SampledKeys
 from collect.csv.suspicion import Suspicion
 from collect.errors import FieldError, InvalidInput
-from collect.jobs import date_formats
 from collect.jobs.model import MaxRejected
 from collect.jobs.template import Template
 from collect.storage import files, jobs
 from collect.storage.files import InputFile
 from gateway import views
+from gateway.cell_models import DateFormat, DecimalMark, DelimiterName, Encoding, Header, ValueMap, spelled
 from gateway.kinds.wanted import Asker
-from gateway.models import DelimiterName, Header, Id, RejectLimit, Strict, ValueMap, spelled
+from gateway.models import Id, RejectLimit, Strict
 from gateway.times import written
 
 MOST_STORED_KEYS = 100_000
@@ -36,17 +34,6 @@ MOST_STORED_KEYS = 100_000
 MOST_SPELT_KEYS = 1_000
 """Keys of the file whose usual spellings are looked up where more are stored."""
 DEFAULT_MAX_REJECTED = MaxRejected(percent=20)
-
-Encoding = Annotated[str, StringConstraints(max_length=encodings.MOST_NAME_CHARACTERS)]
-
-
-def _usable(date_format: str) -> str:
-    if (wrong := date_formats.wrong(date_format)) is not None:
-        raise ValueError(wrong)
-    return date_format
-
-
-DateFormat = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_usable)]
 
 
 class CsvParams(Strict):
@@ -63,7 +50,7 @@ class CsvParams(Strict):
     skip_lines: Annotated[StrictInt, Field(ge=0, le=1_000)] = 0
     trim: StrictBool = False
     blank: Literal["clear", "keep"] = "clear"
-    decimal: Literal[".", ","] = "."
+    decimal: DecimalMark = "."
     date_formats: list[DateFormat] | None = Field(default=None, max_length=20)
     value_map: ValueMap | None = Field(default=None, max_length=2_000)
 

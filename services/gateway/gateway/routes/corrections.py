@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, g, jsonify, request
@@ -9,6 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pymongo.errors import PyMongoError
 
 from collect.csv import mending
+from collect.csv.cells import CellRules
 from collect.errors import FieldError, InvalidInput, Transient
 from collect.jobs.model import Job
 from collect.jobs.states import Verb
@@ -18,12 +20,12 @@ from collect.storage import jobs, parts, transitions, verbs
 from collect.storage.database import Transaction, now
 from collect.storage.idempotency import Answer
 from collect.storage.verbs import Options, Outcome, Request
-from gateway import correcting, correction_preview, creating, receiving, views
+from gateway import bodies, correcting, correction_preview, creating, receiving, views
 from gateway.auth import caller, needs
 from gateway.bodies import checked
 from gateway.correcting import Wanted
 from gateway.creating import Keep, etag
-from gateway.models import CorrectionsBody, CorrectionsForm, CorrectionsQuery, CorrectQuery, JobPath
+from gateway.models import CorrectedCells, CorrectionsBody, CorrectionsForm, CorrectionsQuery, CorrectQuery, JobPath
 from gateway.pages import page, place_of_two, two
 from gateway.preconditions import check_unmoved, if_match
 from gateway.receiving import Sent
@@ -52,13 +54,39 @@ def correct(path: JobPath, query: CorrectQuery) -> Response:
     """
     if receiving.is_multipart():
         with receiving.multipart(*CorrectionsForm.model_fields, most_bytes=correcting.MAX_BYTES) as sent:
-            return _from_file(path, query, sent, checked(CorrectionsForm, dict(sent.fields)))
+            return _from_file(path, query, sent, checked(CorrectionsForm, _of_form(sent.fields)))
     if request.mimetype == CSV:
         with receiving.raw(FILE_NAME, most_bytes=correcting.MAX_BYTES) as sent:
-            return _from_file(path, query, sent, query)
+            return _from_file(path, query, sent, _of_query(query))
     body = checked(CorrectionsBody, request.get_json())
     fingerprint = creating.fingerprint_of(body.model_dump(include={"reason", "rows"} | body.model_fields_set))
     return _answer(path, query, fingerprint, body.reason, _of_json(body))
+
+
+def _of_form(fields: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of a form; lists and maps are JSON, and one format of dates may stand by itself."""
+    given: dict[str, Any] = dict(fields)
+    if "value_map" in given:
+        given["value_map"] = bodies.parse(given["value_map"])
+    if (formats := given.get("date_formats")) is not None:
+        listed = (
+            bodies.parse(f'{{"date_formats": {formats}}}') if formats.startswith("[") else {"date_formats": [formats]}
+        )
+        given |= listed
+    return given
+
+
+def _of_query(query: CorrectQuery) -> CorrectionsForm:
+    """The same fields, from a query."""
+    given = query.model_dump(exclude_unset=True)
+    return checked(CorrectionsForm, {name: given[name] for name in given.keys() & CorrectionsForm.model_fields.keys()})
+
+
+def _rules(given: CorrectedCells) -> CellRules | None:
+    """How cells are written, if that is said."""
+    if not (given.trim or given.decimal or given.date_formats):
+        return None
+    return CellRules.of(given.model_dump(include={"trim", "decimal", "date_formats"}))
 
 
 def _of_json(body: CorrectionsBody) -> Wanted:
@@ -73,6 +101,7 @@ def _of_json(body: CorrectionsBody) -> Wanted:
     rows = [(one.row, one.values) for one in body.rows or ()]
     return Wanted(
         read=(lambda sheet, _: mending.from_values(rows, sheet)) if rows else None,
+        cells=_rules(body),
         value_map=body.value_map or {},
         changes_keys=body.change_keys,
     )
@@ -91,7 +120,7 @@ def show_corrections(path: JobPath, query: CorrectionsQuery) -> dict[str, Any]:
     return page(written(found), None if following is None else two(following))
 
 
-def _from_file(path: JobPath, query: CorrectQuery, sent: Sent, said: CorrectionsForm | CorrectQuery) -> Response:
+def _from_file(path: JobPath, query: CorrectQuery, sent: Sent, said: CorrectionsForm) -> Response:
     file = sent.file
     if file is None:
         raise InvalidInput("A multipart body has the part `file`: the mended rows as CSV.", code="no_file")
@@ -103,10 +132,12 @@ def _from_file(path: JobPath, query: CorrectQuery, sent: Sent, said: Corrections
     def read(sheet: mending.Sheet, template: Any) -> list[mending.Given]:
         return mending.from_csv(
             services().blobs, file.blob, sheet=sheet, template=template, encoding=said.encoding,
-            delimiter=said.delimiter, skip_lines=said.skip_lines, most_bytes=correcting.MAX_BYTES,
+            delimiter=said.delimiter, has_header=said.has_header, skip_lines=said.skip_lines,
+            keeps_blanks=said.blank == "keep", most_bytes=correcting.MAX_BYTES,
         )  # fmt: skip
 
-    return _answer(path, query, fingerprint, said.reason, Wanted(read=read, changes_keys=said.change_keys))
+    wanted = Wanted(read=read, cells=_rules(said), value_map=said.value_map or {}, changes_keys=said.change_keys)
+    return _answer(path, query, fingerprint, said.reason, wanted)
 
 
 def _answer(path: JobPath, query: CorrectQuery, fingerprint: str, reason: str, wanted: Wanted) -> Response:
