@@ -100,6 +100,8 @@ class Job(Answer):
     ended_at: Time | None = None
     start_at: Time | None = None
     until: Time | None = None
+    max_rows_per_second: float | None = None
+    max_rejected: dict[str, float] | None = None
     progress: Progress = Progress()
     allowed_verbs: list[str] = Field(default_factory=list)
     last_action: Action | None = None

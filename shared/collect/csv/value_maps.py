@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from collect.csv import cells, layout
+from collect.csv import cells
 from collect.csv.cells import CellRules
 from collect.csv.mending import Errors, Given, Sheet
 from collect.jobs.template import Column, Template
@@ -59,7 +59,7 @@ def groups(rejects: Iterable[Mapping[str, Any]], sheet: Sheet, template: Templat
     """
     found: dict[tuple[str, str], Group] = {}
     for reject in rejects:
-        own = layout.parse(reject["line"].encode(), sheet.delimiter)
+        own = sheet.parsed(reject["line"])
         for error in reject["errors"]:
             name, code = error["field"], error["code"]
             group = found.setdefault((name, code), Group(field=name, code=code))
@@ -121,7 +121,7 @@ def corrected(
         InvalidInput: the map names a column that the file does not have.
     """
     places = check(value_map, sheet)
-    rows = [layout.parse(reject["line"].encode(), sheet.delimiter) for reject in rejects]
+    rows = [sheet.parsed(reject["line"]) for reject in rejects]
     whole = [index for index, own in enumerate(rows) if len(own) == len(sheet.columns)]
     changes: dict[int, dict[int, str]] = {index: {} for index in whole}
     for name, place in places.items():
