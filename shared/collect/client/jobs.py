@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -195,24 +196,22 @@ class JobsApi:
         rows: Sequence[Params] | None = None,
         path: Path | None = None,
         value_map: ValueMap | None = None,
-        encoding: str | None = None,
-        delimiter: str | None = None,
-        skip_lines: int | None = None,
         change_keys: bool = False,
         reason: str | None = None,
         idempotency_key: str | None = None,
+        **read_so: Any,
     ) -> Job:
         """Have rows that were rejected run once more, mended, in the same job.
 
         ``rows``: ``{"row": 17, "values": {"manager_phone": "…"}}`` with the columns that change. ``path``: the CSV of
-        :meth:`save_rejects`, mended; ``encoding``, ``delimiter`` and ``skip_lines`` say how it is read. ``value_map``:
-        ``{"district": {"Puna": "Pune"}}`` for all rejects; alone or with ``rows``. ``change_keys``: rows may get
-        another key though theirs was not what was wrong.
+        :meth:`save_rejects`, mended. ``value_map``: ``{"district": {"Puna": "Pune"}}`` for all rejects; alone or with
+        one of the two. ``change_keys``: rows may get another key though theirs was not what was wrong. ``read_so``: how
+        the CSV is read (``encoding``, ``delimiter``, ``has_header``, ``skip_lines``, ``trim``, ``decimal``,
+        ``date_formats``, ``blank``); of these ``trim``, ``decimal`` and ``date_formats`` go with ``rows`` too.
         """
         asked = _Correction(
-            rows=rows, path=path, value_map=value_map, encoding=encoding, delimiter=delimiter, skip_lines=skip_lines,
-            change_keys=change_keys, reason=reason,
-        )  # fmt: skip
+            rows=rows, path=path, value_map=value_map, change_keys=change_keys, reason=reason, read_so=read_so
+        )
         return _job(asked.send(self._transport, job_id, idempotency_key=idempotency_key))
 
     def will_correct(
@@ -222,14 +221,10 @@ class JobsApi:
         rows: Sequence[Params] | None = None,
         path: Path | None = None,
         value_map: ValueMap | None = None,
-        encoding: str | None = None,
-        delimiter: str | None = None,
-        skip_lines: int | None = None,
+        **read_so: Any,
     ) -> CorrectionPreview:
         """What :meth:`correct` would do. Whatever would be refused is refused alike, but for keys that change."""
-        asked = _Correction(
-            rows=rows, path=path, value_map=value_map, encoding=encoding, delimiter=delimiter, skip_lines=skip_lines
-        )
+        asked = _Correction(rows=rows, path=path, value_map=value_map, read_so=read_so)
         body, _ = asked.send(self._transport, job_id, query={"validate_only": "true"})
         return CorrectionPreview.model_validate(body)
 
@@ -308,41 +303,34 @@ class JobsApi:
 
 @dataclass(frozen=True, kw_only=True)
 class _Correction:
-    """What is asked for: the rows of a file, or rows and a map of values."""
+    """What is asked for: the rows of a file or of a list, a map of values, or a map and one of both."""
 
     rows: Sequence[Params] | None
     path: Path | None
     value_map: ValueMap | None
-    encoding: str | None
-    delimiter: str | None
-    skip_lines: int | None
+    read_so: Params
     change_keys: bool = False
     reason: str | None = None
 
     def __post_init__(self) -> None:
-        if (self.path is None) == (self.rows is None and self.value_map is None):
+        if (self.path is None) == (self.rows is None) and (self.path is not None or self.value_map is None):
             raise ValueError("what is corrected stands in value_map and rows, or in the file at path")
 
     def send(
-        self,
-        transport: Transport,
-        job_id: str,
-        *,
-        query: Params | None = None,
-        idempotency_key: str | None = None,
+        self, transport: Transport, job_id: str, *, query: Params | None = None, idempotency_key: str | None = None
     ) -> tuple[Any, Mapping[str, str]]:
+        """Send it, as JSON or with its file."""
         where = f"/v1/jobs/{job_id}/corrections"
         keys = True if self.change_keys else None
-        if self.path is None:
-            rows = None if self.rows is None else [dict(row) for row in self.rows]
-            body = _given(reason=self.reason, rows=rows, value_map=self.value_map, change_keys=keys)
-            return transport.create(where, params=query, body=body, idempotency_key=idempotency_key)
-        read_so = {"encoding": self.encoding, "delimiter": self.delimiter, "skip_lines": self.skip_lines}
-        fields = _given(reason=self.reason, **read_so, change_keys="true" if keys else None)
-        return transport.form(
-            where, params=query, fields=fields, name=self.path.name, content=read(self.path),
-            idempotency_key=idempotency_key,
-        )  # fmt: skip
+        asked = _given(reason=self.reason, value_map=self.value_map, change_keys=keys, **self.read_so)
+        if self.path is not None:
+            fields = {name: value if isinstance(value, str) else json.dumps(value) for name, value in asked.items()}
+            return transport.form(
+                where, params=query, fields=fields, name=self.path.name, content=read(self.path),
+                idempotency_key=idempotency_key,
+            )  # fmt: skip
+        body = {**asked, **_given(rows=None if self.rows is None else [dict(row) for row in self.rows])}
+        return transport.create(where, params=query, body=body, idempotency_key=idempotency_key)
 
 
 def _job(answer: tuple[Any, Mapping[str, str]]) -> Job:

@@ -339,3 +339,26 @@ def test_a_way_of_writing_that_is_none_is_422(api: Api, made: Mending, query: st
         "POST", f"/v1/jobs/{made.job_id}/corrections?{query}", data="row;age\n3;5\n", content_type="text/csv"
     )
     assert fields(problem(answer, 422)) == [field]
+
+
+def test_a_row_that_is_emptied_keeps_its_place_among_the_others(api: Api) -> None:
+    """A line of nothing but delimiters is no row of a file; of a correction it is one."""
+    made = mended.succeeded(api, b"respondent_id,district,age\nr-1,Pune,x\nr-2,Pune,x\n")
+    empty = {"respondent_id": "", "district": "", "age": ""}
+    rows = [{"row": 1, "values": empty}, {"row": 2, "values": {"age": 2}}]
+    assert correct(api, made, {"rows": rows, "change_keys": True}).status_code == 202
+    made.run()
+    assert {row: reject["code"] for row, reject in made.rejected().items()} == {1: "required"}
+    assert made.rows()["r-2"]["values"]["age"] == 2
+
+
+def test_a_row_with_text_behind_a_quote_that_comes_back_as_it_was_shown_is_read_as_it_was_shown(api: Api) -> None:
+    made = mended.succeeded(api, b'respondent_id,district,age\nr-1,"Pune"x,31\nr-2,Pune,2\n')
+    assert sorted(made.rejected()) == [1]
+    given_out = api.get(f"/v1/jobs/{made.job_id}/rejects?format=csv").text
+    (shown,) = csv.DictReader(io.StringIO(given_out))
+    answer = api.call("POST", f"/v1/jobs/{made.job_id}/corrections", data=given_out, content_type="text/csv")
+    assert answer.status_code == 202, answer.text
+    made.run()
+    assert made.rejected() == {}
+    assert made.rows()["r-1"]["values"] == {"respondent_id": "r-1", "district": shown["district"], "age": 31}

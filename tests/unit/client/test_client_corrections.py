@@ -104,18 +104,26 @@ def test_the_command_says_how_the_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "rejects.csv"
     path.write_text("x\nrow\tteam_name\n17\tPune\n")
     gateway = Scripted(answering(202, job(state="queued")))
-    how = ("--delimiter", "tab", "--skip-lines", "1", "--change-keys")
+    how = (
+        "--delimiter", "tab", "--skip-lines", "1", "--change-keys", "--decimal", ",", "--date-format", "%d.%m.%Y",
+        "--trim", "--blank", "keep", "--has-header",
+    )  # fmt: skip
     assert run(gateway, "jobs", "correct", "01kj", path, *how).code == 0
-    for name, value in (("delimiter", "\t"), ("skip_lines", "1"), ("change_keys", "true")):
+    for name, value in (
+        ("delimiter", "\t"), ("skip_lines", "1"), ("change_keys", "true"), ("decimal", ","), ("trim", "true"),
+        ("date_formats", '["%d.%m.%Y"]'), ("blank", "keep"), ("has_header", "true"),
+    ):  # fmt: skip
         assert f'name="{name}"\r\n\r\n{value}\r\n'.encode() in gateway.bodies[0]
 
 
-@pytest.mark.parametrize("with_both", [True, False])
-def test_the_command_takes_a_file_or_a_table(tmp_path: Path, with_both: bool) -> None:
+def test_the_command_takes_a_file_or_a_table_or_both(tmp_path: Path) -> None:
     path = tmp_path / "rejects.csv"
     path.write_text("a,b\n")
+    gateway = Scripted(answering(202, job(state="queued")))
+    assert run(gateway, "correct", "01kj", path, "--map", f"district={path}").code == 0
+    assert b'name="value_map"\r\n\r\n{"district": {"a": "b"}}\r\n' in gateway.bodies[0]
     with pytest.raises(click.UsageError, match="FILE with the mended rows, or a --map"):
-        run(Scripted(), "correct", "01kj", *((path, "--map", f"district={path}") if with_both else ()))
+        run(Scripted(), "correct", "01kj")
 
 
 def test_a_preview_says_what_would_be_corrected_and_corrects_nothing(tmp_path: Path) -> None:

@@ -233,3 +233,12 @@ def test_what_is_put_together_is_read_as_it_was_meant(own: list[str], data: st.D
     text = mending.text_of([Given(row=1, cells=changes)], {1: mending.record(own, delimiter)}, sheet, lacking={})
     (record,) = Grammar(delimiter, strict=False, every_line=True).split(text, final=True).lines
     assert layout.parse(record, delimiter) == [changes.get(place, cell) for place, cell in enumerate(own)]
+
+
+def test_a_delimiter_and_lines_above_the_header_may_be_said() -> None:
+    data = "Rejects of May\nrow|k\n1|a,b\n"
+    found = mending.from_csv(
+        MemoryBlobs({"c": data.encode()}), "c", sheet=SHEET, template=TEMPLATE, delimiter="|", skip_lines=1,
+        most_bytes=MOST_BYTES,
+    )  # fmt: skip
+    assert [(one.row, dict(one.cells)) for one in found] == [(1, {0: "a,b"})]

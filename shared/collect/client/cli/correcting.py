@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from collect.client.cli import exits, file_options, parameters, value_tables, words
+from collect.client.cli import exits, file_options, parameters, words
 from collect.client.cli.console import Shell, json_option, pass_shell
 from collect.client.cli.control import tell
 from collect.client.cli.watching import follow
@@ -25,9 +25,7 @@ from collect.client.models import CorrectionPreview
     multiple=True,
     help="Correct every reject with one of these values: COLUMN=FILE, or what `rejects --summary -o FILE` has written.",
 )
-@file_options.encoding
-@file_options.delimiter
-@click.option("--skip-lines", type=click.IntRange(0, 1_000), help="Lines above the header of FILE to leave out.")
+@file_options.written
 @click.option("--change-keys", is_flag=True, help="Rows may get another key though theirs was not what was wrong.")
 @click.option("--preview", "only_preview", is_flag=True, help="Only say what would be corrected.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask; without a terminal nothing is asked either.")
@@ -71,10 +69,10 @@ def correct(
 
 def _asked(path: Path | None, given: dict[str, Any]) -> dict[str, Any]:
     """What is corrected, as the client wants it."""
-    value_map = value_tables.merged(given.pop("value_map"))
-    if (path is None) == (not value_map):
+    asked = file_options.params(given)
+    if path is None and "value_map" not in asked:
         raise click.UsageError("Give the FILE with the mended rows, or a --map with values and their replacements.")
-    return {"path": path, **given} if path else {"value_map": value_map}
+    return {"path": path, **asked} if path else {"value_map": asked["value_map"]}
 
 
 def _say(shell: Shell, found: CorrectionPreview) -> None:

@@ -58,19 +58,11 @@ class Values(click.ParamType[ValueMap]):
         return table
 
 
-encoding = click.option(
-    "--encoding", metavar="NAME", help="Of the file, if it is not UTF-8: as in cp1252, utf-16, gb18030."
-)
-delimiter = click.option("--delimiter", type=Delimiter(), help="Between the cells; detected if it is left out.")
-value_map = click.option(
-    "--value-map",
-    type=Values(),
-    multiple=True,
-    help="Read values of a column as others: a CSV with two columns, bad and good.",
-)
-reading = together(
-    encoding,
-    delimiter,
+written = together(
+    click.option(
+        "--encoding", metavar="NAME", help="Of the file, if it is not UTF-8: as in cp1252, utf-16, gb18030."
+    ),
+    click.option("--delimiter", type=Delimiter(), help="Between the cells; detected if it is left out."),
     click.option(
         "--has-header/--no-header", "has_header", default=None, help="The first line names the columns, or is a row."
     ),
@@ -82,10 +74,16 @@ reading = together(
     ),
     click.option("--trim/--no-trim", "trim", default=None, help="Leave out blanks around each cell."),
     click.option(
-        "--blank", type=click.Choice(["clear", "keep"]),
-        help="What a blank cell does to a stored value in an upsert. Default: clear.",
+        "--blank", type=click.Choice(["clear", "keep"]), help="What a blank cell does to what is there. Default: clear."
     ),
-    value_map,
+)  # fmt: skip
+"""How the text and the cells of a file are written."""
+reading = together(
+    written,
+    click.option(
+        "--value-map", type=Values(), multiple=True,
+        help="Read values of a column as others: a CSV with two columns, bad and good.",
+    ),
 )  # fmt: skip
 """How the cells of a file are found and read."""
 
