@@ -29,10 +29,18 @@ FEWEST_IN_DOUBT = 2
 """Cells of damage that a text may have without any, such as a letter before punctuation that looks like mojibake."""
 
 _SUSPECT = re.compile(
-    rb"\?\?|[^\s,;|\"]\?[^\s,;|\"]|\xef\xbf\xbd|#[#NRVDSCG]|\xc3[\x82-\xb4][\xc2\xc5\xc6\xcb\xe2]", re.IGNORECASE
+    rb"\?\?|[^\s,;|\"]\?[^\s,;|\"]|\xef\xbf\xbd|#[#a-z\xc2\xd0]|Err:5|\xc3[\x82-\xb4][\xc2\xc5\xc6\xcb\xe2]",
+    re.IGNORECASE,
 )
 """Bytes without which no cell of a record is damaged, so that few records are cut into cells."""
-_FORMULA_ERROR = re.compile(r"#(?:NAME\?|REF!|VALUE!|DIV/0!|N/A|NULL!|NUM!|SPILL!|CALC!|GETTING_DATA)", re.IGNORECASE)
+_FORMULA_ERROR = re.compile(
+    r"#(?:[¡¿]?(?:NAME|NOM|NOMBRE|NOME|NAAM|NAZWA|ИМЯ)\?"
+    r"|[¡¿]?(?:REF|BEZUG|RIF|VERW|ADR|ССЫЛКА|VALUE|VALEUR|VALOR|VALORE|WERT|WAARDE|ARG|ЗНАЧ|NULL|NUL|NULO|NULLO|LEEG|ZERO|ПУСТО"
+    r"|NUM|NÚM|NOMBRE|NUMERO|ZAHL|GETAL|LICZBA|ЧИСЛО|DIV/0|DEEL/0|DZIEL/0|ДЕЛ/0|SPILL|CALC)!"
+    r"|N/A|NV|N/D|N/B|ND|Н/Д|GETTING_DATA)|Err:5[0-9]{2}",
+    re.IGNORECASE,
+)
+"""Errors of formulas in English, German, French, Spanish, Portuguese, Italian, Dutch, Polish and Russian."""
 _TOO_NARROW = re.compile(r"#{4,}")
 _ONLY_MARKS = re.compile(r"(?=(?:[^?]*\?){4})[?\s\-.,'/()0-9]+")
 """Four question marks or more, and nothing beside them but what stands between words."""

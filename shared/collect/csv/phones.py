@@ -35,11 +35,13 @@ _OPTIONAL_ZERO = re.compile(r"(?P<code>'?\(?(?:\+|00)[0-9 .\-]{1,5}\)?[ .\-]*)\(
 _DIGITS = re.compile(r"\+?[0-9]+")
 _LINK = "tel:"
 _PASTED = {
-    **dict.fromkeys((0xA0, 0x2007, 0x202F), " "),
+    **dict.fromkeys((0xA0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000), " "),
     **dict.fromkeys((*range(0x2010, 0x2016), 0x2212), "-"),
-    **dict.fromkeys((0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), None),
+    **dict.fromkeys(
+        (0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A), 0xFEFF), None
+    ),
 }
-"""Blanks, hyphens and marks of direction that come along when a number is copied from a page or a list of contacts."""
+"""Blanks, hyphens and characters that show nothing, which come along when a number is copied from a page."""
 _CALLING_CODE = re.compile(r"(?:\+|00)?([1-9][0-9]{0,2})")
 _KINDS = (
     "fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "voip", "personal_number", "pager", "uan",

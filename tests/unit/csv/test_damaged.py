@@ -40,6 +40,8 @@ def as_cp1252(text: str) -> str:
     ("text", "damage"),
     [
         *((error, Damage.FORMULA) for error in ("#NAME?", "#REF!", "#VALUE!", "#DIV/0!", "#N/A", "#NULL!", " #num! ")),
+        *((error, Damage.FORMULA) for error in ("#WERT!", "#BEZUG!", "#NV", "#NOM?", "#¡REF!", "#¿NOMBRE?", "#ИМЯ?")),
+        ("Err:502", Damage.FORMULA),
         ("########", Damage.TOO_NARROW),
         ("M\ufffdller", Damage.LOST),
         ("????", Damage.QUESTION_MARKS),
@@ -63,7 +65,7 @@ def test_damage_is_known_by_its_looks(text: str, damage: Damage) -> None:
         "", "?", "??", "???", "Really???", "Why ???? no", "What?? I mean", "http://x.org/a?b", "a=1?b=2", "São Paulo",
         "CORAÇÃO", "CAFÉ…", "café…", "voilà\u00a0»", "»Ä«", "ÜBER«", "été–hiver", "10 °C", "naïve “quoted”",
         "Zażółć gęślą", "日本語テキスト", "ঢাকা", "Straße", "#1", "# hash",
-        "#hashtag", "N/A", "###", "a#N/A", "1?2", "اهلا", "“É”",
+        "#hashtag", "#nvidia", "#REFs!", "N/A", "###", "a#N/A", "1?2", "اهلا", "“É”",
     ],
 )  # fmt: skip
 def test_ordinary_text_is_not_damaged(text: str) -> None:
@@ -71,7 +73,9 @@ def test_ordinary_text_is_not_damaged(text: str) -> None:
     assert not warnings([text] * 50)
 
 
-@pytest.mark.parametrize("cell", ["#REF!", "########", "M\ufffdller", as_cp1252("Müller"), as_cp1252("It’s")])
+@pytest.mark.parametrize(
+    "cell", ["#REF!", "#ИМЯ?", "#¡REF!", "Err:502", "########", "M\ufffdller", as_cp1252("Müller"), as_cp1252("It’s")]
+)
 def test_damage_beyond_doubt_is_told_of_a_single_cell(cell: str) -> None:
     (warning,) = warnings(["fine"] * 9_999 + [cell])
     assert (warning.code, warning.columns) == ("damaged_text", ("t",))

@@ -87,6 +87,8 @@ def test_a_zero_in_parentheses_is_left_out_where_it_is_dialled_at_home_alone() -
         ("+91 98450/12345", None, "+919845012345"),
         ("tel:+49-30-901820", None, "+4930901820"),
         ("8 (800) 123-45-67", "RU", "+78001234567"),
+        ("0172\u200b 123\u00ad4567\ufeff", "DE", "+491721234567"),
+        ("0172\u2009123\u30004567", "DE", "+491721234567"),
     ],
 )
 def test_a_slash_between_two_groups_of_one_number_does_no_harm(text: str, country: str | None, number: str) -> None:
