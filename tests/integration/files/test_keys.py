@@ -88,7 +88,7 @@ def test_a_job_on_a_dataset_that_is_held_is_refused_and_told_by_whom(desk: Desk)
 
 
 def test_keys_that_are_spelt_otherwise_are_other_keys_and_equal_values_are_the_same(desk: Desk) -> None:
-    spaced, marked, escaped = ["a", "A", " a", "a "], ["\u00e9", "e\u0301", "\u200b"], ["a|b", "a\\|b", "0", "00"]
+    spaced, marked, escaped = ["a", "A", " a", "a "], ["\u00e9", "e\u0301", "a\u200b"], ["a|b", "a\\|b", "0", "00"]
     keys = [*spaced, *marked, *escaped, "$set", "a.b", "_id", "__proto__", "=1"]
     held = io.StringIO()
     csv.writer(held, lineterminator="\n").writerows([["k", "n"], *([key, place] for place, key in enumerate(keys))])
@@ -99,6 +99,12 @@ def test_keys_that_are_spelt_otherwise_are_other_keys_and_equal_values_are_the_s
     same = desk.run(b"i,d\n7,2017-05-31\n+07,2017-05-31\n7,2017-06-01\n", dataset=desk.new_dataset(columns, key="id"))
     assert set(same.numbers.values()) == {1, 3}
     assert same.said == {2: f"i, d '7|2017-05-31' is that of row 1{FIRST_OF}"}
+
+
+def test_a_key_that_shows_nothing_is_no_key(desk: Desk) -> None:
+    outcome = desk.run("k,n\na,1\n\u200b,2\n\u00a0 ,3\n\t,4\n\ufeff\u2060,5\n".encode())
+    assert (outcome.state, set(outcome.rows)) == ("succeeded", {"a"})
+    assert {row: code for row, (_, code, _) in outcome.rejected.items()} == dict.fromkeys(range(2, 6), "required")
 
 
 def test_the_columns_of_a_composite_key_do_not_run_into_each_other(desk: Desk) -> None:
