@@ -22,6 +22,8 @@ class Written:
     left_out: int
     stored: tuple[StoredObject, ...]
     misfits: dict[str, int]
+    noted: dict[str, dict[str, int]]
+    """What the manifest counts by field, by the names of :data:`collect.storage.ledger.NOTED`."""
 
 
 class Taken:
@@ -55,12 +57,20 @@ def chunk_of(taken: Taken, stored: tuple[StoredObject, ...], made: Rendered, *, 
         cursor={"version": 1, **last.following.stored(), "window": window, "left": last.left},
         rows=taken.looked + more,
         payload=Written(
-            rows=taken.rows, left_out=taken.looked + more - taken.rows, stored=stored, misfits=made.misfits
+            rows=taken.rows,
+            left_out=taken.looked + more - taken.rows,
+            stored=stored,
+            misfits=made.misfits,
+            noted={
+                "fields_left_out": made.left_out,
+                "choices_left_out": made.choices_left_out,
+                "texts_like_null": made.like_null,
+            },
         ),
     )
 
 
 def none_left(part: Part, gone: int) -> Chunk:
     """What was planned and is not there any more."""
-    written = Written(rows=0, left_out=gone, stored=(), misfits={})
+    written = Written(rows=0, left_out=gone, stored=(), misfits={}, noted={})
     return Chunk(cursor={"version": 1, **part.source["end"]}, rows=gone, payload=written)

@@ -26,7 +26,7 @@ from collect.runtime.task import (
     StoredObject,
     TakenBack,
 )
-from collect.storage import forms, responses, results, retention
+from collect.storage import forms, ledger, responses, results, retention
 from collect.storage.blobs import Blobs
 from collect.storage.database import Database, now
 from collect.storage.responses import Block, BlockSize, Key
@@ -106,6 +106,7 @@ class ExportTask:
                 "objects": [stored.name for stored in written.stored],
                 "rows": written.rows,
                 "misfits": written.misfits,
+                "noted": ledger.noted(written.noted),
             },
             left_out=written.left_out,
             objects=written.stored,
@@ -156,7 +157,7 @@ class ExportTask:
         """What the job selects, as it was when ``part`` was planned."""
         try:
             form = forms.get(self._db, org_id=job.org_id, form_id=job.params["form_id"])
-            found = select(job.params, form, created_at=job.created_at)
+            found = select(job.params, form, created_at=job.created_at, choices=dict(job.choices))
         except NotFound as error:
             raise TaskRefused(error.detail, code="unknown_form") from error
         except InvalidInput as error:  # the form has changed since

@@ -264,7 +264,9 @@ class ResultPart(BaseModel):
 class ManifestShown(BaseModel):
     """What an export has written. Not ``complete``: it was stopped. ``expired``: the bytes are not there any more.
 
-    ``sha256`` is null when there is no joined result; ``misfits`` counts values that are not of their field's type.
+    ``sha256`` is null when there is no joined result. By field it counts: ``misfits``, values that are not of its type;
+    ``fields_left_out``, responses with a value of a field that the form has no more; ``choices_left_out``, answers
+    with a choice that has no column; ``texts_like_null``, texts that are equal to what is written for a missing value.
     """
 
     job_id: str
@@ -276,6 +278,9 @@ class ManifestShown(BaseModel):
     expired: bool
     parts: list[ResultPart]
     misfits: dict[str, int]
+    fields_left_out: dict[str, int]
+    choices_left_out: dict[str, int]
+    texts_like_null: dict[str, int]
     made_at: datetime
     expires_at: datetime
 

@@ -70,6 +70,7 @@ def choose(body: NewJobBody, *, sent: InputFile | None = None, parent_id: str | 
         max_rows_per_second=body.max_rows_per_second,
         max_rejected=wanted.max_rejected,
         file=wanted.file,
+        choices=wanted.choices,
         parent_id=parent_id,
         traceparent=traces.current_traceparent(),
     )

@@ -10,7 +10,7 @@ from collect.jobs.model import Action, Counts, Job, Part
 from collect.jobs.progress import progress
 from collect.jobs.sentences import status_sentence
 from collect.jobs.states import FINAL, State
-from collect.storage import locks, parts, results, workers
+from collect.storage import ledger, locks, parts, results, workers
 from collect.storage.database import Database
 from collect.storage.files import InputFile
 from collect.storage.keys import Key
@@ -171,6 +171,7 @@ def manifest(found: Job, *, now: datetime) -> dict[str, Any]:
             "expired": results.is_expired(made, now),
             "parts": [{name: part[name] for name in ("n", "rows", "bytes", "sha256")} for part in made["parts"]],
             "misfits": made.get("misfits", {}),
+            **{what: dict(made.get("noted", {}).get(what, ())) for what in ledger.NOTED},
             "made_at": made["made_at"],
             "expires_at": made["expires_at"],
         }

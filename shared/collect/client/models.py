@@ -348,6 +348,9 @@ class Manifest(Answer):
     expired: bool = False
     parts: list[ResultPart] = Field(default_factory=list)
     misfits: dict[str, int] = Field(default_factory=dict)
+    fields_left_out: dict[str, int] = Field(default_factory=dict)
+    choices_left_out: dict[str, int] = Field(default_factory=dict)
+    texts_like_null: dict[str, int] = Field(default_factory=dict)
 
 
 class Dataset(Answer):

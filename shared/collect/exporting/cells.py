@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime
-from functools import lru_cache
+from datetime import date, datetime
+from functools import lru_cache, partial, reduce
 from typing import Any
 
 import numpy as np
@@ -16,36 +17,65 @@ import pyarrow.compute as pc
 from bson import Binary, Decimal128, Int64, ObjectId
 from bson.datetime_ms import DatetimeMS
 
+from collect.exporting import clocks
 from collect.exporting.decoding import Column, Numbers
+from collect.exporting.style import PLAIN, Style
+from collect.exporting.zones import UTC_NAME
 from collect.jobs.forms import TEXTS, TIMES, FieldType
 
 _DAY = 86_400_000
 _EPOCH = date(1970, 1, 1).toordinal()
 _FORMULA = "^[=+\\-@\t\r]"
+_GUARDED = "^'+[=+\\-@\t\r]"
+"""What a guarded text looks like. A text that does already gets one apostrophe more, so that one can be taken off."""
 _HARMLESS = r"^([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|\+[0-9][0-9 ().-]{4,22}[0-9])$"
 """All of it is a number, or a phone number as people write them: no spreadsheet makes anything else of those."""
 
 
-def csv(column: Column, *, formula_safe: bool) -> pa.Array:
+def csv(column: Column, *, formula_safe: bool, style: Style = PLAIN) -> pa.Array:
     """The cells of a CSV, quoted where they have to be; null where there is no value.
 
-    A text that a spreadsheet would take for a formula begins with an apostrophe, if it is to be ``formula_safe``.
+    A text that a spreadsheet would take for a formula begins with an apostrophe, if it is to be ``formula_safe``. One
+    that is empty, or equal to ``null_text``, is quoted, so that it differs from a missing value.
     """
-    texts = _with_odd(_texts(column), column.odd, _plain)
+    return quoted(unquoted(column, formula_safe=formula_safe, style=style), style)
+
+
+def unquoted(column: Column, *, formula_safe: bool, style: Style) -> pa.Array:
+    """The texts of the cells of a CSV."""
+    texts = _with_odd(_texts(column, style.time_zone), column.odd, partial(_plain, zone=style.time_zone))
     if formula_safe and column.field.type in TEXTS:
         texts = _harmless(texts)
     elif formula_safe and column.odd:
         texts = pc.if_else(_mask(column.odd, len(texts)), _harmless(texts), texts)
-    data = _parts(texts)[1].tobytes()
-    if not any(special in data for special in (b'"', b",", b"\n", b"\r")):
+    return texts
+
+
+def like_null(texts: pa.Array, null_text: str) -> int:
+    """How many texts are equal to what is written for a missing value."""
+    return int(pc.sum(pc.equal(texts, null_text)).as_py() or 0)
+
+
+def quoted(texts: pa.Array, style: Style) -> pa.Array:
+    """The cells of a CSV, in quotes where they have to be."""
+    offsets, parts = _parts(texts)
+    data, delimiter = parts.tobytes(), style.delimiter
+    masks = []
+    if any(each in data for each in (b'"', delimiter.encode(), b"\n", b"\r")):
+        masks.append(pc.match_substring_regex(texts, f'[{re.escape(delimiter)}"\r\n]'))
+    if np.diff(offsets).min(initial=1) == 0:
+        masks.append(pc.equal(texts, ""))
+    if style.null_text:
+        masks.append(pc.equal(texts, style.null_text))
+    if not masks or not pc.any(mask := reduce(pc.or_, masks)).as_py():
         return texts
-    quoted = pc.binary_join_element_wise('"', pc.replace_substring(texts, '"', '""'), '"', "")
-    return pc.if_else(pc.match_substring_regex(texts, '[",\r\n]'), quoted, texts)
+    within = pc.binary_join_element_wise('"', pc.replace_substring(texts, '"', '""'), '"', "")
+    return pc.if_else(mask, within, texts)
 
 
-def jsonl(column: Column) -> pa.Array:
+def jsonl(column: Column, style: Style = PLAIN) -> pa.Array:
     """Values of JSON; ``null`` where there is none, and for numbers that JSON does not have."""
-    texts = _texts(column)
+    texts = _texts(column, style.time_zone)
     if column.field.type in TEXTS:
         escaped = _escaped(texts)
         texts = pc.binary_join_element_wise('"', escaped, '"', "")
@@ -53,21 +83,25 @@ def jsonl(column: Column) -> pa.Array:
         texts = pc.binary_join_element_wise('"', texts, '"', "")
     elif pa.types.is_floating(column.values.type):
         texts = pc.if_else(pc.is_finite(column.values), texts, None)
-    return _with_odd(texts, column.odd, _json).fill_null("null")
+    return _with_odd(texts, column.odd, partial(_json, zone=style.time_zone)).fill_null("null")
 
 
-def parquet(column: Column) -> pa.Array:
+def parquet(column: Column, style: Style = PLAIN) -> pa.Array:
     """Typed values. One that does not fit is null; a field of any type holds JSON."""
     if column.field.type is FieldType.JSON:
-        return _with_odd(column.values, column.odd, _json)
+        return _with_odd(column.values, column.odd, partial(_json, zone=style.time_zone))
     if column.field.type is FieldType.DATE:
         return column.values.cast(pa.date32(), safe=False)
-    return column.values.cast(pa.timestamp("ms", tz="UTC")) if column.field.type in TIMES else column.values
+    return (
+        column.values.cast(pa.timestamp("ms", tz=style.time_zone or UTC_NAME))
+        if column.field.type in TIMES
+        else column.values
+    )
 
 
-def _texts(column: Column) -> pa.Array:
+def _texts(column: Column, zone: str | None) -> pa.Array:
     if column.field.type in TIMES:
-        return _moments(column)
+        return _moments(column, zone)
     return column.values if pa.types.is_string(column.values.type) else column.values.cast(pa.string())
 
 
@@ -85,23 +119,24 @@ def _mask(odd: Iterable[int], rows: int) -> pa.Array:
     return pa.array(mask)
 
 
-def _plain(value: Any) -> str:
+def _plain(value: Any, *, zone: str | None = None) -> str:
     """A value of an unexpected type, as the cell of a CSV."""
     match value:
         case str():
             return value
         case bool() | dict() | list():
-            return _json(value)
+            return _json(value, zone=zone)
         case float():
             return str(pa.scalar(value).cast(pa.string()))
         case datetime():
-            return _rfc3339(value)
+            return clocks.written(value, zone)
         case _:
             return str(_for_json(value))
 
 
-def _json(value: Any) -> str:
-    return json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), default=_for_json)
+def _json(value: Any, *, zone: str | None = None) -> str:
+    other = partial(_for_json, zone=zone)
+    return json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), default=other)
 
 
 def _finite(value: Any) -> Any:
@@ -119,11 +154,11 @@ def _finite(value: Any) -> Any:
             return value
 
 
-def _for_json(value: Any) -> Any:
+def _for_json(value: Any, *, zone: str | None = None) -> Any:
     """Types of BSON that JSON does not have, as texts."""
     match value:
         case datetime():
-            return _rfc3339(value)
+            return clocks.written(value, zone)
         case DatetimeMS() | Int64():
             return int(value)
         case Binary() | bytes():
@@ -137,14 +172,11 @@ def name(field: str) -> str:
     return json.dumps(field, ensure_ascii=False)
 
 
-def _rfc3339(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _harmless(texts: pa.Array) -> pa.Array:
     if not _may_begin_formula(texts):
         return texts
     looks = pc.and_(pc.match_substring_regex(texts, _FORMULA), pc.invert(pc.match_substring_regex(texts, _HARMLESS)))
+    looks = pc.or_(looks, pc.match_substring_regex(texts, _GUARDED))
     return pc.if_else(looks, pc.binary_join_element_wise("'", texts, ""), texts)
 
 
@@ -157,7 +189,7 @@ def _may_begin_formula(texts: pa.Array) -> bool:
     return bool(np.isin(first[np.diff(offsets) > 0], _STARTS).any())
 
 
-_STARTS = np.frombuffer(b"=+-@\t\r", dtype=np.uint8)
+_STARTS = np.frombuffer(b"=+-@\t\r'", dtype=np.uint8)
 
 
 def _parts(texts: pa.Array) -> tuple[Numbers, Numbers]:
@@ -178,21 +210,38 @@ def _escaped(texts: pa.Array) -> pa.Array:
     return pc.replace_with_mask(texts, mask, pa.array(escaped, pa.string()))
 
 
-def _moments(column: Column) -> pa.Array:
-    """RFC 3339 in UTC with milliseconds; dates alone in a column of dates, unless the time says more."""
+def _moments(column: Column, zone: str | None) -> pa.Array:
+    """RFC 3339 with milliseconds, in UTC or by the clocks of ``zone``; a date alone in a column of dates.
+
+    A date is midnight in UTC, and the same date everywhere. A moment in a column of dates that is no date is written
+    whole.
+    """
     valid = column.values.is_valid().to_numpy(zero_copy_only=False)
     moments = column.values.cast(pa.int64()).fill_null(0).to_numpy()
+    if column.field.type is not FieldType.DATE:
+        return _fixed(_whole(moments, zone), valid)
     days, rest = np.divmod(moments, _DAY)
-    known, place = np.unique(days, return_inverse=True)
-    written = np.frombuffer(b"".join(_day(int(day)) for day in known), dtype=np.uint8).reshape(-1, 10)[place]
-    if column.field.type is FieldType.DATE and not rest.any():
-        return _fixed(written, valid)
-    texts = np.empty((len(moments), 24), dtype=np.uint8)
-    texts[:, :10] = written
+    dates = _fixed(_dates(days), valid)
+    return dates if not rest.any() else pc.if_else(rest == 0, dates, _fixed(_whole(moments, zone), valid))
+
+
+def _whole(moments: Numbers, zone: str | None) -> Numbers:
+    minutes = np.zeros(len(moments), dtype=np.int64) if zone is None else clocks.offsets(moments, zone)
+    days, rest = np.divmod(moments + minutes * clocks.MINUTE_MS, _DAY)
+    known, place = np.unique(minutes, return_inverse=True)
+    width = len(clocks.suffix(0, zone))
+    suffixes = b"".join(clocks.suffix(int(each), zone).encode() for each in known)
+    texts = np.empty((len(moments), 23 + width), dtype=np.uint8)
+    texts[:, :10] = _dates(days)
     texts[:, 10:19] = _seconds()[rest // 1000]
-    texts[:, 19:] = _milliseconds()[rest % 1000]
-    whole = _fixed(texts, valid)
-    return whole if column.field.type is not FieldType.DATE else pc.if_else(rest == 0, _fixed(written, valid), whole)
+    texts[:, 19:23] = _milliseconds()[rest % 1000]
+    texts[:, 23:] = np.frombuffer(suffixes, dtype=np.uint8).reshape(-1, width)[place]
+    return texts
+
+
+def _dates(days: Numbers) -> Numbers:
+    known, place = np.unique(days, return_inverse=True)
+    return np.frombuffer(b"".join(_day(int(day)) for day in known), dtype=np.uint8).reshape(-1, 10)[place]
 
 
 def _fixed(texts: Numbers, valid: Numbers) -> pa.Array:
@@ -220,5 +269,5 @@ def _seconds() -> Numbers:
 
 @lru_cache(maxsize=1)
 def _milliseconds() -> Numbers:
-    """``.000Z`` for each millisecond of a second."""
-    return np.frombuffer("".join(f".{n:03}Z" for n in range(1000)).encode(), dtype=np.uint8).reshape(-1, 5)
+    """``.000`` for each millisecond of a second."""
+    return np.frombuffer("".join(f".{n:03}" for n in range(1000)).encode(), dtype=np.uint8).reshape(-1, 4)

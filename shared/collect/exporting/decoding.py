@@ -11,6 +11,7 @@ that stand at the same name step over it together.
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ import pyarrow as pa
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.regex import Regex
 
+from collect.exporting.clocks import FIRST_MS, LAST_MS
 from collect.jobs.forms import NUMBERS, TEXTS, TIMES, FieldType, FormField
 
 Numbers = npt.NDArray[Any]
@@ -36,8 +38,6 @@ _PREFIXED = {STRING: 4, 3: 0, 4: 0, 5: 5, 13: 4, 14: 4, 15: 0}
 _PADDING = bytes(16)
 _INLINE = 12
 _EXACT = 2**53
-_FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_999
-"""The milliseconds of the years 1 to 9999. Other moments have no text of RFC 3339."""
 
 _size_of = struct.Struct("<i").unpack_from
 _CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
@@ -72,10 +72,22 @@ def documents(raw: bytes) -> list[dict[str, Any]]:
 
 def columns(raw: bytes, fields: Sequence[FormField]) -> list[Column]:
     """The columns of the documents that stand back to back in ``raw``, in the order of ``fields``."""
+    return decoded(raw, fields)[0]
+
+
+def decoded(raw: bytes, fields: Sequence[FormField]) -> tuple[list[Column], dict[str, int]]:
+    """The columns, and by name in how many documents there is a value under another name at the top."""
     block = _Block(raw, fields)
-    if not block.walk():
-        return columns(_regular(raw, fields), fields)
-    return [block.column(field) for field in fields]
+    if block.walk():
+        return [block.column(field) for field in fields], block.others
+    return columns(_regular(raw, fields), fields), _others(raw, {field.name for field in fields})
+
+
+def _others(raw: bytes, names: set[str]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for document in documents(raw):
+        found.update(name for name, value in document.items() if name not in names and value is not None)
+    return dict(found)
 
 
 def _regular(raw: bytes, fields: Sequence[FormField]) -> bytes:
@@ -105,6 +117,7 @@ class _Block:
         self._wanted = set(self._order)
         self._places: dict[bytes, tuple[Numbers, Numbers]] = {}
         self._whole: dict[int, dict[str, Any]] = {}
+        self.others: dict[str, int] = {}
 
     def _unaligned(self, kind: str, width: int) -> Numbers:
         """The value of that kind that begins at each byte."""
@@ -169,6 +182,9 @@ class _Block:
         at[here] = values + sizes
         if name in self._wanted:
             self._keep(name, here, values, types)
+        elif count := int(np.count_nonzero(~np.isin(types, ABSENT))):
+            shown = name[:-1].decode(errors="replace")
+            self.others[shown] = self.others.get(shown, 0) + count
         return True
 
     def _keep(self, name: bytes, here: Numbers, values: Numbers, types: Numbers) -> None:
@@ -195,7 +211,7 @@ class _Block:
             array = _array(pa.bool_(), np.packbits(self._u1[values] & fits, bitorder="little"), fits)
         elif field.type in TIMES:
             moments = self._i8(values)
-            fits = (types == DATETIME) & (moments >= _FIRST) & (moments <= _LAST)
+            fits = (types == DATETIME) & (moments >= FIRST_MS) & (moments <= LAST_MS)
             array = _array(pa.timestamp("ms"), np.where(fits, moments, 0), fits)
         else:
             array, fits = pa.nulls(self._count, pa.string()), np.zeros(self._count, dtype=bool)

@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Literal, TypeVar, get_args
 
 from collect.errors import FieldError, InvalidInput
+from collect.exporting import style as styles
+from collect.exporting.style import PLAIN, Choices, Style, style_of
 from collect.jobs.forms import NUMBERS, TEXTS, TIMES, FieldType, Form, FormField
 
 T = TypeVar("T")
@@ -50,16 +52,25 @@ class Selection:
     format: str
     formula_safe: bool
     whole: bool = False
+    style: Style = PLAIN
+
+    @property
+    def written(self) -> tuple[FormField, ...]:
+        """The columns of the result: ``columns``, and one for each choice of those that are split."""
+        return styles.columns(self.columns, self.style.choices)
 
     @property
     def shape(self) -> str:
-        """The same for two selections exactly when they write the same columns of the same documents."""
-        shown = repr((self.whole, [(column.name, column.type.value) for column in self.columns]))
+        """The same for two selections exactly when they write the same columns of the same documents alike."""
+        asked = () if self.style == PLAIN else (self.style,)
+        shown = repr((self.whole, [(column.name, column.type.value) for column in self.columns], *asked))
         return hashlib.sha256(shown.encode()).hexdigest()[:16]
 
 
-def select(params: Mapping[str, Any], form: Form, *, created_at: datetime) -> Selection:
+def select(params: Mapping[str, Any], form: Form, *, created_at: datetime, choices: Choices | None = None) -> Selection:
     """The selection that ``params`` of an export ask for, with its upper bound pinned before ``created_at``.
+
+    ``choices``: of the fields that are split (see :func:`split`).
 
     Raises:
         InvalidInput: with an error for each field that is wrong.
@@ -76,9 +87,12 @@ def select(params: Mapping[str, Any], form: Form, *, created_at: datetime) -> Se
         if condition := _checked(errors, f"params.filters.{n}", partial(_condition, given=given, form=form)):
             match.append(condition)
     columns = _checked(errors, "params.columns", lambda name: _columns(name, params.get("columns"), form))
+    format_ = params.get("format") or FORMATS[0]
+    style, wrong = style_of(params, format_)
+    errors += wrong
     if errors or start is None or end is None or columns is None:
         raise InvalidInput(errors[0].message, errors=errors)
-    return Selection(
+    selection = Selection(
         org_id=form.org_id,
         form_id=form.form_id,
         start=start,
@@ -86,9 +100,28 @@ def select(params: Mapping[str, Any], form: Form, *, created_at: datetime) -> Se
         match={"$and": match} if match else {},
         columns=columns,
         whole=len(columns) == len(form.fields),
-        format=params.get("format") or FORMATS[0],
+        format=format_,
         formula_safe=params.get("formula_safe", True),
+        style=style,
     )
+    return split(selection, choices or {})
+
+
+def split(selection: Selection, choices: Choices) -> Selection:
+    """The same selection with a column for each of ``choices``.
+
+    Raises:
+        InvalidInput: two columns would have one name.
+    """
+    if not choices:
+        return selection
+    chosen = replace(selection, style=replace(selection.style, choices=dict(choices)))
+    names = [column.name for column in chosen.written]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        error = FieldError("params.split_multiple", "column_twice", f"Two columns would be called {twice[:100]!r}.")
+        raise InvalidInput(error.message, errors=[error])
+    return chosen
 
 
 class _Wrong(Exception):

@@ -29,12 +29,16 @@ TIMES = frozenset({FieldType.DATE, FieldType.DATETIME})
 
 
 class FormField(BaseModel):
-    """One question, or one thing that is known of every response."""
+    """One question, or one thing that is known of every response.
+
+    ``choices``: what may be chosen, of a question that takes several answers. Their order is the form's.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
     type: FieldType
+    choices: tuple[str, ...] = ()
 
 
 class Form(BaseModel):

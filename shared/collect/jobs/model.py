@@ -149,6 +149,7 @@ class Sums(Counts):
 class Job(_Value):
     """One request, and what has become of it.
 
+    ``choices``: of an export, the fields of which each choice is a column, with these.
     ``corrections``: how often rows of it have been mended. ``correctable``: a row is rejected, stored and not being
     corrected; known where that matters, in the states in which ``correct`` is a verb.
     """
@@ -174,6 +175,7 @@ class Job(_Value):
     on_conflict: OnConflict = "reject"
     supersedes: str | None = None
     file: FileRef | None = None
+    choices: tuple[tuple[str, tuple[str, ...]], ...] = ()
     total_rows: int | None = None
     parts_left: int = 0
     undo_target: State | None = None

@@ -53,6 +53,7 @@ class NewJob:
     max_rows_per_second: float | None = None
     max_rejected: MaxRejected | None = None
     file: FileRef | None = None
+    choices: tuple[tuple[str, tuple[str, ...]], ...] = ()
     parent_id: str | None = None
     callback: dict[str, Any] | None = None
     traceparent: str | None = None
@@ -107,6 +108,7 @@ def _insert(tx: Transaction, new: NewJob) -> Job:
         on_conflict=new.on_conflict,
         supersedes=new.supersedes,
         file=new.file,
+        choices=new.choices,
         parts_left=1,
         window=DEFAULT_WINDOW,
         audit_seq=FIRST_SEQ,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -73,6 +73,38 @@ def misfits(db: Database, *, org_id: str, job_id: str) -> dict[str, int]:
     for entry in db.ledger.find(query, {"undo.misfits": 1}):
         found.update(entry["undo"]["misfits"])
     return dict(sorted(found.items()))
+
+
+NOTED = ("fields_left_out", "choices_left_out", "texts_like_null")
+"""What an export counts by field and its manifest shows, beside ``misfits``."""
+MOST_NAMES = 500
+MOST_NAME_CHARACTERS = 200
+OTHERS = "…"
+"""The name under which those are counted that are too many to be named."""
+
+
+def noted(counts: Mapping[str, Mapping[str, int]]) -> dict[str, list[list[Any]]]:
+    """Return counts by field as an entry's ``undo`` record keeps them: pairs, since a name may be any text."""
+    return {what: _pairs(Counter(by_field)) for what, by_field in counts.items() if by_field}
+
+
+def _pairs(counts: Counter[str]) -> list[list[Any]]:
+    kept = Counter[str]()
+    for place, (name, count) in enumerate(counts.most_common()):
+        long = len(name) > MOST_NAME_CHARACTERS
+        shown = name[:MOST_NAME_CHARACTERS] + OTHERS if long else name
+        kept[shown if place < MOST_NAMES else OTHERS] += count
+    return [[name, count] for name, count in sorted(kept.items())]
+
+
+def noted_of_job(db: Database, *, org_id: str, job_id: str) -> dict[str, list[list[Any]]]:
+    """Return what the job's committed chunks have noted, summed, by each of :data:`NOTED`."""
+    found = {what: Counter[str]() for what in NOTED}
+    query = {"job_id": job_id, "org_id": org_id, "undo.noted": {"$gt": {}}}
+    for entry in db.ledger.find(query, {"undo.noted": 1}):
+        for what, pairs in entry["undo"]["noted"].items():
+            found.setdefault(what, Counter()).update(dict(pairs))
+    return {what: _pairs(counts) for what, counts in found.items()}
 
 
 def conflicts(

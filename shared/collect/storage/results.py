@@ -196,6 +196,7 @@ def _made(
         "objects": objects,
         "parts": [part.shown(packed=packed) for part in parts],
         "misfits": ledger.misfits(db, org_id=job.org_id, job_id=job.id),
+        "noted": ledger.noted_of_job(db, org_id=job.org_id, job_id=job.id),
         "made_at": at,
         "expires_at": at + timedelta(days=days),
         "expired_at": None,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, StringConstraints
 
 from collect.exporting import selection
 from collect.exporting.selection import MOST_FILTERS
-from collect.storage import forms
+from collect.storage import choices, forms
 from collect.storage.files import InputFile
 from gateway.bodies import checked
 from gateway.kinds import weighing
@@ -38,6 +38,11 @@ class ExportParams(Strict):
     columns: list[ColumnName] | None = Field(default=None, max_length=MOST_COLUMNS)
     format: selection.Format = "csv"
     formula_safe: StrictBool = True
+    time_zone: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
+    bom: StrictBool = False
+    delimiter: Literal[",", ";", "\t", "|"] | None = None
+    split_multiple: StrictBool = False
+    null_text: str | None = None
 
 
 def check(asker: Asker, given: dict[str, Any], sent: InputFile | None) -> Wanted:
@@ -45,10 +50,13 @@ def check(asker: Asker, given: dict[str, Any], sent: InputFile | None) -> Wanted
     params = checked(ExportParams, given, within="params")
     form = forms.get(asker.db, org_id=asker.org_id, form_id=params.form_id)
     chosen = selection.select(params.model_dump(), form, created_at=asker.at)
+    found = choices.find(asker.db, chosen) if params.split_multiple else choices.NONE
+    chosen = selection.split(chosen, found.by_field)
     kept = params.model_dump(exclude_unset=True)
     kept |= {"format": params.format, "formula_safe": params.formula_safe}
     return Wanted(
         params=kept,
-        preview=lambda confirm: weighing.preview(asker, chosen, confirm),
+        preview=lambda confirm: weighing.preview(asker, chosen, confirm, found),
         gate=lambda confirm: weighing.gate(asker, chosen, confirm),
+        choices=tuple(found.by_field.items()),
     )

@@ -40,7 +40,8 @@ class Wanted:
     """A job of some kind that is right in itself: its params as they are kept, and what goes with them.
 
     ``preview`` says what it would do, and starts nothing. ``gate`` says why the job has to wait for a confirmation,
-    or nothing when it may run at once; with ``always`` it has to wait whatever this says.
+    or nothing when it may run at once; with ``always`` it has to wait whatever this says. ``choices``: see
+    :class:`collect.jobs.model.Job`.
     """
 
     params: dict[str, Any]
@@ -51,6 +52,7 @@ class Wanted:
     supersedes: str | None = None
     max_rejected: MaxRejected | None = None
     file: FileRef | None = None
+    choices: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

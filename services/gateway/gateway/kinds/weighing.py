@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from math import log10
 from typing import Any
 
 from collect.exporting import formats
 from collect.exporting.selection import Selection
+from collect.exporting.splitting import MOST_CHOICES
 from collect.jobs.model import Confirm, Reason
 from collect.storage import estimates, habits
+from collect.storage.choices import Found
 from collect.storage.estimates import EXACT_ROWS, MATCH_SECONDS, Estimate
 from gateway.kinds.wanted import Asker
 
@@ -17,25 +20,28 @@ ROWS_PER_SECOND = 200_000
 """For the estimate of a preview: what one worker of two slots looks through on a small machine (docs/figures.md)."""
 SAMPLED_PLACES = 20
 SAMPLED_ROWS = 200
+MOST_NAMED = 10
+"""So many names of fields stand in a message."""
 CONFIRM_OR_STOP = "Confirm it when that many are wanted; otherwise stop it, and ask for another range."
 
 
-def preview(asker: Asker, chosen: Selection, confirm: Confirm) -> dict[str, Any]:
+def preview(asker: Asker, chosen: Selection, confirm: Confirm, choices: Found) -> dict[str, Any]:
     """What the export would give."""
     found = estimates.estimate(asker.db, chosen)
     unusual = _unusual(asker, chosen, found)
+    size, left_out = _sampled(asker, chosen, found.rows)
     over = found.rows > asker.organisation.limits.confirm_threshold_rows
     return {
         "ok": True,
         "total_rows": found.rows,
         "exact": found.exact,
-        "bytes": _bytes(asker, chosen, found.rows),
+        "bytes": size,
         "seconds": round(found.in_range / ROWS_PER_SECOND, 1),
         "confirm_required": confirm == "always" or (confirm == "auto" and over),
-        "warnings": [unusual] if unusual else [],
+        "warnings": [*([unusual] if unusual else []), *left_out, *_not_split(choices)],
         "errors": [],
         "conflict": None,
-        "columns": [{"name": field.name, "type": field.type.value} for field in chosen.columns],
+        "columns": [{"name": field.name, "type": field.type.value} for field in chosen.written],
     }
 
 
@@ -86,12 +92,33 @@ def _unusual(asker: Asker, chosen: Selection, found: Estimate) -> dict[str, Any]
     return {"code": "range_unusual", "message": message, "suggestion": usual.dates}
 
 
-def _bytes(asker: Asker, chosen: Selection, rows: int) -> int:
-    """The size of the result, from responses of the whole range as they stand in it."""
+def _sampled(asker: Asker, chosen: Selection, rows: int) -> tuple[int, list[dict[str, Any]]]:
+    """The size of the result, from responses of the whole range; and a warning of fields that would be left out."""
     raw, sampled = estimates.samples(asker.db, chosen, places=SAMPLED_PLACES, rows=SAMPLED_ROWS)
-    empty = len(formats.render(chosen, []).data)
-    each = (len(formats.render(chosen, [raw]).data) - empty) / max(1, sampled)
-    return len(formats.header(chosen)) + empty + round(each * rows)
+    empty, made = len(formats.render(chosen, []).data), formats.render(chosen, [raw])
+    each = (len(made.data) - empty) / max(1, sampled)
+    size = len(formats.header(chosen)) + empty + round(each * rows)
+    return size, [_left_out(made.left_out, sampled)] if made.left_out else []
+
+
+def _left_out(fields: Mapping[str, int], sampled: int) -> dict[str, Any]:
+    names = sorted(fields)[:MOST_NAMED]
+    message = (
+        f"Of {sampled:,} responses that were looked at, some have values of fields that the form has no more: "
+        f"{', '.join(names)}{'' if len(fields) <= MOST_NAMED else ', …'}. They are left out."
+    )
+    return {"code": "fields_left_out", "message": message, "columns": names, "evidence": dict(fields)}
+
+
+def _not_split(choices: Found) -> list[dict[str, Any]]:
+    if not choices.too_many and choices.exact:
+        return []
+    names = ", ".join(choices.too_many)
+    many = f"More than {MOST_CHOICES} different choices were found in {names}, which stay as they are. "
+    some = "The range is large, so that choices were looked for in some responses only. "
+    kept = "Each answer stands whole in the column of its field."
+    message = f"{many if choices.too_many else ''}{'' if choices.exact else some}{kept}"
+    return [{"code": "choices_not_split", "message": message, "columns": list(choices.too_many)}]
 
 
 def _rows(found: Estimate) -> str:

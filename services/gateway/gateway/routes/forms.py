@@ -38,7 +38,7 @@ def _shown(form: Form, until: float) -> dict[str, Any]:
         "form_id": form.form_id,
         "title": form.title,
         "version": form.version,
-        "fields": [{"name": field.name, "type": field.type} for field in form.fields],
+        "fields": [field.model_dump(exclude_defaults=True) for field in form.fields],
         "responses": responses,
         "responses_exact": exact,
     }

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from collect.client.cli import exits, parameters, words
 from collect.client.cli.console import Shell, json_option, pass_shell
+from collect.client.cli.file_options import Delimiter
 from collect.client.cli.starting import create, started
 from collect.exporting.selection import FORMATS
 
@@ -66,6 +67,11 @@ class Names(click.ParamType[list[str]]):
 )
 @click.option("--columns", type=Names(), help="Only these, in this order. Default: all.")
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="Default: csv.")
+@click.option("--time-zone", metavar="NAME", help="Write times by the clocks there, as in Asia/Kolkata. Default: UTC.")
+@click.option("--delimiter", type=Delimiter(), help="Of a CSV. Default: comma.")
+@click.option("--bom", is_flag=True, help="Begin a CSV with a byte order mark, so that Excel reads it as UTF-8.")
+@click.option("--null-text", metavar="TEXT", help="What a missing value is in a CSV. Default: nothing.")
+@click.option("--split-multiple", is_flag=True, help="A column for each choice of an answer with several.")
 @click.option("--no-formula-safe", is_flag=True, help="Leave text that a spreadsheet takes for a formula as it is.")
 @click.option(
     "--confirm",
@@ -101,7 +107,8 @@ def create_export(
 
 def _params(*, format_: str | None, no_formula_safe: bool, filters: tuple[dict[str, Any], ...], **given: Any) -> Any:
     given |= {"format": format_, "filters": list(filters) or None, "formula_safe": False if no_formula_safe else None}
-    return {name: value for name, value in given.items() if value is not None}
+    flags = {name: given[name] or None for name in ("bom", "split_multiple")}
+    return {name: value for name, value in (given | flags).items() if value is not None}
 
 
 @click.command()

@@ -1,0 +1,22 @@
+"""The names of time zones, as the IANA database has them."""
+
+from __future__ import annotations
+
+import difflib
+import zoneinfo
+from functools import lru_cache
+
+UTC_NAME = "UTC"
+_NOT_OF_A_PLACE = frozenset({"localtime", "Factory"})
+
+
+@lru_cache(maxsize=1)
+def names() -> frozenset[str]:
+    """Return the names of the IANA time zone database, as this machine has it."""
+    return frozenset(zoneinfo.available_timezones()) - _NOT_OF_A_PLACE
+
+
+def nearest(name: str) -> list[str]:
+    """Return up to three names that look like ``name``."""
+    by_lower = {known.lower(): known for known in names()}
+    return [by_lower[each] for each in difflib.get_close_matches(name.lower(), by_lower, n=3)]
