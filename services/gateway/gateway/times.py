@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -23,6 +24,8 @@ def written(value: Any) -> Any:
             return rfc3339(value)
         case dict():
             return {name: written(inner) for name, inner in value.items()}
+        case float() if not math.isfinite(value):  # JSON has no such number
+            return None
         case list() | tuple():
             return [written(inner) for inner in value]
         case _:

@@ -13,13 +13,16 @@ class CellRules:
 
     ``trim``: drop blanks around each text. ``decimal``: the decimal mark of numbers, ``.`` or ``,``. ``date_formats``:
     ``strptime`` formats that dates and times may have beside ISO 8601. ``value_map``: column → text in the file → text
-    that is read instead.
+    that is read instead. ``formula_guarded``: take off the apostrophe that an export put before a text. ``not_finite``:
+    ``nan``, ``inf`` and ``-inf`` are numbers, as exports write them; the first only where a column has no bounds.
     """
 
     trim: bool = False
     decimal: str = "."
     date_formats: tuple[str, ...] = ()
     value_map: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    formula_guarded: bool = False
+    not_finite: bool = False
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> CellRules:
@@ -29,4 +32,6 @@ class CellRules:
             decimal=params.get("decimal") or ".",
             date_formats=tuple(params.get("date_formats") or ()),
             value_map=params.get("value_map") or {},
+            formula_guarded=bool(params.get("formula_guarded")),
+            not_finite=bool(params.get("not_finite")),
         )

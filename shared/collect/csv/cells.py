@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collect.csv import phones, scalars, unseen, wrong_cells
+from collect.csv import guards, phones, scalars, unseen, wrong_cells
 from collect.csv.cell_rules import CellRules as CellRules
 from collect.errors import FieldError
 from collect.jobs.template import Column, ColumnType
@@ -62,7 +62,9 @@ def check(
 
 
 def as_read(column: Column, texts: pa.Array, rules: CellRules) -> pa.Array:
-    """Return the texts as ``trim`` and then ``value_map`` change them."""
+    """Return the texts as ``formula_guarded``, then ``trim`` and then ``value_map`` change them."""
+    if rules.formula_guarded:
+        texts = guards.taken_off(texts)
     if rules.trim:
         texts = unseen.trimmed(texts)
     instead = rules.value_map.get(column.name)
@@ -128,7 +130,10 @@ def _integers(column: Column, texts: pa.Array, rules: CellRules) -> pa.Array:
 def _numbers(column: Column, texts: pa.Array, rules: CellRules) -> pa.Array:
     plain = _matching(texts, _PLAIN_NUMBER[rules.decimal])
     cast = _with_points if rules.decimal == "," else None
-    return _mostly(texts, plain, kind=pa.float64(), parse=partial(scalars.number, decimal=rules.decimal), cast=cast)
+    parse = partial(scalars.number, decimal=rules.decimal)
+    if rules.not_finite:
+        parse = partial(scalars.any_number, decimal=rules.decimal, bounded=column.bounds != (None, None))
+    return _mostly(texts, plain, kind=pa.float64(), parse=parse, cast=cast)
 
 
 def _with_points(texts: pa.Array) -> pa.Array:

@@ -19,6 +19,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
 _NUMBER = re.compile(r"[+-]?([0-9]{1,400}(\.[0-9]{0,400})?|\.[0-9]{1,400})([eE][+-]?[0-9]{1,4})?")
+_NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+"""As exports write them."""
 _BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
 _POINT_AND_COMMA = str.maketrans(".,", ",.")
 _PROBE = date(2001, 2, 3)
@@ -36,6 +38,17 @@ def number(text: str, decimal: str = ".") -> float | None:
     plain = text.translate(_POINT_AND_COMMA) if decimal == "," else text
     value = float(plain) if _NUMBER.fullmatch(plain) else math.nan
     return value if math.isfinite(value) else None
+
+
+def any_number(text: str, decimal: str = ".", *, bounded: bool = False) -> float | None:
+    """Return the number, as :func:`number` does, and also what is written for infinities and for no number at all.
+
+    ``bounded``: the column has a minimum or maximum, which NaN is not within.
+    """
+    found = _NOT_FINITE.get(text)
+    if found is None:
+        return number(text, decimal)
+    return None if bounded and math.isnan(found) else found
 
 
 def boolean(text: str) -> bool | None:

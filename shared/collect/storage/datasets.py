@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -163,7 +164,7 @@ def values(
     held: dict[str, list[Any]] = {}
     for row in found.values():
         for column, value in row.items():
-            if value is not None:
+            if value is not None and not (isinstance(value, float) and not math.isfinite(value)):
                 held.setdefault(column, []).append(value)
     return held
 

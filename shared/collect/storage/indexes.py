@@ -45,6 +45,7 @@ INDEXES: dict[str, list[IndexModel]] = {
             partialFilterExpression={"kind": "export"},
         ),
         _index(("result.expires_at", ASCENDING), sparse=True),
+        _index(("result.sha256", ASCENDING), sparse=True),
         _index(("file.id", ASCENDING), sparse=True),
     ],
     "parts": [

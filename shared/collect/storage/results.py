@@ -339,6 +339,13 @@ def _keep(db: Database, job: Job, result: dict[str, Any]) -> Job:
     return Job.model_validate(db.jobs.find_one({"_id": job.id}))
 
 
+def with_digest(db: Database, *, org_id: str, sha256: str) -> Job | None:
+    """Return an export of the organisation whose joined result is a CSV of exactly these bytes, if there is one."""
+    of = {"result.sha256": sha256, "org_id": org_id, "kind": KIND, "params.format": {"$in": ["csv", PACKED]}}
+    document = db.jobs.find_one(of)
+    return None if document is None else Job.model_validate(document)
+
+
 def is_expired(result: Mapping[str, Any], at: datetime) -> bool:
     """Whether the bytes are not to be had any more."""
     until: datetime | None = result.get("expires_at")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     Field,
@@ -21,7 +21,7 @@ from collect.csv.suspicion import Suspicion
 from collect.errors import FieldError, InvalidInput
 from collect.jobs.model import MaxRejected
 from collect.jobs.template import Template
-from collect.storage import files, jobs
+from collect.storage import files, jobs, results
 from collect.storage.files import InputFile
 from gateway import views
 from gateway.cell_models import DateFormat, DecimalMark, DelimiterName, Encoding, Header, ValueMap, spelled
@@ -53,6 +53,8 @@ class CsvParams(Strict):
     decimal: DecimalMark = "."
     date_formats: list[DateFormat] | None = Field(default=None, max_length=20)
     value_map: ValueMap | None = Field(default=None, max_length=2_000)
+    formula_guarded: StrictBool | None = None
+    not_finite: StrictBool | None = None
 
     @model_validator(mode="after")
     def _supersedes_when_superseding(self) -> CsvParams:
@@ -84,6 +86,23 @@ class CsvParams(Strict):
         if self.max_rejected is None:
             return DEFAULT_MAX_REJECTED
         return MaxRejected(rows=self.max_rejected.rows, percent=self.max_rejected.percent)
+
+
+P = TypeVar("P", bound=CsvParams)
+
+
+def of_own_export(asker: Asker, params: P, file: InputFile) -> P:
+    """The params with what is known of a file that is a result of the organisation's own exports, byte for byte.
+
+    What the params say themselves stays.
+    """
+    if params.formula_guarded is not None and params.not_finite is not None:
+        return params
+    export = results.with_digest(asker.db, org_id=asker.org_id, sha256=file.sha256)
+    if export is None:
+        return params
+    known = {"formula_guarded": bool(export.params.get("formula_safe", True)), "not_finite": True}
+    return params.model_copy(update={name: value for name, value in known.items() if getattr(params, name) is None})
 
 
 def check_columns(params: CsvParams, template: Template) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, StrictBool, StringConstraints
 
@@ -13,7 +13,7 @@ from collect.storage.files import InputFile
 from gateway.bodies import checked
 from gateway.kinds import weighing
 from gateway.kinds.wanted import Asker, Wanted
-from gateway.models import Id, Strict
+from gateway.models import DelimiterName, Id, Strict
 
 MOST_COLUMNS = 2_000
 ColumnName = Annotated[str, StringConstraints(max_length=1_000)]
@@ -40,7 +40,7 @@ class ExportParams(Strict):
     formula_safe: StrictBool = True
     time_zone: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
     bom: StrictBool = False
-    delimiter: Literal[",", ";", "\t", "|"] | None = None
+    delimiter: DelimiterName | None = None
     split_multiple: StrictBool = False
     null_text: str | None = None
 

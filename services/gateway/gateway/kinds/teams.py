@@ -62,6 +62,7 @@ def check(asker: Asker, given: dict[str, Any], sent: InputFile | None) -> Wanted
     """See :class:`gateway.kinds.wanted.Kind`."""
     params = checked(TeamsParams, given if sent is None else {**given, "file_id": sent.id}, within="params")
     file = csv_kinds.file_of(asker, params, sent)
+    params = csv_kinds.of_own_export(asker, params, file)
     csv_kinds.check_columns(params, TEMPLATE)
     return Wanted(
         params=params.model_dump(exclude_unset=True) | {"mode": params.mode},

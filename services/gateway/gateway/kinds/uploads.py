@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from collect.csv import layout, swapped, unlike
+from collect.csv import guards, layout, swapped, unlike
 from collect.csv import preview as csv_preview
 from collect.csv.clearing import BlankCells
 from collect.csv.preview import CsvPreview
@@ -42,6 +42,7 @@ def check(asker: Asker, given: dict[str, Any], sent: InputFile | None) -> Wanted
     """See :class:`gateway.kinds.wanted.Kind`."""
     params = checked(UploadParams, given if sent is None else {**given, "file_id": sent.id}, within="params")
     file = csv_kinds.file_of(asker, params, sent)
+    params = csv_kinds.of_own_export(asker, params, file)
     csv_kinds.check_columns(params, datasets.get(asker.db, org_id=asker.org_id, name=params.dataset))
     return Wanted(
         params=params.model_dump(exclude_unset=True) | {"mode": params.mode},
@@ -150,7 +151,8 @@ class _Preview:
         )
         found = swapped.find(seen.sampled, stored=stored, column_map=self._params.column_map or {})
         told = {name for suspicion in found for name in suspicion.columns}
-        return [*found, *unlike.find(seen.sampled, stored=stored, told=told)]
+        guarded = [] if self._params.formula_guarded is not None else guards.find(seen.sampled)
+        return [*guarded, *found, *unlike.find(seen.sampled, stored=stored, told=told)]
 
     def _stored(self, keys: Iterable[str], columns: Collection[str] = ()) -> dict[str, dict[str, Any]]:
         return datasets.of_keys(
