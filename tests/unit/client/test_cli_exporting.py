@@ -93,3 +93,12 @@ def test_a_watched_export_that_has_to_be_confirmed_is_not_what_was_wished() -> N
     assert code == 1
     assert "the threshold is 10" in out
     assert "Confirm it." in out
+
+
+def test_how_values_are_written_is_asked_for_by_options() -> None:
+    gateway = Scripted(answering(202, job(kind="export", state="queued")))
+    options = ["--time-zone", "Asia/Kolkata", "--delimiter", "tab", "--bom", "--null-text", "NA", "--split-multiple"]
+    code, _, _ = run(gateway, "jobs", "create", "export", "--form", "f", *options, "--json")
+    assert code == 0
+    style = {"time_zone": "Asia/Kolkata", "delimiter": "\t", "bom": True, "null_text": "NA", "split_multiple": True}
+    assert sent(gateway)["params"] == {"form_id": "f", **style}

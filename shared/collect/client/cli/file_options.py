@@ -84,6 +84,14 @@ reading = together(
         "--value-map", type=Values(), multiple=True,
         help="Read values of a column as others: a CSV with two columns, bad and good.",
     ),
+    click.option(
+        "--formula-guarded/--not-guarded", "formula_guarded", default=None,
+        help="The file is an export: take off the apostrophes that it put before texts.",
+    ),
+    click.option(
+        "--not-finite/--finite", "not_finite", default=None,
+        help="The file is an export: nan, inf and -inf are numbers.",
+    ),
 )  # fmt: skip
 """How the cells of a file are found and read."""
 
@@ -112,6 +120,10 @@ def words(name: str, value: Any) -> Iterator[str] | None:
             return iter(("--delimiter", named))
         case "has_header", _:
             return iter(("--has-header" if value else "--no-header",))
+        case "formula_guarded", _:
+            return iter(("--formula-guarded" if value else "--not-guarded",))
+        case "not_finite", _:
+            return iter(("--not-finite" if value else "--finite",))
         case "trim", _:
             return iter(("--trim" if value else "--no-trim",))
         case "date_formats", list():
