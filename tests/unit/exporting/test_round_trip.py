@@ -169,7 +169,7 @@ def test_cells_that_look_guarded_are_warned_of_and_the_suggestion_mends_them() -
     blobs.write("file", [data])
     begun = sampling.beginning(blobs, "file", template=template, params={}, most_rows=10)
     assert begun is not None
-    sampled = sampling.columns(begun.opened, begun.layout, template, begun.records)
+    sampled = sampling.columns(begun.opened, begun.layout, template, begun.records, CellRules())
     (warning,) = guards.find(sampled)
     assert (warning.code, warning.columns, warning.suggestion) == ("guarded_text", ("text",), {"formula_guarded": True})
     assert guards.find([column for column in sampled if column.column.name == "k"]) == []
