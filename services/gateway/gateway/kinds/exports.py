@@ -11,9 +11,10 @@ from collect.exporting.selection import MOST_FILTERS
 from collect.storage import choices, forms
 from collect.storage.files import InputFile
 from gateway.bodies import checked
+from gateway.cell_models import DelimiterName
 from gateway.kinds import weighing
 from gateway.kinds.wanted import Asker, Wanted
-from gateway.models import DelimiterName, Id, Strict
+from gateway.models import Id, Strict
 
 MOST_COLUMNS = 2_000
 ColumnName = Annotated[str, StringConstraints(max_length=1_000)]
