@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from collect.csv import phones, team_names, wrong_phones
+from collect.csv import phones, team_names, unseen, wrong_phones
 from collect.csv.team_names import name_of
 from collect.csv.validation import Valid
 from collect.csv.wrong_cells import excerpt
@@ -58,8 +58,9 @@ def read(valid: Valid, *, forms: frozenset[str]) -> Read:
 
 
 def entries(cell: str | None) -> list[str]:
-    """What a cell lists, without the blanks around each entry."""
-    return [entry for piece in _BETWEEN.split(cell or "") if (entry := piece.strip())]
+    """What a cell lists, without the blanks around each entry and without those that show nothing."""
+    pieces = (piece.strip(unseen.BLANKS) for piece in _BETWEEN.split(cell or ""))
+    return [entry for entry in pieces if entry and not unseen.shows_nothing(entry)]
 
 
 class _Reader:
@@ -107,7 +108,8 @@ class _Reader:
         }
 
     def _country(self, place: int, listed: Mapping[str, list[list[str]]]) -> str | None:
-        code = (self._cells["country_code"][place] or "").strip() if "country_code" in self._cells else ""
+        code = (self._cells["country_code"][place] or "") if "country_code" in self._cells else ""
+        code = "" if unseen.shows_nothing(code) else code.strip(unseen.BLANKS)
         country = phones.country_of(code) if code else None
         if code and country is None:
             said = f"country_code {excerpt(code)} is neither a calling code as 91 is one nor a country as IN is one."

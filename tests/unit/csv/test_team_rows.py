@@ -162,6 +162,14 @@ def test_a_list_has_everybody_once_in_its_order(cell: str) -> None:
     assert values(member_phones=cell)["members"] == [f"+91{PHONE}", f"+91{OTHER}"]
 
 
+@pytest.mark.parametrize("cell", ["\u200b", "\u00a0\ufeff", "\u2800;\u200d", "\u3164 , \u00ad"])
+def test_a_cell_that_shows_nothing_lists_nobody(cell: str) -> None:
+    members = f"{cell};\u200b{PHONE}\u200b"
+    found = values(manager_phone=cell, member_phones=members, form_ids=cell, country_code="91\u200b")
+    assert (found["managers"], found["members"], found["form_ids"]) == ([], [f"+91{PHONE}"], [])
+    assert values(country_code="\u200b", manager_phone=cell)["managers"] == []
+
+
 def test_a_manager_may_be_a_member_too_and_is_one_person() -> None:
     found = one(manager_phone=PHONE, member_phones=f"{OTHER};{PHONE}")
     assert isinstance(found, Team)
