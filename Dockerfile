@@ -9,14 +9,16 @@ WORKDIR /build
 COPY requirements/runtime.txt requirements/build.txt requirements/
 RUN python3 -m pip install --no-cache-dir --root-user-action ignore --no-compile --require-hashes --only-binary :all: \
       --target /opt/collect/lib -r requirements/runtime.txt
-# Out with what is there to build against and to test, and with Arrow's network protocol, which nobody speaks; and with
-# symbols: but not all libraries survive that, and numpy's do not.
+# Out with what is there to build against and to test, with Arrow's network protocol and file systems and the preset of
+# Swagger UI, which nothing here uses; and with symbols: but not all libraries survive that, and numpy's do not.
 RUN apt-get update -q && apt-get install -yq --no-install-recommends binutils \
  && cd /opt/collect/lib \
  && find . -type d -name tests -prune -exec rm -r {} + \
  && rm -rf bin numpy/distutils numpy/f2py pyarrow/include pyarrow/src pyarrow/*flight* pyarrow/libarrow_*.so pyarrow/*.so.*.0.0 \
+      pyarrow/_pyarrow_cpp_tests* pyarrow/_dataset* pyarrow/_orc* pyarrow/_gcsfs* pyarrow/_s3fs* pyarrow/_azurefs* pyarrow/_hdfs* \
+      pyarrow/_substrait* flask_openapi3_swagger/templates/swagger/js/swagger-ui-standalone-preset.js \
  && find . \( -name '*.pyi' -o -name '*.px[di]' -o -name '*.pyx' \) -delete \
- && find pyarrow obstore -name '*.so*' -exec strip --strip-unneeded {} + \
+ && find pyarrow obstore regex bson pymongo google charset_normalizer -name '*.so*' -exec strip --strip-unneeded {} + \
  && python3 -m compileall -q .
 COPY scripts/image/ image/
 RUN python3 image/rootfs.py /rootfs /opt/collect/lib \

@@ -17,7 +17,7 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-e
 .DEFAULT_GOAL := help
 # Two makes at once, or one with -j, are safe: the bootstrap lets one process at a time touch .venv.
 .NOTPARALLEL:
-.PHONY: help bootstrap python up down demo test suite check lint types imports format unit detectors integration chart faults e2e model bench storm images lock clean
+.PHONY: help bootstrap python browser up down demo test suite check lint types imports format unit detectors integration chart faults e2e model examples bench storm images lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):[^#]*## (.*)/  \1|\2/' | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ bootstrap: ## make .venv and install what the servers need, as far as it is miss
 
 python: ## make .venv only
 	@$(PYTHON3) scripts/bootstrap.py --only-python
+
+browser: python ## install Chromium, with which tests look at pages, if there is none
+	@$(PYTHON3) scripts/bootstrap.py --only-python --browser
 
 up: $(if $(ENGINE),python,bootstrap) ## start servers and services, write .local/demo.env, say where things are (ENGINE=docker: in containers)
 	@$(PYTHON) scripts/up.py $(if $(ENGINE),--engine $(ENGINE))
@@ -39,7 +42,7 @@ demo: up ## play three stories of jobs gone wrong and put right, with real data;
 
 test: bootstrap check suite ## lint, types, imports and every layer of tests
 
-suite: bootstrap ## every layer of tests, with real servers of their own
+suite: bootstrap browser ## every layer of tests, with real servers of their own
 	$(PYTEST) $(SIDE_BY_SIDE)
 
 check: lint types imports ## lint, types and imports
@@ -73,11 +76,14 @@ chart: bootstrap ## the Helm chart: rendered, validated and compared with the co
 faults: bootstrap ## real faults: killed, stopped and cut-off processes
 	$(PYTEST) $(SIDE_BY_SIDE) tests/faults
 
-e2e: bootstrap ## the whole system, from outside
+e2e: bootstrap browser ## the whole system, from outside
 	$(PYTEST) tests/e2e
 
 model: bootstrap ## explore the protocol state by state
 	$(PYTEST) tests/model
+
+examples: bootstrap ## record the examples of the API reference anew, from requests to a running system
+	COLLECT_RECORD_EXAMPLES=1 $(PYTEST) tests/integration/reference -k what_the_system
 
 bench: up ## measure the figures of docs/figures.md
 	@set -a; . .local/demo.env; set +a; PYTHONPATH=scripts:tests $(PYTHON) bench $(ONLY) $(if $(ROWS),--rows $(ROWS))

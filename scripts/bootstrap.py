@@ -223,6 +223,11 @@ def missing_packages() -> list[str]:
     return missing
 
 
+def missing_browser() -> list[str]:
+    """Debian packages with which the tests look at pages. Nothing else needs them."""
+    return [] if shutil.which("chromium") or shutil.which("chromium-browser") else ["chromium", "fonts-dejavu-core"]
+
+
 def apt_install(packages: list[str]) -> None:
     """Installs without starting: a service that a package brings along must not run beside the private ones."""
     if shutil.which("apt-get") is None:
@@ -265,16 +270,31 @@ def install_servers() -> None:
         install_mongodb()
 
 
+def install_browser() -> None:
+    """Where it cannot be had the tests of pages are skipped, except in CI."""
+    missing = missing_browser()
+    if not missing:
+        return
+    with step("browser for the tests of pages") as details:
+        try:
+            apt_install(missing)
+        except StackError as error:
+            details.append(f"left out: {str(error).splitlines()[0]}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only-python", action="store_true", help="leave the servers' programmes out")
-    only_python: bool = parser.parse_args().only_python
+    parser.add_argument("--browser", action="store_true", help="a browser too, for the tests of pages")
+    asked = parser.parse_args()
     try:
         with alone(ROOT):
             install_python()
-            if not only_python:
+            if not asked.only_python:
                 install_helm()
                 install_servers()
+            if asked.browser:
+                install_browser()
     except (StackError, subprocess.TimeoutExpired) as error:
         say(str(error))
         return 1

@@ -44,7 +44,7 @@ def create_app(made: Services) -> OpenAPI:
     """The gateway on ``made``. Connects to nothing."""
     app = OpenAPI(
         "gateway",
-        info=Info(title="Collect Jobs", version="1", description="Long-running data jobs that a person can stop."),
+        info=Info(title="Collect Jobs", version="1"),
         security_schemes={"key": {"type": "http", "scheme": "bearer"}},
         doc_ui=False,
         static_folder=None,

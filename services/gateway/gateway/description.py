@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import re
 from http import HTTPStatus
+from importlib.resources import files
 from typing import Any, cast
 
 from flask_openapi3 import OpenAPI
 from pydantic import BaseModel
 
-from gateway import answer_headers, restarting
+from gateway import answer_headers, examples, restarting
 from gateway.answers import ANSWERS, BYTES, CSV, JSON, VERBS, JobShown, Shape
 from gateway.auth import PUBLIC, ROLE
 from gateway.kinds.table import KINDS
@@ -66,6 +68,7 @@ def described(app: OpenAPI) -> dict[str, Any]:
 
 def _whole(app: OpenAPI) -> dict[str, Any]:
     document: dict[str, Any] = copy.deepcopy(cast(dict[str, Any], app.api_doc))
+    document["info"]["description"] = (files("gateway") / "reference" / "introduction.md").read_text(encoding="utf-8")
     parts = document.setdefault("components", {})
     schemas = parts.setdefault("schemas", {})
     schemas.pop("ValidationErrorModel", None)
@@ -95,10 +98,13 @@ def _whole(app: OpenAPI) -> dict[str, Any]:
         for method in METHODS:
             if method in operations:
                 _complete(operations[method], method, path, views[method, path])
+    examples.add(document)
     return document
 
 
 def _complete(operation: dict[str, Any], method: str, path: str, view: Any) -> None:
+    operation.pop("description", None)
+    operation |= _texts(view)
     body = _body(method, path)
     if body is not None:
         operation["requestBody"] = body
@@ -117,6 +123,16 @@ def _complete(operation: dict[str, Any], method: str, path: str, view: Any) -> N
     }
     refused = [] if public else _refusals(operation, method, path)
     operation["responses"] |= {str(status): {"$ref": "#/components/responses/Problem"} for status in refused}
+
+
+def _texts(view: Any) -> dict[str, str]:
+    """The first line of the docstring as the summary, and what follows as the description, in Markdown.
+
+    The framework would put HTML between the lines.
+    """
+    summary, _, description = inspect.cleandoc(view.__doc__ or "").partition("\n")
+    texts = {"summary": summary.removesuffix("."), "description": description.strip()}
+    return {name: text for name, text in texts.items() if text}
 
 
 def _refusals(operation: dict[str, Any], method: str, path: str) -> list[int]:

@@ -43,12 +43,15 @@ blueprint = APIBlueprint("corrections", __name__, url_prefix="/v1/jobs/<job_id>"
 @blueprint.post("/corrections")
 @needs("operator")
 def correct(path: JobPath, query: CorrectQuery) -> Response:
-    """Rejected rows run once more in the same job, mended: as JSON, or as the CSV that `rejects` gives.
+    """Correct rejected rows.
 
-    In JSON `values` has the columns that change, by the names of the dataset; `value_map` corrects every stored reject
-    that has one of its values in a column that is wrong. In the CSV (the body itself, or the part `file` of a multipart
-    one) the column `row` says which row each line is; `code`, `field` and `message` are passed over, and columns that
-    are missing stay as they are; `encoding` and `delimiter` are those of its text. All rows are taken, or none.
+    The rows run once more in the same job. Send them as JSON, or as the CSV that `rejects` gives.
+
+    In JSON `values` has the columns that change, by the names of the dataset; `value_map` corrects every stored
+    reject that has one of its values in a column that is wrong. In the CSV (the body itself, or the part `file` of
+    a multipart one) the column `row` says which row each line is; `code`, `field` and `message` are passed over,
+    and columns that are missing stay as they are; `encoding` and `delimiter` are those of its text. All rows are
+    taken, or none.
 
     A row that would get another key, though its key was not what was wrong, is 409 unless `change_keys` is true.
     """
@@ -109,9 +112,10 @@ def _of_json(body: CorrectionsBody) -> Wanted:
 
 @blueprint.get("/corrections")
 def show_corrections(path: JobPath, query: CorrectionsQuery) -> dict[str, Any]:
-    """Every revision of a row that was rejected and has been corrected since, and what became of it; by row.
+    """List corrections.
 
-    What is rejected still is in `rejects`, with its present revision.
+    Every revision of a row that was rejected and corrected since, by row, with its outcome. A row that is still
+    rejected is listed in `rejects`, with its present revision.
     """
     job = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
     found, following = history.page(

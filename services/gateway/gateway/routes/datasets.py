@@ -22,14 +22,20 @@ blueprint = APIBlueprint("datasets", __name__, url_prefix="/v1/datasets", abp_ta
 
 @blueprint.get("/<name>")
 def show(path: DatasetPath) -> dict[str, Any]:
-    """A dataset's template, who holds it, and how many rows it has."""
+    """Show a dataset.
+
+    Its template, the job that holds it, and how many rows it has.
+    """
     return _shown(path.name, datasets.get(services().db, org_id=caller().org_id, name=path.name))
 
 
 @blueprint.put("/<name>")
 @needs("admin")
 def put(path: DatasetPath, body: Template) -> tuple[dict[str, Any], int]:
-    """Make the dataset, or change its template; not while a job holds it."""
+    """Create a dataset or change its template.
+
+    Refused while a job holds the dataset.
+    """
     _check_name(path.name)
     org_id = caller().org_id
 
@@ -42,7 +48,10 @@ def put(path: DatasetPath, body: Template) -> tuple[dict[str, Any], int]:
 
 @blueprint.get("/<name>/rows")
 def rows(path: DatasetPath, query: RowsQuery) -> dict[str, Any]:
-    """Rows in the order of their keys; with `key`, that one."""
+    """List the rows of a dataset.
+
+    In the order of their keys. `key` gives one row; with a composite key, give it once for each column.
+    """
     db, org_id = services().db, caller().org_id
     template = datasets.get(db, org_id=org_id, name=path.name)
     if query.key is not None:

@@ -25,7 +25,10 @@ blueprint = APIBlueprint("details", __name__, url_prefix="/v1/jobs/<job_id>", ab
 
 @blueprint.get("/audit")
 def audit(path: JobPath, query: PageQuery) -> dict[str, Any]:
-    """Every move, numbered."""
+    """List a job's moves.
+
+    Each with its number, who asked for it, why, and when it was in effect.
+    """
     job = _job(path)
     found, following = audit_log.page(
         services().db, org_id=job.org_id, job_id=job.id, limit=query.limit, after=place(query, int) or 0
@@ -35,7 +38,10 @@ def audit(path: JobPath, query: PageQuery) -> dict[str, Any]:
 
 @blueprint.get("/parts")
 def show_parts(path: JobPath, query: PageQuery) -> dict[str, Any]:
-    """The ranges that are run one by one."""
+    """List a job's parts.
+
+    The ranges that workers run one by one.
+    """
     job = _job(path)
     found, following = one_of_all(query, parts.of_job(services().db, job_id=job.id), int, lambda part: part.n)
     return page([views.part(part) for part in found], following)
@@ -43,11 +49,13 @@ def show_parts(path: JobPath, query: PageQuery) -> dict[str, Any]:
 
 @blueprint.get("/rejects")
 def show_rejects(path: JobPath, query: RejectsQuery) -> Response | dict[str, Any]:
-    """Rows that were not written, and why; as CSV with their own columns, ready to be mended and sent again.
+    """List rejected rows.
 
-    `rejected` rows are counted; of a job with very many, the first that were found are `stored`. With `summary`: what
-    is wrong by column and code, with the distinct values, as the start of a `value_map` of corrections; as CSV with a
-    column `replacement` that is still empty.
+    Rows that were not written, and why. As CSV they have their own columns, ready to be corrected and sent again.
+
+    All `rejected` rows are counted; of very many only the first that were found are `stored`. `summary` gives what
+    is wrong by column and code with the distinct values, as the start of a `value_map` for corrections; as CSV it
+    has a column `replacement` to fill in.
     """
     job = _job(path)
     if query.summary:
@@ -73,8 +81,10 @@ def _summary(job: Job, query: RejectsQuery) -> Response | dict[str, Any]:
 
 @blueprint.get("/unprocessed")
 def unprocessed(path: JobPath, query: UnprocessedQuery) -> Response:
-    """The rows that a stopped, failed or paused job never reached, as it would have read them; of a file that cannot be
-    read to its end, those before that place.
+    """Download the rows that were not reached.
+
+    Of a stopped, failed or paused job, as it would have read them. Of a file that cannot be read to its end, the
+    rows before that place.
     """
     job = _job(path)
     if job.state not in LEFT_ROWS:
@@ -88,7 +98,10 @@ def unprocessed(path: JobPath, query: UnprocessedQuery) -> Response:
 
 @blueprint.get("/conflicts")
 def conflicts(path: JobPath, query: PageQuery) -> dict[str, Any]:
-    """What taking back left alone, and why."""
+    """List conflicts.
+
+    What undo left alone, and why.
+    """
     job = _job(path)
     found, following = ledger.conflicts(
         services().db, org_id=job.org_id, job_id=job.id, limit=query.limit, skip=place(query, int) or 0

@@ -25,7 +25,10 @@ blueprint = APIBlueprint("files", __name__, url_prefix="/v1/files", abp_tags=[Ta
 @blueprint.post("")
 @needs("operator")
 def receive(query: FileQuery) -> Response:
-    """Send a file: the raw body with `?name=`, or multipart with `file`. It never changes afterwards."""
+    """Send a file.
+
+    Send the raw body with `?name=`, or a multipart body with the part `file`. A file never changes afterwards.
+    """
     opened = receiving.multipart(file_name=query.name) if receiving.is_multipart() else receiving.raw(query.name)
     with opened as sent:
         file = sent.file
@@ -37,13 +40,19 @@ def receive(query: FileQuery) -> Response:
 
 @blueprint.get("/<file_id>")
 def show(path: FilePath) -> dict[str, object]:
-    """A file's size and checksum."""
+    """Show a file.
+
+    Its name, size and checksum.
+    """
     return views.file(files.get(services().db, org_id=caller().org_id, file_id=path.file_id))
 
 
 @blueprint.get("/<file_id>/content")
 def content(path: FilePath) -> Response:
-    """A file's bytes, whole or in part (`Range`)."""
+    """Download a file.
+
+    Its bytes, whole or in part (`Range`).
+    """
     file = files.get(services().db, org_id=caller().org_id, file_id=path.file_id)
     return partial(
         size=file.bytes,

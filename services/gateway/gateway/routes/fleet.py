@@ -18,7 +18,10 @@ blueprint = APIBlueprint("fleet", __name__, url_prefix="/v1", abp_tags=[Tag(name
 
 @blueprint.get("/workers")
 def show_workers(query: PageQuery) -> dict[str, Any]:
-    """The workers that have been heard of lately. What slots do for other organisations is not shown."""
+    """List workers.
+
+    Those that were seen lately. What their slots do for other organisations is not shown.
+    """
     seen = workers.seen(services().db)
     found, following = one_of_all(query, seen, str, lambda worker: str(worker["_id"]))
     named = [slot["job_id"] for worker in found for slot in worker["slots"] if slot["job_id"]]
@@ -28,7 +31,10 @@ def show_workers(query: PageQuery) -> dict[str, Any]:
 
 @blueprint.get("/queues")
 def show_queues(query: PageQuery) -> dict[str, Any]:
-    """For each kind, the organisation's parts that wait for a slot and those that have one."""
+    """List queues.
+
+    For each kind of job, how many of the organisation's parts wait for a slot, and how many have one.
+    """
     db, org_id = services().db, caller().org_id
     found, following = one_of_all(query, topology.KINDS, int, topology.KINDS.index)
     items = [

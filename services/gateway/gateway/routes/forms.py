@@ -23,7 +23,10 @@ blueprint = APIBlueprint("forms", __name__, url_prefix="/v1/forms", abp_tags=[Ta
 
 @blueprint.get("")
 def show(query: PageQuery) -> dict[str, Any]:
-    """The organisation's forms. Responses are counted; those of very large forms are estimated, which is said."""
+    """List forms.
+
+    With the number of responses to each: counted, or estimated for very large forms, as `responses_exact` says.
+    """
     known = forms.all_of(services().db, org_id=caller().org_id)
     found, following = one_of_all(query, known, str, lambda form: form.form_id)
     until = time.monotonic() + COUNT_SECONDS

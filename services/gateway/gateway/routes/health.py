@@ -22,16 +22,17 @@ blueprint = APIBlueprint("health", __name__, abp_tags=[Tag(name="health")])
 @blueprint.get("/healthz")
 @public
 def healthz() -> dict[str, str]:
-    """The process answers."""
+    """Is the process alive?"""
     return {"status": "ok"}
 
 
 @blueprint.get("/readyz")
 @public
 def readyz() -> Response:
-    """Stores and broker answer. Without the broker or Redis requests are still taken: only the database decides.
+    """Is the gateway ready?
 
-    Of the broker it says what is known, and nothing is when nobody has asked yet: one that hangs would hold the probe.
+    200 as long as the database answers: without the broker or Redis the gateway still takes requests. For the
+    broker it tells what was seen last, without asking, since a broker that hangs would hold up the probe.
     """
     found = {"mongodb": _mongodb(), "rabbitmq": bool(services().sender.reachable()), "redis": _redis()}
     answer = jsonify({"status": "ok" if all(found.values()) else "degraded", **found})
@@ -44,7 +45,10 @@ def readyz() -> Response:
 @blueprint.get("/metrics")
 @public
 def metrics() -> Response:
-    """For Prometheus; of all processes that serve this port."""
+    """Metrics for Prometheus.
+
+    Of all processes that serve this port.
+    """
     return Response(generate_latest(_registry()), content_type=CONTENT_TYPE_LATEST)
 
 

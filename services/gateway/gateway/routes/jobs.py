@@ -31,7 +31,15 @@ blueprint = APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", abp_tags=[Tag(
 @blueprint.post("")
 @needs("operator")
 def create(query: CreateQuery) -> Response:
-    """Ask for a job, as JSON; or in one call with its file, as multipart with `file` and `job` (without `file_id`)."""
+    """Create a job.
+
+    Send the job as JSON; or in one call with its file, as multipart with the parts `file` and `job` (the JSON
+    without `file_id`).
+
+    `validate_only=true` answers a preview: what the job would do, and what looks like a mistake. What would be
+    refused is refused alike. A file that came with a preview is kept, and the answer names it, so that it need not
+    be sent again.
+    """
     if receiving.is_multipart():
         with receiving.multipart("job") as sent:
             return _create_with_file(query, sent)
@@ -60,7 +68,11 @@ def _create_with_file(query: CreateQuery, sent: Sent) -> Response:
 
 @blueprint.get("")
 def find(query: JobsQuery) -> dict[str, Any]:
-    """Jobs, newest first."""
+    """List jobs.
+
+    Newest first. `state` may be given several times, or with commas between its values. `q` is looked for in ids,
+    names, datasets and reasons.
+    """
     if query.kind is not None:
         table.kind(query.kind)
     filters = jobs.Filters(
@@ -79,10 +91,14 @@ def find(query: JobsQuery) -> dict[str, Any]:
 
 @blueprint.get("/<job_id>")
 def show(path: JobPath, query: JobQuery) -> Response:
-    """One job; with `wait_for`, as soon as it is in that state, or as it is after `timeout_seconds`.
+    """Show a job.
 
-    It is answered earlier, with `Retry-After`, when the time is longer than may be waited in one request (60 s, unless
-    it is set otherwise), and when as many wait as may; and without it, when the job has ended in another state.
+    With `wait_for`, the answer comes as soon as the job is in that state, or after `timeout_seconds` with the job
+    as it is then.
+
+    It comes earlier, with `Retry-After`, when `timeout_seconds` is longer than one request may wait (60 s, unless
+    set otherwise), and when too many requests wait. It comes at once, without `Retry-After`, when the job has ended
+    in another state.
     """
     job = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
     if query.wait_for is not None:
@@ -93,7 +109,10 @@ def show(path: JobPath, query: JobQuery) -> Response:
 @blueprint.patch("/<job_id>")
 @needs("operator")
 def patch(path: JobPath, body: PatchBody) -> Response:
-    """Change its limits; in effect within a chunk."""
+    """Change a job's limits.
+
+    In effect within a chunk. Only what is given changes.
+    """
     changes = body.model_dump(exclude_unset=True)
     job = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
     if changes:

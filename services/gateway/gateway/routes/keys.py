@@ -24,7 +24,10 @@ blueprint = APIBlueprint("keys", __name__, url_prefix="/v1/keys", abp_tags=[Tag(
 @blueprint.get("")
 @needs("admin")
 def find(query: PageQuery) -> dict[str, Any]:
-    """The organisation's keys, newest first; never their secrets."""
+    """List keys.
+
+    Newest first, never with their secrets.
+    """
     found, following = keys.page(services().db, org_id=caller().org_id, limit=query.limit, before=place(query, str))
     return page([views.key(key) for key in found], following)
 
@@ -32,7 +35,10 @@ def find(query: PageQuery) -> dict[str, Any]:
 @blueprint.post("")
 @needs("admin")
 def create(body: KeyBody) -> Response:
-    """Make a key; `key` in the answer is the secret, shown this once: a replayed answer has `null`."""
+    """Create a key.
+
+    `key` in the answer is the secret. It is shown this once: a repeated answer has `null`.
+    """
     new = keys.prepare(org_id=caller().org_id, name=body.name, role=body.role, expires_at=until(body.expires_at))
 
     def make(keep: Keep) -> None:
@@ -49,5 +55,8 @@ def create(body: KeyBody) -> Response:
 @blueprint.delete("/<key_id>")
 @needs("admin")
 def revoke(path: KeyPath) -> dict[str, Any]:
-    """End a key, at once."""
+    """Revoke a key.
+
+    In effect at once.
+    """
     return views.key(keys.revoke(services().db, org_id=caller().org_id, key_id=path.key_id))

@@ -17,14 +17,20 @@ blueprint = APIBlueprint("organisation", __name__, url_prefix="/v1/organisation"
 
 @blueprint.get("")
 def show() -> dict[str, Any]:
-    """The organisation that the key acts for."""
+    """Show the organisation.
+
+    The one that the key acts for.
+    """
     return _shown(caller().organisation)
 
 
 @blueprint.patch("")
 @needs("admin")
 def patch(body: OrganisationBody) -> dict[str, Any]:
-    """Change limits; those that are not named stay."""
+    """Change limits.
+
+    Limits that are not named stay.
+    """
     limits = body.limits.model_dump(exclude_unset=True, exclude_none=True)
     return _shown(organisations.patch(services().db, org_id=caller().org_id, limits=limits))
 

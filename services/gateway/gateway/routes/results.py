@@ -25,11 +25,12 @@ EXPIRED = "result_expired"
 
 @blueprint.get("/result")
 def result(path: JobPath, query: ResultQuery) -> Response:
-    """The file that an export has made, whole or in part (`Range`); or what one of its parts has written.
+    """Download an export.
 
-    A stopped export gives what is there. It is made when it is first asked for, and stays the same; as long as it is
-    being made the answer is 503 `result_pending`. Of parquet each part is a file by itself; only the joined whole of an
-    export that was stopped is not to be had.
+    The file, whole or a range of it (`Range`). `part` gives what one part of the job has written.
+
+    A stopped export gives what it had written. Its file is made on the first request and then stays the same; until
+    it is made the answer is 503 `result_pending`. A stopped parquet export has no joined file: ask for its parts.
     """
     job = _made(path)
     made = job.result or {}
@@ -47,7 +48,10 @@ def result(path: JobPath, query: ResultQuery) -> Response:
 
 @blueprint.get("/manifest")
 def manifest(path: JobPath) -> dict[str, Any]:
-    """What is in the result: rows, bytes, checksums, part by part. It stays when the result has expired."""
+    """Show what an export has written.
+
+    Rows, bytes and checksums, part by part. It stays when the result has expired.
+    """
     return views.manifest(_made(path), now=services().clock.now())
 
 

@@ -28,7 +28,10 @@ class AnyText(BaseConverter):
 
 @blueprint.get("")
 def show_all(query: TeamsQuery) -> dict[str, Any]:
-    """Teams in the order of their names; with `name`, those whose names begin with it, letter by letter."""
+    """List teams.
+
+    In the order of their names. `name` is what the names begin with.
+    """
     after, org_id = place(query, str), caller().org_id
     prefix = unicodedata.normalize("NFC", query.name)
     found, following = teams.page(services().db, org_id=org_id, prefix=prefix, limit=query.limit, after=after)
@@ -37,7 +40,10 @@ def show_all(query: TeamsQuery) -> dict[str, Any]:
 
 @blueprint.get("/<text:name>")
 def show(path: TeamPath) -> dict[str, Any]:
-    """The team of this name, which may hold slashes. However its letters are composed, as in a job's file."""
+    """Show a team.
+
+    A name may hold slashes. Letters may be composed in any Unicode form, as in a file.
+    """
     return _shown(teams.get(services().db, org_id=caller().org_id, name=name_of(path.name)))
 
 

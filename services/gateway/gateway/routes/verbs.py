@@ -40,7 +40,10 @@ blueprint = APIBlueprint("verbs", __name__, url_prefix="/v1/jobs/<job_id>", abp_
 @blueprint.post("/pause")
 @needs("operator")
 def pause(path: JobPath, query: VerbQuery, body: PauseBody) -> Response:
-    """Nothing more is written until it is resumed, by somebody or by `until`."""
+    """Pause a job.
+
+    In effect when it is answered: nothing more is written until the job is resumed, by a person or at `until`.
+    """
     at = until(body.until)
     if not _is_paused_until(path, at):
         check_ahead(at, field="until", now=g.requested_at)
@@ -59,7 +62,11 @@ def _is_paused_until(path: JobPath, at: datetime | None) -> bool:
 @blueprint.post("/resume")
 @needs("operator")
 def resume(path: JobPath, query: VerbQuery, body: ResumeBody) -> Response:
-    """It goes on from where it was."""
+    """Resume a job.
+
+    The job goes on from where it was. Rejected rows are counted anew from here; `max_rejected` sets another limit
+    for them.
+    """
     limit = MaxRejected.model_validate(body.max_rejected.model_dump()) if body.max_rejected else None
     return _perform(path, query, body, Verb.RESUME, Options(max_rejected=limit))
 
@@ -67,21 +74,32 @@ def resume(path: JobPath, query: VerbQuery, body: ResumeBody) -> Response:
 @blueprint.post("/stop")
 @needs("operator")
 def stop(path: JobPath, query: VerbQuery, body: VerbBody) -> Response:
-    """It ends here, and what it has written stays."""
+    """Stop a job.
+
+    In effect when it is answered: the job ends, and what it has written stays.
+    """
     return _perform(path, query, body, Verb.STOP)
 
 
 @blueprint.post("/confirm")
 @needs("operator")
 def confirm(path: JobPath, query: VerbQuery, body: VerbBody) -> Response:
-    """It may run."""
+    """Confirm a job.
+
+    A job that waits for confirmation starts.
+    """
     return _perform(path, query, body, Verb.CONFIRM)
 
 
 @blueprint.post("/terminate")
 @needs("operator")
 def terminate(path: JobPath, query: UndoQuery, body: VerbBody) -> Response:
-    """It ends here, and everything that it has written is taken back."""
+    """Terminate a job.
+
+    In effect when it is answered: nothing more is written, and what the job has written is taken back.
+
+    `validate_only=true` answers what would be taken back.
+    """
     if query.validate_only:
         return _would_undo(path, Verb.TERMINATE)
     return _perform(path, query, body, Verb.TERMINATE)
@@ -90,7 +108,13 @@ def terminate(path: JobPath, query: UndoQuery, body: VerbBody) -> Response:
 @blueprint.post("/undo")
 @needs("operator")
 def undo(path: JobPath, query: UndoQuery, body: VerbBody) -> Response:
-    """Everything that a job at rest has written is taken back."""
+    """Undo a job.
+
+    Everything that a job at rest has written is taken back. What others have changed since is left alone and listed
+    as a conflict.
+
+    `validate_only=true` answers what would be taken back.
+    """
     if query.validate_only:
         return _would_undo(path, Verb.UNDO)
     return _perform(path, query, body, Verb.UNDO)
@@ -99,10 +123,13 @@ def undo(path: JobPath, query: UndoQuery, body: VerbBody) -> Response:
 @blueprint.post("/restart")
 @needs("operator")
 def restart(path: JobPath, query: RestartQuery) -> Response:
-    """A new job like this one, or with other params, or (`file_id`, or multipart with `file`) another file.
+    """Restart a job.
 
-    It has the speed, limit of rejects, priority, time limit and rule of confirmation that this one had last. With
-    `validate_only` it is only previewed, and `rows_of_parent` warns of rows that this one has written.
+    Create a new job like this one. `params` are merged over its own; `file_id`, or a multipart body with the part
+    `file`, gives another file. The new job has the speed, limit of rejects, priority, time limit and rule of
+    confirmation that this one had last.
+
+    `validate_only=true` answers a preview. Its warning `rows_of_parent` tells of rows that this job has written.
     """
     if not receiving.is_multipart():
         body = checked(RestartBody, request.get_json())
