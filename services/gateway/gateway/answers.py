@@ -234,6 +234,19 @@ class RejectsShown(RootModel[RejectsSummary | RejectsPage]):
     """Rejects row by row, or summed up."""
 
 
+class StillWrong(FieldErrorShown):
+    """A row that would be rejected again."""
+
+    row: int
+
+
+class RejectedAgain(BaseModel):
+    """Rows that are still wrong in themselves, and some of them."""
+
+    rejected_rows: int
+    items: list[StillWrong]
+
+
 class CorrectionPreviewShown(BaseModel):
     """What a correction of ``rows`` rows would do. ``conflict``: the job that holds what it needs."""
 
@@ -242,6 +255,7 @@ class CorrectionPreviewShown(BaseModel):
     warnings: list[WarningShown]
     errors: list[FieldErrorShown]
     conflict: HolderShown | None
+    rejects: RejectedAgain
 
 
 class ConflictShown(BaseModel):

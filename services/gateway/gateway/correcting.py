@@ -59,10 +59,27 @@ class Correction:
     rejects: Mapping[int, Mapping[str, Any]]
     text: bytes
 
+    @property
+    def rules(self) -> CellRules:
+        """How the job reads cells."""
+        return CellRules.of(self.job.params)
+
     def key_changes(self) -> list[KeyChange]:
         """Key cells that become others."""
-        rules = CellRules.of(self.job.params)
-        return correction_effects.key_changes(self.given, self.rejects, self.sheet, self.template, rules)
+        return correction_effects.key_changes(self.given, self.rejects, self.sheet, self.template, self.rules)
+
+    def source(self, blob: str) -> Source:
+        """How the text is read, once it is stored as ``blob``."""
+        return Source(
+            blob=blob,
+            start=0,
+            end=len(self.text),
+            first_row=1,
+            delimiter=self.sheet.delimiter,
+            numbers=tuple(one.row for one in self.given),
+            strict=False,
+            every_line=True,
+        )
 
 
 def correction(job: Job, wanted: Wanted) -> Correction:
@@ -94,16 +111,7 @@ def prepare(job: Job, wanted: Wanted) -> Mended:
     made = correction(job, wanted)
     if not wanted.changes_keys:
         _refuse_other_keys(made)
-    source = Source(
-        blob=f"jobs/{job.id}/correction-{secrets.token_hex(6)}",
-        start=0,
-        end=len(made.text),
-        first_row=1,
-        delimiter=made.sheet.delimiter,
-        numbers=tuple(one.row for one in made.given),
-        strict=False,
-        every_line=True,
-    )
+    source = made.source(f"jobs/{job.id}/correction-{secrets.token_hex(6)}")
     services().blobs.write(source.blob, [made.text])
     document = source.document()
     return Mended(

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from collect.csv import correction_effects, mending
 from collect.csv.correction_effects import KeyChange
+from collect.csv.layout import Layout, keeps_blanks
+from collect.csv.reading import cursor, lots
+from collect.csv.validation import Validator
+from collect.errors import FieldError
 from collect.jobs.model import Job
 from collect.storage import locks
 from gateway import correcting
 from gateway.correcting import MOST_SHOWN, Correction, Wanted, rows_of, said_of_key
+from gateway.kinds import table
 from gateway.services import services
+
+LOT_ROWS = 5_000
+LOT_BYTES = 8 * 1024 * 1024
 
 
 def preview(job: Job, wanted: Wanted) -> dict[str, Any]:
@@ -27,7 +36,42 @@ def preview(job: Job, wanted: Wanted) -> dict[str, Any]:
         "warnings": [*_other_keys(made.key_changes()), *_left_out(made)],
         "errors": [],
         "conflict": {"holder": holder} if holder not in (None, job.id) else None,
+        "rejects": _rejected_again(made),
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Held:
+    """A text that is read as a blob is."""
+
+    text: bytes
+
+    def size(self, name: str) -> int:
+        return len(self.text)
+
+    def read(self, name: str, offset: int, length: int) -> bytes:
+        return self.text[offset : offset + length]
+
+
+def _rejected_again(made: Correction) -> dict[str, Any]:
+    """The rows that are still wrong in themselves. Keys that others have are found only when the correction runs."""
+    layout = Layout(delimiter=made.sheet.delimiter, columns=made.sheet.columns, unnamed=made.planned.get("unnamed", 0))
+    validator = Validator(
+        template=made.template, layout=layout, rules=made.rules, keeps_blanks=keeps_blanks(made.job.params)
+    )
+    look = table.kind(made.job.kind).look
+    wrong: dict[int, FieldError] = {}
+    rows = lots(_Held(text=made.text), made.source(""), cursor(0, 1), most_rows=lambda: LOT_ROWS, most_bytes=LOT_BYTES)
+    for lot in rows:
+        valid, rejects = validator.validate(lot)
+        wrong |= {reject.row: reject.errors[0] for reject in rejects}
+        if look is not None:
+            wrong |= {row: errors[0] for row, errors in look(services().db, made.job, valid).items()}
+    items = [
+        {"row": row, "field": error.field, "code": error.code, "message": error.message}
+        for row, error in sorted(wrong.items())[:MOST_SHOWN]
+    ]
+    return {"rejected_rows": len(wrong), "items": items}
 
 
 def _other_keys(changes: Sequence[KeyChange]) -> list[dict[str, Any]]:

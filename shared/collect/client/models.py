@@ -249,6 +249,7 @@ class CorrectionPreview(Answer):
     rows: int = 0
     warnings: list[Notice] = Field(default_factory=list)
     conflict: dict[str, Any] | None = None
+    rejects: SampledRejects = Field(default_factory=lambda: SampledRejects())
 
     @property
     def changes_keys(self) -> bool:

@@ -267,12 +267,21 @@ def test_a_file_of_rejects_may_pass_through_a_spreadsheet(api: Api, encoding: st
     assert made.rows()["r-1"]["values"]["district"] == "Pöna"
 
 
+STILL_WRONG = {
+    "row": 4,
+    "field": "age",
+    "code": "out_of_range",
+    "message": "age '-5' is not at least 0 and at most 120.",
+}
+
+
 def test_a_preview_of_a_correction_names_who_holds_the_dataset_and_changes_nothing(api: Api, made: Mending) -> None:
     other = api.job()["id"]
     before = (api.stored(made.job_id), api.db["blobs.files"].count_documents({}))
     body = {"value_map": {"district": {"Puna": "Pune"}}}
     assert correct(api, made, body, "?validate_only=true").get_json() == {
         "ok": True, "rows": 3, "warnings": [], "errors": [], "conflict": {"holder": other},
+        "rejects": {"rejected_rows": 1, "items": [STILL_WRONG]},
     }  # fmt: skip
     assert (api.stored(made.job_id), api.db["blobs.files"].count_documents({})) == before
     problem(correct(api, made, body, "?validate_only=true", key="viewer"), 403)

@@ -21,6 +21,7 @@ _TABLE = (
         check=teams.check,
         template=teams.template,
         marked=teams.marked,
+        look=teams.look,
         undone_a_second=3_000,
     ),
 )

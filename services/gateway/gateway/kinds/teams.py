@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -84,6 +85,12 @@ def marked(db: Database, job: Job) -> int:
     """See :class:`gateway.kinds.wanted.Kind`. Of teams: people come and go with them."""
     marked_teams, _ = team_store.marked(db, org_id=job.org_id, job_id=job.id)
     return marked_teams
+
+
+def look(db: Database, job: Job, valid: Valid) -> Mapping[int, Sequence[FieldError]]:
+    """See :class:`gateway.kinds.wanted.Kind`."""
+    known = frozenset(form.form_id for form in forms.all_of(db, org_id=job.org_id))
+    return team_rows.read(valid, forms=known).wrong
 
 
 class _Preview:

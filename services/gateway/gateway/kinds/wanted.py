@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from collect.csv.validation import Valid
+from collect.errors import FieldError
 from collect.jobs.model import Confirm, FileRef, Job, MaxRejected, OnConflict, Reason
 from collect.jobs.template import Template
 from collect.storage.blobs import Blobs
@@ -64,6 +66,8 @@ class Kind:
 
     ``undone_a_second``: documents that one worker of two slots takes back in a second on a small machine.
 
+    ``look``: what else is wrong with rows that are valid by the template, by row; as far as that is seen in them.
+
     ``marked``: how many documents carry the job's mark now; ``None`` where nobody else changes what its jobs write.
 
     ``check`` takes the params as they were sent, and that file, and looks at everything that can be looked at without
@@ -76,4 +80,5 @@ class Kind:
     check: Callable[[Asker, dict[str, Any], InputFile | None], Wanted]
     template: Callable[[Database, Job], Template] | None = None
     marked: Callable[[Database, Job], int] | None = None
+    look: Callable[[Database, Job, Valid], Mapping[int, Sequence[FieldError]]] | None = None
     undone_a_second: int = 60_000

@@ -80,6 +80,10 @@ def _say(shell: Shell, found: CorrectionPreview) -> None:
     shell.err.print(f"{rows} would run once more.")
     for notice in found.warnings:
         shell.err.print(Text(f"Warning: {notice.message}", style="yellow"))
+    if found.rejects.rejected_rows:
+        shell.err.print(f"{found.rejects.rejected_rows:,} of them would be rejected again:")
+    for item in found.rejects.items[: words.MOST_SAMPLED]:
+        shell.err.print(Text(f"  row {item.row:,}: {item.message}"))
     if found.conflict:
         shell.err.print(Text(f"Held now by job {found.conflict.get('holder')}.", style="yellow"))
 
