@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collect.csv.facets import FileColumn
 from collect.csv.suspicion import Suspicion
+
+if TYPE_CHECKING:  # facets read cells, which take guards off
+    from collect.csv.facets import FileColumn
 
 GUARDED = "^'+[=+\\-@\t\r]"
 """What a guarded text looks like. Exports write no other text that looks so (``collect.exporting.cells``)."""
