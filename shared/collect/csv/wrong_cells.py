@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import date
+from functools import cache
 
 from collect.csv import phones, scalars, unseen, wrong_phones
 from collect.csv.cell_rules import CellRules
@@ -39,6 +40,8 @@ _USUAL_FORMATS = (
 """How dates are often written, those that are read as other days by some people side by side."""
 _MIDNIGHTS = ("", " %H:%M", " %H:%M:%S", "T%H:%M:%S")
 _CLOCKS_WITH_ZONE = (" %H:%M%z", " %H:%M:%S%z", " %H:%M %z", " %H:%M:%S %z")
+_ZONES = ("0", *(sign + rest for sign in "+-" for rest in ("0", "0.0", "0:0", "0:0:0", "0:0:0.0")))
+"""The outlines of what %z reads: Z, and hours, minutes and seconds with their fraction."""
 
 
 def excerpt(text: str) -> str:
@@ -162,9 +165,28 @@ def _hint_of_numbers(kind: ColumnType, text: str, rules: CellRules) -> str:
     return ""
 
 
+def _outline(text: str) -> str:
+    """Return what stands between the words and numbers of a text, each of which is a 0."""
+    return re.sub(r"\s+", " ", re.sub(r"[^\W_]+", "0", text))
+
+
+@cache
+def _formats_by_outline(clocks: tuple[str, ...]) -> dict[str, list[str]]:
+    """Return the usual formats by the outlines of the texts that they read.
+
+    A text is tried with few of them: each try of `strptime` with a format other than the last five compiles it anew.
+    """
+    formats: dict[str, list[str]] = {}
+    for form in (form + clock for form in _USUAL_FORMATS for clock in clocks):
+        fields = re.sub("%[a-yA-Z]", "0", form)
+        for outline in {_outline(fields.replace("%z", zone)) for zone in _ZONES}:
+            formats.setdefault(outline, []).append(form)
+    return formats
+
+
 def _hint_of_dates(text: str, *, clocks: tuple[str, ...]) -> str:
     days: dict[date, str] = {}
-    for form in (form + clock for form in _USUAL_FORMATS for clock in clocks):
+    for form in _formats_by_outline(clocks).get(_outline(text), ()):
         if (read := scalars.read_as(text, form)) is not None:
             days.setdefault(read.date(), form)
     if not days:
