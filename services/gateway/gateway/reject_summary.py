@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from collect.csv import value_maps
 from collect.csv.cells import CellRules
 from collect.csv.mending import Sheet, record
-from collect.csv.value_maps import MOST_LISTED_CHARACTERS, Group
+from collect.csv.value_maps import MOST_LISTED_BYTES, Group
 from collect.jobs.model import Job
 from collect.jobs.template import Template
 from collect.storage import parts
@@ -31,7 +31,7 @@ def summary(db: Database, job: Job) -> dict[str, Any]:
     examined = _Examined(db, job)
     found = _groups(examined, job, template, parts.planned(db, job_id=job.id))
     counted = parts.counted(db, job_ids=[job.id])[job.id].rejected
-    items = [_item(group) for group in found]
+    items = list(_items(found))
     listed = {
         (item["field"], item["code"]): [(value["value"], value["count"]) for value in item["values"]] for item in items
     }
@@ -79,8 +79,15 @@ def _groups(examined: _Examined, job: Job, template: Template, planned: Mapping[
     return value_maps.groups(examined, sheet, template, CellRules.of(job.params))
 
 
-def _item(group: Group) -> dict[str, Any]:
-    listed = group.listed(MOST_LISTED_CHARACTERS)
+def _items(groups: Iterable[Group]) -> Iterator[dict[str, Any]]:
+    left = MOST_LISTED_BYTES
+    for group in groups:
+        listed = group.listed(left)
+        left -= sum(value_maps.bytes_of(value) for value, _ in listed)
+        yield _item(group, listed)
+
+
+def _item(group: Group, listed: list[tuple[str, int]]) -> dict[str, Any]:
     return {
         "field": group.field,
         "code": group.code,

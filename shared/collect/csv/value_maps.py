@@ -19,8 +19,11 @@ MOST_VALUES = 1_000
 """Distinct values that are listed of one column and code."""
 MOST_VALUE_CHARACTERS = 10_000
 """Characters of a value that is listed: as many as one of a ``value_map`` may have."""
-MOST_LISTED_CHARACTERS = 2_000_000
-"""Characters of all values of a summary together."""
+MOST_LISTED_BYTES = 200_000
+"""Bytes of all values of a summary together, with :data:`VALUE_BYTES` for each. A ``value_map`` of all of them still
+fits into a request of 1 MiB, where each stands for itself and is written with escapes."""
+VALUE_BYTES = 20
+"""Bytes of JSON around a value."""
 DUPLICATE_KEY = "duplicate_key"
 
 ValueMap = Mapping[str, Mapping[str, str]]
@@ -39,16 +42,22 @@ class Group:
     count: int = 0
     values: Counter[str] = dataclasses.field(default_factory=Counter)
 
-    def listed(self, most_characters: int) -> list[tuple[str, int]]:
-        """Return the commonest values with their counts, within ``most_characters`` together."""
+    def listed(self, most_bytes: int) -> list[tuple[str, int]]:
+        """Return the commonest values with their counts, within ``most_bytes`` together (see :func:`bytes_of`)."""
         found: list[tuple[str, int]] = []
         for value, count in sorted(self.values.items(), key=lambda each: (-each[1], each[0])):
-            most_characters -= len(value)
-            if len(found) == MOST_VALUES or most_characters < 0:
+            if len(value) > MOST_VALUE_CHARACTERS:
+                continue
+            most_bytes -= bytes_of(value)
+            if len(found) == MOST_VALUES or most_bytes < 0:
                 break
-            if len(value) <= MOST_VALUE_CHARACTERS:
-                found.append((value, count))
+            found.append((value, count))
         return found
+
+
+def bytes_of(value: str) -> int:
+    """Return how much of :data:`MOST_LISTED_BYTES` a value takes."""
+    return len(value.encode()) + VALUE_BYTES
 
 
 def groups(rejects: Iterable[Mapping[str, Any]], sheet: Sheet, template: Template, rules: CellRules) -> list[Group]:

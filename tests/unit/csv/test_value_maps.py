@@ -1,5 +1,6 @@
 """A map of values corrects the rejects that have them where they are wrong, and no others."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -116,12 +117,20 @@ def test_the_map_to_begin_with_changes_nothing_as_it_is() -> None:
 
 def test_of_very_many_values_the_commonest_are_listed_whole() -> None:
     rows = [reject(row, f"k{row},v{row % 1_500},1", DISTRICT) for row in range(4_000)]
-    rows.append(reject(5_000, f"k,{'x' * 20_000},1", DISTRICT))
+    rows.extend(reject(5_000 + row, f"k,{'x' * 20_000},1", DISTRICT) for row in range(5))
     (group,) = value_maps.groups(rows, SHEET, TEMPLATE, PLAIN)
-    listed = group.listed(value_maps.MOST_LISTED_CHARACTERS)
-    assert (group.count, len(group.values), len(listed)) == (4_001, 1_501, value_maps.MOST_VALUES)
+    listed = group.listed(value_maps.MOST_LISTED_BYTES)
+    assert (group.count, len(group.values), len(listed)) == (4_005, 1_501, value_maps.MOST_VALUES)
     assert [count for _, count in listed[:1_000]] == [3] * 1_000
-    assert len(group.listed(100)) < 40
+    assert len(group.listed(100)) == 4
+
+
+def test_a_map_of_everything_that_is_listed_fits_into_a_request() -> None:
+    rows = [reject(row, f"k{row},{chr(0x900 + row % 100) * 300}{row},1", DISTRICT) for row in range(3_000)]
+    (group,) = value_maps.groups(rows, SHEET, TEMPLATE, PLAIN)
+    listed = group.listed(value_maps.MOST_LISTED_BYTES)
+    assert len(listed) > 200
+    assert len(json.dumps({"value_map": value_maps.start({DISTRICT: listed})})) < 1024 * 1024
 
 
 words = st.sampled_from(["", " ", "Puna", "Pune ", "Poona", "pune", "x", "1,5", 'a"b', "=1", "line\nbreak"])
