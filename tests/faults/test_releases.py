@@ -42,7 +42,8 @@ def later(tmp_path_factory: pytest.TempPathFactory) -> Path:
     reading = folder / "shared" / "collect" / "csv" / "reading.py"
     newer = VERSION + 1
     text, read = re.subn(r"^VERSION = \d+$", f"VERSION = {newer}", reading.read_text(), flags=re.M)
-    text, written = re.subn(r"^_PLAIN, _NUMBERED = .*$", f"_PLAIN, _NUMBERED = {newer}, {newer}", text, flags=re.M)
+    names = "_PLAIN, _NUMBERED, RULED"
+    text, written = re.subn(rf"^{names} = .*$", f"{names} = {newer}, {newer}, {newer}", text, flags=re.M)
     assert (read, written) == (1, 1)
     reading.write_text(text)
     return folder

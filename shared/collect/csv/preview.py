@@ -124,7 +124,8 @@ def preview(
                 lines.look(block)
         total = sample.rows
     except TaskRefused as refused:
-        errors = [*errors, _told(refused)]
+        if arranged.present or not errors:  # else the rows are not cut as they should be, as the errors say
+            errors = [*errors, _told(refused)]
     if total == 0:
         errors = [*errors, _told(layout.no_rows(opened.header))]
     return CsvPreview(

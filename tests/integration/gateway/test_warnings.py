@@ -80,3 +80,20 @@ def test_values_that_are_like_nothing_that_is_stored_are_told(api: Api) -> None:
     assert "suggestion" not in warning  # nothing would mend it
     good = [f"MH-{n % 40:02d}" for n in range(ROWS)]
     assert warned(api, text("respondent_id,district,age", ids, good, AGES)) == {}
+
+
+def test_blank_lines_and_cells_that_hold_rows_are_told(api: Api) -> None:
+    """One quote that is missing, and one that closes it 25 lines below: 40 lines, 15 rows, no error."""
+    rows = [f"{IDS[n]},{PLACES[n]},{AGES[n]}" for n in range(40)]
+    rows[3], rows[28] = f'{IDS[3]},"{PLACES[3]},{AGES[3]}', f'{IDS[28]},{PLACES[28]}",{AGES[28]}'
+    data = "\n".join(["respondent_id,district,age", *rows, ",,", "", ",,"]).encode()
+    warnings = warned(api, data)
+    assert warnings["blank_rows"]["evidence"] == {"lines": 3}
+    quoted = warnings["quoted_lines"]
+    assert "43 lines below the header make 15 rows" in quoted["message"]
+    assert f"row 4 holds line 6, {rows[4]!r}" in quoted["message"]
+    assert quoted["evidence"] == {
+        "lines": 43, "rows": 15, "row": 4, "line": 6, "text": rows[4], "like_rows": 24,
+    }  # fmt: skip
+    body = api.post("/v1/jobs?validate_only=true", upload(api.file(data))).get_json()
+    assert (body["total_rows"], body["blank_rows"]) == (15, 3)

@@ -149,6 +149,25 @@ def test_what_is_no_csv_is_refused(data: bytes) -> None:
         read(data)
 
 
+def test_text_after_a_closing_quote_is_an_error_that_names_the_line() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        read('row,k,n\n3,a,1\n4,"b"x,2\n\n5,"c "d" e",3\n')
+    assert [error.code for error in refused.value.errors] == ["text_after_quote", "text_after_quote"]
+    assert (
+        "line 2 of the rows, column 2, before 'b\"x,2', is closed in line 3, and 'x,2' follows" in refused.value.detail
+    )
+    assert "in line 5" in refused.value.detail
+    with pytest.raises(InvalidInput, match="is closed in line 3, and 'c,2' follows") as refused:
+        read('row,k,n\n3,"a,1\n4,"c,2\n')
+    assert refused.value.code == "text_after_quote"
+
+
+def test_lines_above_the_header_are_named() -> None:
+    with pytest.raises(InvalidInput, match="remove the first 2 lines or set skip_lines to 2") as refused:
+        read("Rejects of the north\n\nrow,k,n\n3,a,1\n")
+    assert refused.value.code == "unknown_column"
+
+
 def test_more_rows_or_bytes_than_are_put_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TooLarge):
         read("row,k\n1,aaaaaaaaaaaaaaaa\n", most_bytes=10)

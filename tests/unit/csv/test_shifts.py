@@ -85,6 +85,14 @@ def test_a_row_with_a_wrong_number_of_cells_is_rejected_as_such_and_lends_what_i
     assert (valid[2]["a"], valid[3]["a"]) == ("x", "y")
 
 
+def test_text_after_a_closing_quote_refuses_a_file_whose_columns_are_moved() -> None:
+    """Its cells would be written anew as if they were right, and other rows would take them."""
+    assert read(b'k,a,b\n1,x,p\n2,"y"y,q\n', a=0)[1] == {2: ("", "text_after_quote")}
+    with pytest.raises(TaskRefused, match=r"row 2, column 2, before .* is closed in line 3") as refused:
+        read(b'k,a,b\n1,x,p\n2,"y"y,q\n', a=1)
+    assert refused.value.code == "text_after_quote"
+
+
 def test_the_text_of_a_reject_is_the_row_as_it_was_read() -> None:
     arranged = Layout(delimiter=",", columns=("k", "a", "b"), lacking={"a": (2, 2)})
     lot = Lot.of([b"1,x,y", b"2,,z"], row=1, grammar=Grammar(","))
