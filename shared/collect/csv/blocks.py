@@ -101,14 +101,13 @@ class _Cutter:
                 offset=self._offset, data=data[:end], first_row=self._row, rows=rows, first_line=self._line, lines=rows
             )
         records = self._records(data, final=final)
-        whole = data[: records.end]
         return Block(
             offset=self._offset,
-            data=whole,
+            data=data[: records.end],
             first_row=self._row,
             rows=len(records.lines),
             first_line=self._line,
-            lines=lines_of(whole),
+            lines=lines_of(data, records.end),
             blank=records.blank,
             differs=bool(records.strays) or records.has_delimiter_lines,
             records=records,
@@ -156,9 +155,9 @@ class _Cutter:
             ) from error  # fmt: skip
 
 
-def lines_of(data: bytes) -> int:
-    """How many lines ``data`` has. The last one may lack its newline."""
-    return data.count(b"\n") + (not data.endswith(b"\n") and bool(data))
+def lines_of(data: bytes, end: int) -> int:
+    """How many lines ``data`` has before ``end``. The last one may lack its newline."""
+    return data.count(b"\n", 0, end) + (end > 0 and data[end - 1 : end] != b"\n")
 
 
 def refusal(grammar: Grammar, error: BrokenRecord, *, where: str, line: int | None) -> TaskRefused:

@@ -93,7 +93,7 @@ class Grammar:
         escaped = re.escape(self._delimiter)
         opening = QUOTE + b"(?<![^\n\r" + escaped + b']")'
         body = rb'[^"]*+(?:""[^"]*+)*+'
-        cell_ends = b"(?=[\r\n" + escaped + rb"]|\Z)"
+        cell_ends = b"(?![^\r\n" + escaped + b"])"
         self._lenient = re.compile(opening + body + rb'(?:"|(\Z))')
         self._section = self._outside = self._lenient
         if strict:

@@ -231,7 +231,7 @@ def _first(held: bytes, grammar: Grammar, *, row: int, offset: int, line: int | 
         end=offset + taken.end,
         strays={index: None if line is None else line + before for index, before in taken.strays.items()},
         cut=taken.lines,
-        next_line=None if line is None else line + lines_of(held[: taken.end]),
+        next_line=None if line is None else line + lines_of(held, taken.end),
         grammar=grammar,
     )
 
