@@ -11,7 +11,7 @@ import pyarrow as pa
 from collect.csv import layout, shifts, sources
 from collect.csv.blocks import Block, blocks, lone_return, text_after_quote, unclosed
 from collect.csv.grammar import Grammar, LoneCarriageReturn
-from collect.csv.layout import DELIMITERS, MAX_HEADER_BYTES, MOST_CELLS, Header, Params
+from collect.csv.layout import DELIMITERS, MAX_BYTES_ABOVE, MAX_HEADER_BYTES, MOST_CELLS, Header, Params
 from collect.csv.reading import Lot
 from collect.csv.shifts import Lacking, Shifted
 from collect.csv.sources import UTF8_BOM, Readable, Text
@@ -68,13 +68,15 @@ class Opened:
 class _Head:
     """The beginning of a text from its first record on, or from a blank line before that. ``final``: it is all of it.
 
-    ``offset`` bytes of the text stand before it, in ``lines`` lines. ``delimiter``: the one that the text names.
+    ``offset`` bytes of the text stand before it, in ``lines`` lines, which begin with ``skipped``. ``delimiter``: the
+    one that the text names.
     """
 
     data: bytes
     final: bool
     offset: int
     lines: int
+    skipped: bytes
     delimiter: str | None
 
 
@@ -153,16 +155,17 @@ def _head(pieces: Iterator[bytes], skip_lines: int) -> _Head:
     mark = len(UTF8_BOM) if data.startswith(UTF8_BOM) else 0
     delimiter, offset = _named(data, mark)
     lines = data.count(b"\n", 0, offset)
-    data = data[offset:]
+    skipped, data, at = data[mark:offset], data[offset:], 0
     while lines < skip_lines:
-        end = data.find(b"\n") + 1
+        end = data.find(b"\n", at) + 1
         if end:
-            data, offset, lines = data[end:], offset + end, lines + 1
+            at, lines = end, lines + 1
             continue
         if final:
-            raise _nothing_left(skip_lines, lines + bool(data))
-        data, offset = b"", offset + len(data)
-        data, final = _more(data, pieces)
+            raise _nothing_left(skip_lines, lines + (at < len(data)))
+        skipped, offset, at = (skipped + data)[:MAX_BYTES_ABOVE], offset + len(data), 0
+        data, final = _more(b"", pieces)
+    skipped, data, offset = (skipped + data[:at])[:MAX_BYTES_ABOVE], data[at:], offset + at
     if lines and len(data) <= MAX_HEADER_BYTES and not final:
         data, final = _more(data, pieces)
     named, length = _named(data, 0) if skip_lines else (None, 0)
@@ -171,6 +174,7 @@ def _head(pieces: Iterator[bytes], skip_lines: int) -> _Head:
         final=final,
         offset=offset + length,
         lines=lines + data.count(b"\n", 0, length),
+        skipped=skipped,
         delimiter=named or delimiter,
     )
 
@@ -220,6 +224,8 @@ def _header(head: _Head, *, template: Template, params: Params) -> tuple[Header,
     is_header = params.has_header
     if is_header is None:
         is_header = not _is_data(record, cells, delimiter, template=template, params=params)
+        if not is_header:
+            _check_skipped(head, known, params)
     if is_header:
         header = _without_unnamed(header, params)
     else:
@@ -259,6 +265,17 @@ def _check_first(record: bytes, header: Header, known: frozenset[str], *, where:
 
 def _strays(record: bytes, delimiter: str) -> bool:
     return Grammar(delimiter).stray(record) is not None
+
+
+def _check_skipped(head: _Head, known: frozenset[str], params: Params) -> None:
+    """Refuse a file whose header is among the lines that are left out, so that rows may be among them too."""
+    line = layout.header_line(head.skipped, known) if params.skip_lines else None
+    if line is not None:
+        raise TaskRefused(
+            f"Line {line:,} looks like the header, and skip_lines leaves out the first {params.skip_lines:,} lines. "
+            f"Set it to {line - 1}, or set has_header to false if the file is to be read without its header.",
+            code="header_skipped",
+        )  # fmt: skip
 
 
 def _without_unnamed(header: Header, params: Params) -> Header:

@@ -23,8 +23,8 @@ REJECT_COLUMNS = ("row", "code", "field", "message")
 """What a file of rejects has behind its own columns. It is mended and sent again as it is: they are left out."""
 MOST_LINES_ABOVE = 20
 """Lines above the header, such as a title, among which the header is looked for."""
-MAX_LINE_BYTES = 4 * 1024
-"""Bytes of such a line, on the average."""
+MAX_BYTES_ABOVE = 64 * 1024
+"""Bytes of these lines together."""
 MOST_ERRORS = 20
 MOST_CHARACTERS = 100
 """Of a name that is shown."""
@@ -170,14 +170,21 @@ def lines_above(head: bytes, known: frozenset[str]) -> int | None:
 
     Only the first lines are looked at. ``None``: none of them names a column, or the very first does.
     """
-    text = head[: MOST_LINES_ABOVE * MAX_LINE_BYTES].decode("utf-8", "replace")
-    scores: dict[int, int] = {}
-    for place, line in enumerate(text.split("\n")[: MOST_LINES_ABOVE + 1]):
-        record = line.removesuffix("\r").encode()
-        named = max(len(known.intersection(parse(record, delimiter))) for delimiter in DELIMITERS)
-        scores[place] = named
-    best = max(scores, key=lambda place: scores[place])
-    return best if best and scores[best] else None
+    named = _named(head, known)
+    best = max(range(len(named)), key=lambda place: named[place])
+    return best if best and named[best] else None
+
+
+def header_line(head: bytes, known: frozenset[str]) -> int | None:
+    """The first of the first lines that names a known column, from 1; ``None`` if none does."""
+    return next((number for number, names in enumerate(_named(head, known), start=1) if names), None)
+
+
+def _named(head: bytes, known: frozenset[str]) -> list[int]:
+    """How many known columns each of the first lines names, with the delimiter that makes the most of them."""
+    lines = head[:MAX_BYTES_ABOVE].decode("utf-8", "replace").split("\n")[: MOST_LINES_ABOVE + 1]
+    records = [line.removesuffix("\r").encode() for line in lines]
+    return [max(len(known.intersection(parse(record, each))) for each in DELIMITERS) for record in records]
 
 
 def skip_hint(above: int) -> str:

@@ -197,8 +197,9 @@ def _read(opened: Opened, sheet: Sheet, most_bytes: int) -> list[Given]:
     names = _without_unnamed(opened.header.cells) if opened.header.is_header else (*sheet.headers, *REJECT_COLUMNS)
     number, places = _header(names, sheet, errors)
     if errors.count and opened.header.lines_above is not None:
+        errors = Errors()
         hint = layout.skip_hint(opened.header.lines_above)
-        raise InvalidInput(f"The first line names no column of the job's file. {hint}", code="unknown_column")
+        errors.add("", "unknown_column", f"The first line names no column of the job's file. {hint}")
     errors.check()
     given: list[Given] = []
     width = len(names)
