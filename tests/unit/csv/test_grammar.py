@@ -247,11 +247,11 @@ def test_hostile_quotes_are_cut_in_linear_time() -> None:
     """Each of these would take minutes if anything were looked at again from each quote on."""
     for line in (b'"a"b,' * 3, b'"' * 99, b'""a' * 33, b'","' * 33, b',"' * 50):
         text = line * 20_000
-        begin = time.monotonic()
+        begin = time.process_time()
         for data in (text, text.replace(b"a", b"\n"), (line + b"\n") * 20_000):
             with suppress(TaskRefused):
                 list(blocks(iter([data]), GRAMMAR, offset=0))
-        assert time.monotonic() - begin < 5
+        assert time.process_time() - begin < 5
 
 
 def test_an_open_quote_names_the_row_where_it_opened() -> None:
