@@ -210,6 +210,11 @@ def test_a_line_of_another_number_of_cells_that_comes_back_untouched_is_read_as_
     assert mending.text_of([shown(line)], {1: line}, SHEET, lacking={}) == f"{read_again}\n".encode()
 
 
+def test_of_a_row_that_was_cut_a_cell_that_the_file_does_not_send_back_stays() -> None:
+    back = Given(row=1, cells={0: "a", 1: "5"}, is_line=True)
+    assert mending.text_of([back], {1: "a,1,x,y"}, SHEET, lacking={}) == b"a,5,x\n"
+
+
 @given(own=st.lists(cells, max_size=6), delimiter=st.sampled_from(layout.DELIMITERS))
 def test_any_row_that_comes_back_as_it_was_shown_has_the_cells_that_were_shown(own: list[str], delimiter: str) -> None:
     sheet = Sheet(headers=("k", "Number", "note"), columns=("k", "n", None), delimiter=delimiter)

@@ -83,6 +83,12 @@ def test_each_row_with_a_value_of_the_map_is_corrected_where_it_is_wrong() -> No
     assert changed({"k": {"a": "z"}}) == {6: {0: "z"}}
 
 
+def test_of_a_key_that_is_there_twice_each_column_may_be_corrected() -> None:
+    composite = TEMPLATE.model_copy(update={"key": ("k", "age")})
+    found = value_maps.corrected(REJECTS, {"age": {"1": "9"}}, SHEET, composite, PLAIN)
+    assert {one.row: dict(one.cells) for one in found} == {6: {2: "9"}}
+
+
 @pytest.mark.parametrize(
     "value_map",
     [{}, {"district": {}}, {"district": {"Mumbai": "Pune"}}, {"district": {"Puna": "Puna"}}, {"age": {"1": "2"}}],
