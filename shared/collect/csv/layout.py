@@ -253,7 +253,7 @@ def _by_place(header: Header, template: Template) -> tuple[str, ...]:
         raise TaskRefused(
             f"The file has no header and {len(header.cells):,} columns, with {spoken(header.delimiter)} between its "
             f"cells; the dataset has {len(names):,}: {_listed(names)}. Give it a header, or all of these in this "
-            "order.",
+            "order. Lines above the first row are left out with skip_lines.",
             code="wrong_number_of_columns", where="row 1",
         )  # fmt: skip
     return names

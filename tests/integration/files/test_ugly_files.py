@@ -47,3 +47,19 @@ def expected_job(ugly: Ugly) -> tuple[object, ...]:
     if ugly.refusal is not None:
         return "failed", ugly.refusal, {}, []
     return "succeeded", dict(ugly.rows), dict(ugly.rejects), ugly.blank
+
+
+def test_a_row_with_text_after_a_quote_that_comes_back_unchanged_is_written_as_it_was_shown(desk: Desk) -> None:
+    outcome = desk.run(b'k,n,s\na,1,"say "hi" now"\n,,\n"b"c,2,y\n')
+    assert outcome.rejected == {
+        1: ("", "text_after_quote", 'a,1,"say "hi" now"'),
+        2: ("", "text_after_quote", '"b"c,2,y'),
+    }
+    assert "is closed in line 2, and 'hi\" now\"' follows" in outcome.said[1]
+    assert "row 2, column 1, before 'b\"c,2,y', is closed in line 4, and 'c,2,y' follows" in outcome.said[2]
+    path = desk.folder / "rejects.csv"
+    desk.client.jobs.save_rejects(outcome.job.id, path)
+    desk.client.jobs.correct(outcome.job.id, path=path, reason="it is right as it is shown")
+    corrected = desk.outcome(outcome.job.id)
+    assert corrected.rows == {"a": {"k": "a", "n": 1, "s": 'say "hi" now'}, "bc": {"k": "bc", "n": 2, "s": "y"}}
+    assert (corrected.state, corrected.rejects) == ("succeeded", [])

@@ -114,6 +114,37 @@ def test_each_bad_row_is_rejected_whole_with_its_reason_and_the_preview_says_so_
         assert reject.message.endswith((".", "x")), reject.message
 
 
+def test_a_list_with_a_title_blank_lines_and_quotes_is_read_without_losing_a_team(office: Office) -> None:
+    lines = [
+        "Teams of the north",
+        "team_name,manager_phone,country_code,description,,",
+        f"North,{PHONE},IN,a,,",
+        ",,,,,",
+        f'"South"x,{PHONE},IN,b,,',
+        f'East,{PHONE},IN,"say "hi" now"',
+        f'West,{PHONE},IN,"c',
+        f"Hill,{PHONE},IN,d",
+        f'Dale,{OTHER},IN,e"',
+    ]
+    data = "\n".join(lines).encode()
+    assert "set skip_lines to 1" in office.preview(data).errors[0].message
+    seen = office.preview(data, skip_lines=1)
+    warned = {warning.code: warning.message for warning in seen.warnings}
+    assert set(warned) >= {"quoted_lines", "blank_rows"}
+    assert f"line 8, 'Hill,{PHONE},IN,d'" in warned["quoted_lines"]
+    assert (seen.total_rows, seen.blank_rows) == (4, 1)
+    assert {item.row: item.code for item in seen.rejects.items} == {2: "text_after_quote", 3: "text_after_quote"}
+    job = office.run(data, skip_lines=1, max_rejected={"rows": 9})
+    assert set(office.teams()) == {"North", "West"}
+    assert office.rejected(job) == {2: "text_after_quote", 3: "text_after_quote"}
+    assert job.progress.blank_rows == 1
+    swallowed = office.preview("\n".join([*lines[1:], f'Lake,"{PHONE}"0,IN,f']).replace(',"c', ",c").encode())
+    assert swallowed.errors == []
+    refused = office.preview("\n".join([*lines[1:7], f'Lake,"{PHONE}",IN,f']).encode())
+    assert [error.code for error in refused.errors] == ["text_after_quote"]
+    assert "row 4, column 4, before 'c" in refused.errors[0].message
+
+
 def test_a_team_that_is_there_is_left_by_create_and_changed_by_upsert_and_that_is_said_before(office: Office) -> None:
     office.run(file_of([{"team_name": "A", "manager_phone": PHONE, "description": "first"}]))
     before = office.everything()
