@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collect.csv import guards, sampling
+from collect.csv import guarded_text, sampling
 from collect.csv.cell_rules import CellRules
 from collect.csv.validation import Validator
 from collect.exporting import formats
@@ -170,6 +170,6 @@ def test_cells_that_look_guarded_are_warned_of_and_the_suggestion_mends_them() -
     begun = sampling.beginning(blobs, "file", template=template, params={}, most_rows=10)
     assert begun is not None
     sampled = sampling.columns(begun.opened, begun.layout, template, begun.records, CellRules())
-    (warning,) = guards.find(sampled)
+    (warning,) = guarded_text.find(sampled)
     assert (warning.code, warning.columns, warning.suggestion) == ("guarded_text", ("text",), {"formula_guarded": True})
-    assert guards.find([column for column in sampled if column.column.name == "k"]) == []
+    assert guarded_text.find([column for column in sampled if column.column.name == "k"]) == []

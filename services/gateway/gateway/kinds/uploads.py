@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from collect.csv import guards, layout, swapped, unlike
+from collect.csv import guarded_text, layout, swapped, unlike
 from collect.csv import preview as csv_preview
 from collect.csv.clearing import BlankCells
 from collect.csv.preview import CsvPreview
@@ -151,7 +151,7 @@ class _Preview:
         )
         found = swapped.find(seen.sampled, stored=stored, column_map=self._params.column_map or {})
         told = {name for suspicion in found for name in suspicion.columns}
-        guarded = [] if self._params.formula_guarded is not None else guards.find(seen.sampled)
+        guarded = [] if self._params.formula_guarded is not None else guarded_text.find(seen.sampled)
         return [*guarded, *found, *unlike.find(seen.sampled, stored=stored, told=told)]
 
     def _stored(self, keys: Iterable[str], columns: Collection[str] = ()) -> dict[str, dict[str, Any]]:
