@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from collect.jobs.model import Job, Part, PartStatus, Phase, part_id
 from collect.jobs.states import State
-from collect.runtime.ahead import ahead
+from collect.runtime.prefetch import ahead
 from collect.runtime.task import ChunkSize
 from collect.storage.database import connect
 from rig import Rig, rig, say

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 from collect.jobs.model import Actor, Job
 from collect.jobs.states import State
 from collect.storage import results
-from collect.storage.blobs import Blobs, open_blobs
+from collect.storage.object_store import Blobs, open_blobs
 from rig import ORG, Rig, rig, say
 from upload import Memory
 

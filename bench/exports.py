@@ -15,8 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from collect.admin import responses, sending, survey
+from collect.admin import sending
 from collect.client.models import Job
+from collect.demo import responses, survey
 from collect.jobs.states import State
 from collect.storage.indexes import EXPORT_INDEX
 from rig import ORG, Rig, rig, say

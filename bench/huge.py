@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from collect.admin import survey
+from collect.demo import survey
 from collect.jobs.states import State
 from collect.testing.system import eventually
 from exports import export, seed

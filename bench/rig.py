@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from collect.admin import baseline
 from collect.client.api import CollectClient
+from collect.demo import baseline
 from collect.jobs.states import State
 from collect.jobs.template import Template
-from collect.storage import datasets, keys
+from collect.storage import api_keys, datasets
 from collect.storage.database import transact
 from collect.testing.system import System, eventually
 from stack import rabbitmq
@@ -38,7 +38,7 @@ class Rig(System):
     def open(self) -> None:
         self.prepare(ORG)
         self.dataset(baseline.NAME)
-        self.token = keys.create(self.db, org_id=ORG, name="bench", role="operator").secret
+        self.token = api_keys.create(self.db, org_id=ORG, name="bench", role="operator").secret
         self.gateway()
         self.monitor()
         self.client = CollectClient(url=self.url, api_key=self.token)

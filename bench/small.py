@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import requests
 
-from collect.admin import baseline
+from collect.demo import baseline
 from collect.jobs.states import State
 from collect.storage.database import Database
 from collect.testing.system import eventually

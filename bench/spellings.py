@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from collect.admin.teams import LIST_SEPARATOR, Roster
 from collect.csv import phones
+from collect.demo.teams import LIST_SEPARATOR, Roster
 from rig import told
 
 MEMBERS = 10

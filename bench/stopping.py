@@ -13,10 +13,11 @@ from typing import Any
 
 from pymongo.read_concern import ReadConcern
 
-from collect.admin import responses, sending, survey
+from collect.admin import sending
 from collect.client.api import CollectClient
+from collect.demo import responses, survey
 from collect.jobs.states import State
-from collect.storage import keys, organisations
+from collect.storage import api_keys, organisations
 from collect.testing.system import eventually
 from exports import seed
 from rig import Rig, rig, say, told
@@ -106,7 +107,7 @@ def shared(rig_: Rig) -> None:
     first = responses.prepare(rig_.db, org_id=OTHER)
     wanted = responses.Wanted(org_id=OTHER, rows=OTHER_ROWS, first=first)
     sending.send(rig_.db.responses, responses.blocks(wanted), tell=lambda _: None)
-    token = keys.create(rig_.db, org_id=OTHER, name="bench", role="operator").secret
+    token = api_keys.create(rig_.db, org_id=OTHER, name="bench", role="operator").secret
     other = CollectClient(url=rig_.url, api_key=token)
     many = [start(rig_.client, HUGE) for _ in range(3)]
     eventually(partial(wrote, rig_, many[0]), seconds=60, what="it writes")

@@ -12,11 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-import mistakes
-import shifts
-from collect.csv import shifted, swapped
-from collect.csv.suspicion import Suspicion
+from collect.checks import shifted, swapped
+from collect.checks.warning import Suspicion
 from rig import percentile, say
+from support import file_generators, shifted_files
 
 FILES = 200
 FIRST_SEED = 10_000
@@ -55,9 +54,9 @@ class Tally:
 def exchanged(seeds: range) -> None:
     good, wrong = Tally("uploads, good"), Tally("uploads, two columns exchanged")
     for seed in seeds:
-        file = mistakes.good(seed)
+        file = file_generators.good(seed)
         good.add(partial(swapped.find, file.columns, stored=file.stored, column_map={}), wanted=None)
-        file = mistakes.swapped(seed)
+        file = file_generators.swapped(seed)
         one, other = file.swapped or ("", "")
         wanted: dict[str, object] = {"column_map": {one: other, other: one}}
         wrong.add(partial(swapped.find, file.columns, stored=file.stored, column_map={}), wanted=wanted)
@@ -69,9 +68,9 @@ def slipped(seeds: range, *, stored: bool) -> None:
     where = "beside stored ones" if stored else "the first"
     good, wrong = Tally(f"teams, {where}, good"), Tally(f"teams, {where}, slipped by 1 to 50 rows")
     for seed in seeds:
-        file = shifts.good(seed, stored=stored)
+        file = shifted_files.good(seed, stored=stored)
         good.add(partial(shifted.find, file.names, file.columns), wanted=None)
-        file = shifts.shifted(seed, stored=stored)
+        file = shifted_files.shifted(seed, stored=stored)
         moves: dict[str, object] = {"column_shift": dict(file.moves)}
         wrong.add(partial(shifted.find, file.names, file.columns), wanted=moves)
     good.tell("not suspected")
@@ -84,7 +83,7 @@ def large() -> None:
             f"{LARGE:,} teams, {'beside stored ones' if stored else 'the first'}, managers slipped by {SHIFT}"
         )
         for seed in range(5, 15):
-            file = shifts.shifted_at(LARGE, shift=SHIFT, seed=seed, stored=stored)
+            file = shifted_files.shifted_at(LARGE, shift=SHIFT, seed=seed, stored=stored)
             columns = file.columns
             wanted: dict[str, object] = {"column_shift": {"manager_phone": -SHIFT}}
             tally.add(partial(shifted.find, file.names, columns), wanted=wanted)

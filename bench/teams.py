@@ -13,8 +13,8 @@ import time
 from functools import partial
 from pathlib import Path
 
-from collect.admin import survey
-from collect.admin.teams import Roster, save_csv
+from collect.demo import survey
+from collect.demo.teams import Roster, save_csv
 from collect.jobs.states import State
 from collect.storage import forms
 from collect.testing.system import eventually

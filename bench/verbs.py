@@ -11,9 +11,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from collect.admin import baseline
 from collect.client.errors import ApiError
 from collect.client.models import Action
+from collect.demo import baseline
 from collect.jobs.states import State
 from collect.testing.system import eventually
 from rig import Rig, rig, say, told

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from pymongo.errors import PyMongoError
 
-from collect.admin.baseline import NAME
 from collect.client import ClientError, CollectClient
+from collect.demo.baseline import NAME
 from collect.storage.database import connect
 from stack import demo_env
 from story.acts import Story

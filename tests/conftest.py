@@ -14,11 +14,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from pymongo import MongoClient
 
 from collect.observability import traces
-from rooms import Room, fresh, in_vhost, rooms
-from servers import Servers, unavailable
 from stack import rabbitmq
 from stack.children import Child
 from stack.server import ServerMissing
+from support.isolated_stores import Room, fresh, in_vhost, rooms
+from support.servers import Servers, unavailable
 
 TESTS = Path(__file__).resolve().parent
 LAYERS_WITHOUT_SERVERS = ("unit", "architecture")

@@ -121,7 +121,7 @@ def rate(slots: int, *, cores: int) -> float:
 
 
 def parts_out(jobs: int, *, slots: int, spare: int = 1) -> int:
-    """Return the parts that equal jobs have in slots and in the queue (`collect.storage.upkeep.set_windows`)."""
+    """Return the parts that equal jobs have in slots and in the queue (`collect.protocol.maintenance.set_windows`)."""
     return jobs * (max(1, math.ceil(slots / jobs)) + spare)
 
 

@@ -21,10 +21,10 @@ from pymongo.read_concern import ReadConcern
 import exports
 import small
 from capacity.constants import value
-from collect.admin import survey
+from collect.demo import survey
 from collect.jobs.states import State
+from collect.protocol import maintenance
 from collect.runtime.processes import usage
-from collect.storage import upkeep
 from collect.testing.system import Service, eventually
 from rig import ORG, Rig, rig, say
 from stack import rabbitmq
@@ -178,7 +178,7 @@ def crowd(rig_: Rig, rows: int) -> None:
             rig_.db.jobs.insert_many({**job, "_id": id_, "state": State.QUEUED.value, "lock": None} for id_ in ids)
             rig_.db.parts.insert_many({**part, "_id": f"{id_}:0", "job_id": id_, "status": "idle"} for id_ in ids)
         began = time.monotonic()
-        upkeep.hungry(rig_.db)
+        maintenance.hungry(rig_.db)
         say(f"{many:,} waiting jobs: the monitor's query takes {(time.monotonic() - began) * 1000:.0f} ms")
 
 

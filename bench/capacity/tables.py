@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from capacity import arithmetic
 from capacity.constants import CONSTANTS, seconds, value
-from collect.storage.creation import DEFAULT_WINDOW
+from collect.protocol.creation import DEFAULT_WINDOW
 from upload_worker.task import UploadTask
 
 CORES = 16  # of the primary

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from collect.client.errors import ClientError
 from collect.jobs.states import State
 from collect.storage import results
-from collect.storage.blobs import open_blobs
+from collect.storage.object_store import open_blobs
 from storm.book import EXPECTED_FAILURES, TAKEN_BACK
 from storm.field import CALM, Field
 from storm.findings import Findings

@@ -19,7 +19,7 @@ from collect.client.transport import OnRetry, Patience
 from collect.jobs.template import Template
 from collect.messaging import topology
 from collect.messaging.management import Management
-from collect.storage import datasets, keys
+from collect.storage import api_keys, datasets
 from collect.storage.database import transact
 from collect.testing.system import LOOPBACK, Service, System, eventually
 from faults.proxy import Proxy
@@ -90,7 +90,7 @@ class Field(System):
             for name in DATASETS:
                 transact(self.db, partial(datasets.put, org_id=org_id, name=name, template=template))
             responses.seed(self.db, org_id=org_id)
-            self.tokens[org_id] = keys.create(self.db, org_id=org_id, name="storm", role="operator").secret
+            self.tokens[org_id] = api_keys.create(self.db, org_id=org_id, name="storm", role="operator").secret
         for role in self.roles:
             self.running[role] = self._begin(role)
         self.until_ready()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from collect.admin import responses, survey
 from collect.admin.sending import send
+from collect.demo import responses, survey
 from collect.storage.database import Database
 
 ROWS = 50_000

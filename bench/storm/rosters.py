@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from collect.admin import survey
-from collect.jobs.teams import FIELDS
+from collect.demo import survey
+from collect.teams.template import FIELDS
 from storm.files import Sheet
 
 NAMES = 6_000

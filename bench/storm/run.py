@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collect.admin.check import check
-from collect.storage.blobs import open_blobs
+from collect.storage.object_store import open_blobs
 from storm import logs, mending
 from storm.book import Book
 from storm.ending import Ending

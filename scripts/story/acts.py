@@ -8,11 +8,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from collect.admin.baseline import NAME, Survey, save_csv
 from collect.client import CollectClient
 from collect.client.cli import mending
 from collect.client.cli.words import milliseconds
 from collect.client.models import Action, Job
+from collect.demo.baseline import NAME, Survey, save_csv
 from collect.jobs.states import State
 from story.leftovers import OwnJobs
 from story.stores import Print, Stores

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from collect.admin import responses, sending, survey
+from collect.admin import sending
 from collect.client import CollectClient
 from collect.client.models import Job
+from collect.demo import responses, survey
 from collect.jobs.states import State
 from collect.storage.database import Database
 from story.leftovers import OwnJobs

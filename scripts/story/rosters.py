@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from collect.admin.teams import COLUMNS, COUNTRY_CODE, LIST_SEPARATOR, Roster
+from collect.demo.teams import COLUMNS, COUNTRY_CODE, LIST_SEPARATOR, Roster
 
 FIRST, FIRST_NEW = 9_000_001, 9_900_001
 """The demo's teams are numbered from the one, managers that nobody knows yet are those of teams from the other on."""

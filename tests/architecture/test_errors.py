@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from collect import errors
-from gateway.problems import STATUS
+from gateway.http.problems import STATUS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAPER = ROOT / "docs" / "errors.md"

@@ -10,9 +10,9 @@ from collect.rows import planning
 from collect.runtime import pacing
 from collect.settings import WorkerProcessSettings
 from gateway.settings import GatewaySettings
-from inmemory import MemoryBlobs
 from monitor.settings import MonitorSettings
-from uploading import new_job
+from support.in_memory import MemoryBlobs
+from support.upload_driver import new_job
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
 SETTINGS = (WorkerProcessSettings, MonitorSettings, GatewaySettings)

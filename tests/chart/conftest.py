@@ -3,8 +3,8 @@
 import pytest
 
 from chart.rendering import helm_programme
-from servers import unavailable
 from stack.server import ServerMissing
+from support.servers import unavailable
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.release import Outside
-from collect.admin import baseline, survey, teams
+from collect.demo import baseline, survey, teams
 from collect.jobs.states import State
 from collect.testing.system import eventually
 

@@ -19,7 +19,7 @@ from cluster import load
 from cluster.kube import ROOT, CommandFailed, Namespace, run
 from cluster.load import Load
 from cluster.release import SERVICES, Outside, Release
-from collect.admin import baseline, survey
+from collect.demo import baseline, survey
 from collect.testing.system import eventually
 from stack.telling import say
 

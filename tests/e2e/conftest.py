@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from e2e.shell import Town
-from rooms import Room
+from support.isolated_stores import Room
 
 
 @pytest.fixture(scope="module")

@@ -175,7 +175,7 @@ class Terminal:
 
 
 def until(condition: Any, *, seconds: float, what: str) -> None:
-    from waiting import eventually
+    from support.waiting import eventually
 
     eventually(condition, seconds=seconds, what=what)
 

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 import pytest
 
-from collect.admin import baseline
 from collect.admin.connection import Admin
 from collect.admin.selftest import FEWEST_ROWS, ORG, SelfTest, StepFailed
 from collect.client import CollectClient, Job
-from collect.storage import datasets, keys, organisations
+from collect.demo import baseline
+from collect.storage import api_keys, datasets, organisations
 from collect.storage.database import transact
 from collect.testing.system import free_port
 from e2e.shell import Result, Town
@@ -71,7 +71,7 @@ def test_few_rows_are_caught_half_way_too(town: Town) -> None:
 
 def test_what_a_run_that_broke_off_has_left_is_taken_back_by_the_next(town: Town) -> None:
     name = "selftest-broken"
-    made = keys.create(town.db, org_id=ORG, name=name, role="operator")
+    made = api_keys.create(town.db, org_id=ORG, name=name, role="operator")
     organisations.ensure(town.db, org_id=ORG, name=ORG)
     transact(town.db, lambda tx: datasets.put(tx, org_id=ORG, name=name, template=baseline.template()))
     with CollectClient(url=town.system.url, api_key=made.secret) as client:
@@ -79,7 +79,7 @@ def test_what_a_run_that_broke_off_has_left_is_taken_back_by_the_next(town: Town
         client.jobs.wait(job, "succeeded", timeout_seconds=60)
     assert selftest(town).code == 0
     assert datasets.row_count(town.db, org_id=ORG, name=name) == 20, "while its key is valid it is somebody's"
-    keys.revoke(town.db, org_id=ORG, key_id=made.key.id)
+    api_keys.revoke(town.db, org_id=ORG, key_id=made.key.id)
     after = selftest(town)
     assert (after.code, f"cleaned up {name}" in after.out) == (0, True), after.out + after.err
 
@@ -111,7 +111,7 @@ R = TypeVar("R", bound=Tampered)
 def in_this_process(town: Town, kind: type[R]) -> Iterator[R]:
     """A run of a self-test in which something happens that shall fail it; cleaned up afterwards."""
     name = f"selftest-{kind.__name__.lower()}"
-    made = keys.create(town.db, org_id=ORG, name=name, role="operator")
+    made = api_keys.create(town.db, org_id=ORG, name=name, role="operator")
     with pytest.MonkeyPatch.context() as patch, CollectClient(url=town.system.url, api_key=made.secret) as client:
         for variable, value in town.stores.items():
             patch.setenv(variable, value)
@@ -123,7 +123,7 @@ def in_this_process(town: Town, kind: type[R]) -> Iterator[R]:
         finally:
             run.clean_up()
             admin.db.close()
-            keys.revoke(town.db, org_id=ORG, key_id=made.key.id)
+            api_keys.revoke(town.db, org_id=ORG, key_id=made.key.id)
 
 
 class Held(Tampered):

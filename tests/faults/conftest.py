@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from plant import Plant
-from rooms import fresh, rooms
-from servers import Servers
+from support.isolated_stores import fresh, rooms
+from support.servers import Servers
+from support.system_under_test import Plant
 
 LEASE_SECONDS = 3.0
 GRACE_SECONDS = 1.0

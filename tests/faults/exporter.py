@@ -16,9 +16,9 @@ from collect.client.models import Job
 from collect.jobs.forms import FieldType, Form, FormField
 from collect.jobs.states import State
 from collect.storage import forms, results
-from collect.storage.blobs import Blobs, open_blobs
+from collect.storage.object_store import Blobs, open_blobs
 from collect.testing.system import Service, eventually
-from plant import KEPT, ORG, REST_SECONDS, Plant
+from support.system_under_test import KEPT, ORG, REST_SECONDS, Plant
 
 FORM_ID = "survey"
 ROWS = 90_000

@@ -5,17 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from collect.admin import baseline, survey
 from collect.admin.check import check
-from collect.admin.teams import COLUMNS, Roster
 from collect.client.models import Job
+from collect.demo import baseline, survey
+from collect.demo.teams import COLUMNS, Roster
 from collect.jobs.states import State
 from collect.storage import forms
-from collect.storage.blobs import GridFsBlobs
 from collect.storage.database import Document
+from collect.storage.object_store import GridFsBlobs
 from collect.storage.teams import ROLES
 from collect.testing.system import Service, eventually
-from plant import KEPT, ORG, REST_SECONDS, Plant
+from support.system_under_test import KEPT, ORG, REST_SECONDS, Plant
 
 ROWS = 6_000
 EVERY = 2

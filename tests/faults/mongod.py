@@ -11,11 +11,11 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from servers import MONGODB_WHEEL, unavailable
 from stack import mongodb
 from stack.children import Child
 from stack.ports import free_ports
 from stack.server import ServerMissing
+from support.servers import MONGODB_WHEEL, unavailable
 
 BLOCK_BYTES = 64 * 1024
 

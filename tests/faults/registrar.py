@@ -8,13 +8,13 @@ from typing import Any
 
 import bson
 
-from collect.admin import survey
-from collect.admin.teams import COLUMNS, LIST_SEPARATOR, Roster, Row, save_csv
+from collect.demo import survey
+from collect.demo.teams import COLUMNS, LIST_SEPARATOR, Roster, Row, save_csv
 from collect.jobs.states import State
 from collect.storage import forms
 from collect.storage.database import Document
 from collect.testing.system import Service, eventually
-from plant import KEPT, ORG, REST_SECONDS, Plant
+from support.system_under_test import KEPT, ORG, REST_SECONDS, Plant
 
 STANDING = 500
 """Teams that are there before, made by a job of its own."""

@@ -19,17 +19,18 @@ from pika.spec import ACCESS_REFUSED
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from collect.admin import accounts, broker_accounts, responses, survey, teams
+from collect.admin import accounts, broker_accounts
 from collect.admin.sending import send
+from collect.demo import responses, survey, teams
 from collect.jobs.states import State
 from collect.messaging import topology
 from collect.storage.database import connect
 from collect.testing.system import Service, eventually
 from faults.conftest import opened
 from faults.mongod import Mongod
-from plant import ORG, REST_SECONDS, Plant
-from servers import Servers
 from stack import mongodb
+from support.servers import Servers
+from support.system_under_test import ORG, REST_SECONDS, Plant
 
 ROWS = 20_000
 TEAMS = 1_000

@@ -16,8 +16,8 @@ from collect.messaging import topology
 from collect.messaging.messages import RunPart, encode
 from collect.messaging.publisher import Publisher
 from collect.testing.system import eventually, free_port
-from plant import REST_SECONDS, Plant
 from stack.children import Child
+from support.system_under_test import REST_SECONDS, Plant
 
 ROWS = 40_000
 

@@ -6,16 +6,16 @@ from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 
-from bystander import control
-from collect.admin import baseline
 from collect.client.api import CollectClient
+from collect.demo import baseline
 from collect.jobs.states import State
 from collect.messaging import topology
 from collect.storage.database import Document
 from collect.testing.system import Service, eventually, free_port
-from plant import Plant
-from servers import Servers
 from stack import rabbitmq
+from support.bystander import control
+from support.servers import Servers
+from support.system_under_test import Plant
 
 ROWS = 4_000
 SLOWLY = 20

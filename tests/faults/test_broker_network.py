@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from bystander import control
 from collect.client.api import CollectClient
 from collect.jobs.states import State
 from collect.testing.system import Service, eventually, free_port
 from faults.proxy import BOTH, Proxy, Way
-from plant import Plant
-from servers import Servers
+from support.bystander import control
+from support.servers import Servers
+from support.system_under_test import Plant
 
 ROWS = 20_000
 SLOWLY = 500

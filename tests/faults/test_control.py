@@ -8,13 +8,13 @@ from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 
-from bystander import control
 from collect.jobs.states import State
 from collect.messaging import topology
 from collect.testing.system import Service, eventually
-from plant import Plant
-from servers import Servers
 from stack import rabbitmq
+from support.bystander import control
+from support.servers import Servers
+from support.system_under_test import Plant
 
 ROWS = 20_000
 SLOWLY = 100

@@ -17,8 +17,8 @@ from faults.exporter import slots_of
 from faults.mender import GATEWAY, REJECTED, Mender, TeamsMender
 from faults.test_exports import frozen, thaw
 from integration.storage.failpoints import COMMITTED, NOT_COMMITTED, failing
-from plant import REST_SECONDS
-from servers import Servers
+from support.servers import Servers
+from support.system_under_test import REST_SECONDS
 
 IN_THE_FIRST = 500
 IN_THE_SECOND = 2_500

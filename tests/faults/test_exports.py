@@ -18,9 +18,9 @@ from collect.testing.system import Service, eventually
 from faults.conftest import LEASE_SECONDS, opened
 from faults.exporter import SLOT, SLOWLY, VERY_SLOWLY, Exporter, slots_of
 from integration.storage.failpoints import COMMITTED, NOT_COMMITTED, failing
-from plant import REST_SECONDS
-from servers import Servers
 from stack.children import Child
+from support.servers import Servers
+from support.system_under_test import REST_SECONDS
 
 MIDDLE = 35_000
 """A row in the second chunk of the second part."""

@@ -17,8 +17,8 @@ from collect.testing.system import eventually
 from faults.conftest import opened
 from faults.exporter import ROWS, VERY_SLOWLY, Exporter, most_megabytes, slots_of, table
 from faults.mongod import fill, small_disk
-from plant import REST_SECONDS
-from servers import Servers
+from support.servers import Servers
+from support.system_under_test import REST_SECONDS
 
 MEGABYTE = 1024 * 1024
 DISK_MEGABYTES = 64

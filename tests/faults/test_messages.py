@@ -17,7 +17,7 @@ from collect.jobs.states import State
 from collect.messaging import topology
 from collect.messaging.messages import Heartbeat, Poke, RunPart, encode
 from collect.testing.system import eventually
-from plant import Plant
+from support.system_under_test import Plant
 
 ROWS = 6_000
 SECONDS = 120.0

@@ -7,7 +7,7 @@ from typing import Any
 
 from collect.jobs.states import State
 from collect.testing.system import Service, eventually
-from plant import Plant
+from support.system_under_test import Plant
 
 ROWS = 4_000
 WIDTH = 5_000

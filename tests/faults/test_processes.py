@@ -12,9 +12,9 @@ import pytest
 from collect.client.api import CollectClient
 from collect.client.errors import ApiError
 from collect.jobs.states import State
-from collect.storage.reaping import MAX_LOSSES
+from collect.protocol.reaper import MAX_LOSSES
 from collect.testing.system import eventually, free_port
-from plant import REST_SECONDS, Plant
+from support.system_under_test import REST_SECONDS, Plant
 
 ROWS = 40_000
 MIDDLE = ROWS // 2

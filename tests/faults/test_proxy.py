@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from faults.proxy import Proxy, Way
-from waiting import eventually
+from support.waiting import eventually
 
 PING, PONG = b"PING\r\n", b"+PONG\r\n"
 SILENCE_SECONDS = 0.3

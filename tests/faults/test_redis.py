@@ -6,14 +6,14 @@ import pytest
 import requests
 from redis import Redis
 
-from collect.admin import baseline
 from collect.client.api import CollectClient
+from collect.demo import baseline
 from collect.jobs.states import State
-from collect.storage import keys, organisations
+from collect.storage import api_keys, organisations
 from collect.testing.system import eventually, free_port
 from faults.proxy import Proxy
-from plant import Plant
 from stack.children import Child
+from support.system_under_test import Plant
 
 ROWS = 8_000
 SECONDS = 60
@@ -37,7 +37,7 @@ class Gate:
 
     def limits(self) -> bool:
         """Whether a new key is told that it has asked too often. It asks often enough to meet the end of a minute."""
-        key = keys.create(self._plant.db, org_id=FEW, name="new", role="viewer").secret
+        key = api_keys.create(self._plant.db, org_id=FEW, name="new", role="viewer").secret
         return any(self._asked(key) == LIMITED for _ in range(2 * PER_MINUTE + 1))
 
     def _asked(self, key: str) -> int:

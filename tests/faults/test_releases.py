@@ -10,9 +10,9 @@ import pytest
 from collect.csv.reading import VERSION
 from collect.jobs.states import State
 from collect.testing.system import Service, eventually
-from plant import REST_SECONDS, Plant
-from servers import ROOT, unavailable
 from stack.server import ServerMissing
+from support.servers import ROOT, unavailable
+from support.system_under_test import REST_SECONDS, Plant
 
 ROWS = 40_000
 SLOWLY = 500

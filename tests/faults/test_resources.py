@@ -8,7 +8,7 @@ import requests
 
 from collect.runtime.processes import usage
 from collect.testing.system import eventually, free_port
-from plant import Plant
+from support.system_under_test import Plant
 
 MEGABYTE = 1024 * 1024
 

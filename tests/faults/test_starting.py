@@ -17,8 +17,8 @@ import requests
 from collect.client.api import CollectClient
 from collect.testing.system import Service, System, eventually, free_port
 from faults.proxy import Proxy
-from plant import REST_SECONDS, Plant
-from servers import ROOT
+from support.servers import ROOT
+from support.system_under_test import REST_SECONDS, Plant
 
 SERVICES = {
     path.parent.name: path.name for path in sorted(ROOT.glob("services/*/*")) if (path / "__main__.py").exists()

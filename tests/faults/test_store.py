@@ -11,7 +11,7 @@ from collect.jobs.states import RESTING, State
 from collect.testing.system import eventually
 from faults.mongod import Mongod, running
 from integration.storage.failpoints import OUTCOMES, failing
-from plant import REST_SECONDS, Plant
+from support.system_under_test import REST_SECONDS, Plant
 
 ROWS = 20_000
 MANY = 40_000

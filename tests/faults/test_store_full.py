@@ -13,8 +13,8 @@ from collect.jobs.states import State
 from collect.testing.system import eventually
 from faults.conftest import opened
 from faults.mongod import Mongod, fill, small_disk
-from plant import REST_SECONDS, Plant
-from servers import Servers
+from support.servers import Servers
+from support.system_under_test import REST_SECONDS, Plant
 
 ROWS = 40_000
 DISK_MEGABYTES = 48

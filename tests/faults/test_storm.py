@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from servers import ROOT, unavailable
 from stack.server import ServerMissing
+from support.servers import ROOT, unavailable
 
 SEED = 1
 SECONDS = 120

@@ -16,8 +16,8 @@ from faults.exporter import slots_of
 from faults.registrar import ROWS, SLOT, Registrar
 from faults.test_exports import frozen, thaw
 from integration.storage.failpoints import COMMITTED, NOT_COMMITTED, failing
-from plant import REST_SECONDS
-from servers import Servers
+from support.servers import Servers
+from support.system_under_test import REST_SECONDS
 
 MIDDLE = 2_150
 """A row in a later part."""

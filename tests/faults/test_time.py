@@ -12,7 +12,7 @@ from collect.jobs.states import State
 from collect.testing.system import eventually
 from faults.conftest import LEASE_SECONDS
 from integration.storage.failpoints import failing
-from plant import REST_SECONDS, Plant
+from support.system_under_test import REST_SECONDS, Plant
 
 ROWS = 20_000
 SLOWLY = 500

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from collect.jobs.states import State
 from collect.testing.system import eventually
-from plant import Plant
+from support.system_under_test import Plant
 
 ROWS = 40_000
 MIDDLE = ROWS // 2

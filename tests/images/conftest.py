@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from servers import ROOT
+from support.servers import ROOT
 
 SERVICES = sorted(path.parent.name for path in ROOT.glob("services/*/pyproject.toml"))
 

@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 import yaml
 
-from collect.admin.baseline import NAME, Survey, save_csv
 from collect.client import CollectClient
+from collect.demo.baseline import NAME, Survey, save_csv
 from collect.testing.system import eventually, free_port
 from images.conftest import SERVICES, docker, inspected
-from servers import ROOT
 from stack import compose, demo_env, rabbitmq
 from stack.telling import StackError
+from support.servers import ROOT
 
 FILE = ROOT / "docker-compose.yml"
 SERVERS = {"RABBITMQ_IMAGE": "rabbitmq", "REDIS_IMAGE": "redis", "MONGO_IMAGE": "mongo"}

@@ -13,9 +13,9 @@ import pytest
 
 from collect.testing.system import eventually, free_port
 from images.conftest import SERVICES, docker, inspected
-from rooms import Stores, fresh, rooms
-from servers import Servers
 from stack.telling import say
+from support.isolated_stores import Stores, fresh, rooms
+from support.servers import Servers
 
 MEGABYTE = 1_000_000
 MOST_BYTES = 250 * MEGABYTE

@@ -7,18 +7,17 @@ from typing import Any
 import pytest
 from pymongo.client_session import ClientSession
 
-import byhand
-import exported
 from collect.admin.check import Code, Finding, NotAtRest, check, check_jobs, wait_until_rest
 from collect.errors import NotFound
 from collect.jobs.model import Job, entry_id
 from collect.jobs.outcomes import Applied
 from collect.jobs.states import State, Verb
-from collect.storage import upkeep, work
-from collect.storage.blobs import GridFsBlobs
+from collect.protocol import commits, maintenance
+from collect.protocol.lease import Tenure
 from collect.storage.database import Database, connect
-from collect.storage.ownership import Tenure
+from collect.storage.object_store import GridFsBlobs
 from integration import test_check_teams
+from support import exported, protocol_driver
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +29,7 @@ def connection(mongodb_url: str, database_name: str) -> Iterator[Database]:
 
 @pytest.fixture
 def db(connection: Database) -> Database:
-    byhand.prepare(connection, "labs", "other")
+    protocol_driver.prepare(connection, "labs", "other")
     return connection
 
 
@@ -41,12 +40,12 @@ def found(db: Database) -> list[Finding]:
 @pytest.fixture
 def job(db: Database) -> Job:
     """One that has succeeded, beside one that waits and one that was taken back; all is well with them."""
-    taken_back = byhand.succeeded(db, dataset="second")
-    byhand.ask(db, taken_back, Verb.UNDO)
-    byhand.take_back(db, taken_back)
-    byhand.succeeded(db, org_id="other")
-    done = byhand.succeeded(db)
-    byhand.make_job(db)
+    taken_back = protocol_driver.succeeded(db, dataset="second")
+    protocol_driver.ask(db, taken_back, Verb.UNDO)
+    protocol_driver.take_back(db, taken_back)
+    protocol_driver.succeeded(db, org_id="other")
+    done = protocol_driver.succeeded(db)
+    protocol_driver.make_job(db)
     db.outbox.delete_many({})
     assert found(db) == []
     return done
@@ -56,45 +55,45 @@ def test_each_step_of_a_job_leaves_all_in_order(db: Database) -> None:
     def well() -> None:
         assert found(db) == []
 
-    job = byhand.make_job(db)
-    waiting = byhand.make_job(db, on_conflict="queue")
+    job = protocol_driver.make_job(db)
+    waiting = protocol_driver.make_job(db, on_conflict="queue")
     well()
-    byhand.plan(db, job, [20, 10, 5])
+    protocol_driver.plan(db, job, [20, 10, 5])
     well()
-    with byhand.holding(db, job, 1) as tenure:
-        byhand.write(db, tenure, job, rows=10, rejects=2)
+    with protocol_driver.holding(db, job, 1) as tenure:
+        protocol_driver.write(db, tenure, job, rows=10, rejects=2)
         well()
-    byhand.ask(db, job, Verb.PAUSE)
-    byhand.ask(db, job, Verb.PAUSE, until=datetime.now(UTC) + timedelta(hours=1))
+    protocol_driver.ask(db, job, Verb.PAUSE)
+    protocol_driver.ask(db, job, Verb.PAUSE, until=datetime.now(UTC) + timedelta(hours=1))
     well()
-    byhand.ask(db, job, Verb.RESUME)
+    protocol_driver.ask(db, job, Verb.RESUME)
     well()
-    byhand.ask(db, job, Verb.TERMINATE)
+    protocol_driver.ask(db, job, Verb.TERMINATE)
     well()
-    byhand.take_back(db, job)
+    protocol_driver.take_back(db, job)
     well()
-    assert byhand.read_job(db, job).state is State.TERMINATED
-    byhand.ask(db, waiting, Verb.STOP)
+    assert protocol_driver.read_job(db, job).state is State.TERMINATED
+    protocol_driver.ask(db, waiting, Verb.STOP)
     well()
 
 
 def test_an_undo_with_conflicts_is_in_order_and_so_is_the_second_one(db: Database) -> None:
-    job = byhand.succeeded(db)
+    job = protocol_driver.succeeded(db)
     first = db.rows.find_one({"written_by": entry_id(job.id, 1, 0)})
     assert first is not None
-    other = byhand.make_job(db, mode="upsert")
-    byhand.plan(db, other, [1])
-    with byhand.holding(db, other, 1) as tenure:
+    other = protocol_driver.make_job(db, mode="upsert")
+    protocol_driver.plan(db, other, [1])
+    with protocol_driver.holding(db, other, 1) as tenure:
         _overwrite(db, tenure, other, first["_id"])
-    byhand.ask(db, other, Verb.STOP)
+    protocol_driver.ask(db, other, Verb.STOP)
     assert found(db) == []
-    byhand.ask(db, job, Verb.UNDO)
-    byhand.take_back(db, job, entries=1)
+    protocol_driver.ask(db, job, Verb.UNDO)
+    protocol_driver.take_back(db, job, entries=1)
     assert found(db) == []
-    byhand.take_back(db, job, conflict=lambda row_id: row_id == first["_id"])
-    assert byhand.read_job(db, job).conflicts == 1
+    protocol_driver.take_back(db, job, conflict=lambda row_id: row_id == first["_id"])
+    assert protocol_driver.read_job(db, job).conflicts == 1
     assert found(db) == []
-    byhand.ask(db, job, Verb.UNDO)
+    protocol_driver.ask(db, job, Verb.UNDO)
     assert found(db) == []
 
 
@@ -103,7 +102,7 @@ def _overwrite(db: Database, tenure: Tenure, job: Job, row_id: str) -> None:
         db.rows.update_one({"_id": row_id}, {"$set": {"written_by": entry}}, session=session)
         return Applied(succeeded=1, rejected=0, created=0, changed=1, rejects=(), undo={"ids": []})
 
-    work.chunk(tenure, job, cursor={"row": 1}, write=apply)
+    commits.chunk(tenure, job, cursor={"row": 1}, write=apply)
 
 
 Plant = Callable[[Database, Job], object]
@@ -161,7 +160,7 @@ def _plans_nothing(db: Database, job: Job) -> None:
 def _undone_by_nobody(db: Database, job: Job) -> None:
     entry = db.ledger.find_one({"job_id": {"$ne": job.id}, "undone": True})
     assert entry is not None
-    db.rows.insert_one({**byhand.row(job, 1, entry["_id"]), "_id": "labs|second|1", "dataset": "second"})
+    db.rows.insert_one({**protocol_driver.row(job, 1, entry["_id"]), "_id": "labs|second|1", "dataset": "second"})
 
 
 PART, ENTRY, LINE = "{id}:1", "{id}:1:0", "labs:dataset:baseline"
@@ -237,7 +236,7 @@ def test_an_entry_without_any_of_its_rows_is_found(db: Database, job: Job) -> No
 
 
 def test_a_double_written_into_an_entry_is_found(db: Database, job: Job) -> None:
-    db.rows.insert_one(byhand.row(job, 77_777, entry_id(job.id, 1, 0)))
+    db.rows.insert_one(protocol_driver.row(job, 77_777, entry_id(job.id, 1, 0)))
     assert [finding.code for finding in found(db)] == [Code.MARKS_DIFFER]
 
 
@@ -309,19 +308,19 @@ def test_every_code_is_planted_somewhere() -> None:
 
 
 def test_a_job_that_has_been_fed_again_is_not_stuck(db: Database) -> None:
-    job = byhand.make_job(db)
+    job = protocol_driver.make_job(db)
     _never_fed(db, job)
     findings = check(db, patience_seconds=0.0)
     assert [finding.code for finding in findings] == [Code.STUCK]
-    upkeep.feed_again(db, job.id)
+    maintenance.feed_again(db, job.id)
     assert check(db, patience_seconds=0.0) == []
 
 
 def test_waiting_for_rest_ends_with_it_or_says_who_does_not(db: Database) -> None:
-    job = byhand.make_job(db)
+    job = protocol_driver.make_job(db)
     with pytest.raises(NotAtRest, match=f"{job.id} is queued"):
         wait_until_rest(db, seconds=0.0)
-    byhand.ask(db, job, Verb.PAUSE)
+    protocol_driver.ask(db, job, Verb.PAUSE)
     wait_until_rest(db, seconds=0.0)
     wait_until_rest(db, job_ids=[job.id], seconds=0.0)
 

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from pymongo.client_session import ClientSession
 
-import byhand
-import teamed
 from collect.admin.check import Code, Finding, check
 from collect.jobs.model import Job, entry_id
 from collect.jobs.outcomes import Applied
 from collect.jobs.states import State, Verb
-from collect.storage import teams, work
+from collect.protocol import commits
+from collect.storage import teams
 from collect.storage.database import Database, connect
+from support import protocol_driver, team_jobs
 
 
 @pytest.fixture(scope="module")
@@ -25,20 +25,20 @@ def connection(mongodb_url: str, database_name: str) -> Iterator[Database]:
 
 @pytest.fixture
 def db(connection: Database) -> Database:
-    byhand.prepare(connection, "labs", "other")
+    protocol_driver.prepare(connection, "labs", "other")
     return connection
 
 
 @pytest.fixture
 def job(db: Database) -> Job:
     """One that has succeeded, beside one that was taken back, one of others, and an upload; all is well with them."""
-    taken_back = teamed.succeeded(db, parts=[("x", "y")])
-    byhand.ask(db, taken_back, Verb.UNDO)
-    teamed.take_back(db, taken_back)
+    taken_back = team_jobs.succeeded(db, parts=[("x", "y")])
+    protocol_driver.ask(db, taken_back, Verb.UNDO)
+    team_jobs.take_back(db, taken_back)
     assert db.teams.count_documents({}) == db.members.count_documents({}) == 0
-    teamed.succeeded(db, org_id="other")
-    byhand.succeeded(db)
-    done = teamed.succeeded(db)
+    team_jobs.succeeded(db, org_id="other")
+    protocol_driver.succeeded(db)
+    done = team_jobs.succeeded(db)
     db.outbox.delete_many({})
     assert found(db) == []
     return done
@@ -53,47 +53,47 @@ def codes(db: Database) -> set[Code]:
 
 
 def test_each_step_of_a_job_leaves_all_in_order(db: Database) -> None:
-    job = teamed.make(db)
-    byhand.plan(db, job, [4, 2])
+    job = team_jobs.make(db)
+    protocol_driver.plan(db, job, [4, 2])
     assert found(db) == []
-    with byhand.holding(db, job, 1) as tenure:
-        teamed.write(db, tenure, job, ["a", "b"])
+    with protocol_driver.holding(db, job, 1) as tenure:
+        team_jobs.write(db, tenure, job, ["a", "b"])
         assert found(db) == []
-        teamed.write(db, tenure, job, ["c", "d"])
-        work.part_done(tenure)
-    with byhand.holding(db, job, 2) as tenure:
-        teamed.write(db, tenure, job, ["e", "f"])
+        team_jobs.write(db, tenure, job, ["c", "d"])
+        commits.part_done(tenure)
+    with protocol_driver.holding(db, job, 2) as tenure:
+        team_jobs.write(db, tenure, job, ["e", "f"])
     assert found(db) == []
-    byhand.ask(db, job, Verb.TERMINATE)
+    protocol_driver.ask(db, job, Verb.TERMINATE)
     for _ in range(3):
         assert found(db) == []
-        teamed.take_back(db, job, entries=1)
-    assert byhand.read_job(db, job).state is State.TERMINATED
+        team_jobs.take_back(db, job, entries=1)
+    assert protocol_driver.read_job(db, job).state is State.TERMINATED
     assert found(db) == []
     assert db.teams.count_documents({}) == db.members.count_documents({}) == 0
 
 
 def test_while_a_job_is_taken_back_its_people_may_go_before_its_teams(db: Database, job: Job) -> None:
-    byhand.ask(db, job, Verb.UNDO)
+    protocol_driver.ask(db, job, Verb.UNDO)
     entry = db.ledger.find_one({"_id": entry_id(job.id, 1, 0)})
     assert entry is not None
     last = db.ledger.find_one({"_id": entry_id(job.id, 1, 1)})
     assert last is not None
     db.teams.update_many({"_id": {"$in": last["undo"]["teams"]}}, {"$push": {"values.members": "+919999999999"}})
     assert Code.LINK_BROKEN not in codes(db)
-    assert byhand.read_job(db, job).state is State.UNDOING
+    assert protocol_driver.read_job(db, job).state is State.UNDOING
 
 
 def test_a_team_that_another_job_has_changed_may_carry_its_mark(db: Database, job: Job) -> None:
-    other = teamed.make(db, mode="upsert")
-    byhand.plan(db, other, [2])
-    with byhand.holding(db, other, 1) as tenure:
+    other = team_jobs.make(db, mode="upsert")
+    protocol_driver.plan(db, other, [2])
+    with protocol_driver.holding(db, other, 1) as tenure:
 
         def apply(entry: str, session: ClientSession) -> Applied:
             db.teams.update_one({"_id": "labs|a"}, {"$set": {"written_by": entry}}, session=session)
             return Applied(succeeded=2, rejected=0, created=0, changed=1, rejects=(), undo={})
 
-        work.chunk(tenure, other, cursor={"row": 2}, write=apply)
+        commits.chunk(tenure, other, cursor={"row": 2}, write=apply)
     assert found(db) == []
     db.teams.update_one({"_id": "labs|b"}, {"$set": {"written_by": entry_id(other.id, 1, 0)}})
     assert codes(db) == {Code.MARKS_DIFFER}
@@ -105,7 +105,7 @@ Plant = Callable[[Database, str], Any]
 
 def _more_teams(db: Database, entry: str) -> None:
     for n in range(9):
-        teamed.team(db, f"more {n}", written_by=entry)
+        team_jobs.team(db, f"more {n}", written_by=entry)
 
 
 def _of_an_upload(db: Database, entry: str) -> None:
@@ -117,7 +117,7 @@ def _of_an_upload(db: Database, entry: str) -> None:
 def _undone(db: Database, entry: str) -> None:
     undone = db.ledger.find_one({"undone": True})
     assert undone is not None
-    teamed.team(db, "x", written_by=undone["_id"])
+    team_jobs.team(db, "x", written_by=undone["_id"])
 
 
 def _lost(*names: str) -> Plant:
@@ -139,7 +139,7 @@ def _nobody(phone: str) -> Plant:
 def _undone_person(db: Database, entry: str) -> None:
     undone = db.ledger.find_one({"undone": True})
     assert undone is not None
-    teamed.person(db, "+911", written_by=undone["_id"])
+    team_jobs.person(db, "+911", written_by=undone["_id"])
 
 
 PLANTED: list[tuple[Code, str, Plant]] = [
@@ -150,7 +150,7 @@ PLANTED: list[tuple[Code, str, Plant]] = [
     (Code.MARKS_DIFFER, "a team is lost", lambda db, entry: db.teams.delete_one({"written_by": entry})),
     (Code.MARKS_DIFFER, "all teams are lost", _lost("teams")),
     (Code.MARKS_DIFFER, "all are lost", _lost("teams", "members")),
-    (Code.MARKS_DIFFER, "a double", lambda db, entry: teamed.team(db, "z", written_by=entry)),
+    (Code.MARKS_DIFFER, "a double", lambda db, entry: team_jobs.team(db, "z", written_by=entry)),
     (Code.ROWS_LOST, "a team is lost", lambda db, entry: db.teams.delete_one({"written_by": entry})),
     (Code.OTHER_ORGANISATION, "a team", _of("teams", "other")),
     (Code.OTHER_ORGANISATION, "somebody", _of("members", "other")),

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-import byhand
 from collect.admin.check import check
 from collect.jobs.model import Job
 from collect.messaging.messages import Heartbeat, SlotReport
@@ -25,7 +24,8 @@ from collect.storage import workers
 from collect.storage.database import Database, connect
 from stack.children import Child
 from stack.ports import free_ports
-from waiting import eventually
+from support import protocol_driver
+from support.waiting import eventually
 
 STOP_SECONDS = 5
 
@@ -33,7 +33,7 @@ STOP_SECONDS = 5
 @pytest.fixture
 def db(mongodb_url: str, database_name: str) -> Iterator[Database]:
     db = connect(mongodb_url, database=database_name, app_name="test")
-    byhand.prepare(db)
+    protocol_driver.prepare(db)
     yield db
     db.close()
 
@@ -121,10 +121,10 @@ def test_it_takes_in_heartbeats_relays_reaps_and_ends_at_once_when_told(
         )
         eventually(lambda: workers.slots(db) == {"upload": 1}, what="the heartbeat to arrive")
         sender.close(timeout_seconds=5)
-        job = byhand.make_job(db)
+        job = protocol_driver.make_job(db)
         eventually(lambda: db.outbox.count_documents({}) == 0, what="the outbox to be emptied")
-        with byhand.holding(db, job, 0, lease_seconds=0.1):
-            eventually(lambda: byhand.read_part(db, job, 0).losses == 1, what="the part to be freed")
+        with protocol_driver.holding(db, job, 0, lease_seconds=0.1):
+            eventually(lambda: protocol_driver.read_part(db, job, 0).losses == 1, what="the part to be freed")
         status, text = running.page("/metrics")
         assert status == 200
         assert 'collect_parts_reaped_total{kind="upload"} 1.0' in text
@@ -137,18 +137,18 @@ def test_it_takes_in_heartbeats_relays_reaps_and_ends_at_once_when_told(
 
 def test_two_monitors_side_by_side_do_no_harm(db: Database, environment: dict[str, str], tmp_path: Path) -> None:
     with monitor(environment, tmp_path / "one") as one, monitor(environment, tmp_path / "two") as two:
-        jobs = [byhand.make_job(db, dataset=f"d{n}") for n in range(8)]
+        jobs = [protocol_driver.make_job(db, dataset=f"d{n}") for n in range(8)]
         for job in jobs:
-            with byhand.holding(db, job, 0, lease_seconds=0.1):
+            with protocol_driver.holding(db, job, 0, lease_seconds=0.1):
                 eventually(partial(_losses, db, job), what="the part to be freed")
         eventually(lambda: db.outbox.count_documents({}) == 0, what="the outbox to be emptied")
-        assert {byhand.read_part(db, job, 0).losses for job in jobs} == {1}
+        assert {protocol_driver.read_part(db, job, 0).losses for job in jobs} == {1}
         assert one.stop() == two.stop() == 0
     assert check(db, patience_seconds=0.0) == []
 
 
 def _losses(db: Database, job: Job) -> int:
-    return byhand.read_part(db, job, 0).losses
+    return protocol_driver.read_part(db, job, 0).losses
 
 
 def test_while_the_broker_is_away_it_waits_and_then_goes_on(
@@ -158,7 +158,7 @@ def test_while_the_broker_is_away_it_waits_and_then_goes_on(
         own_broker.kill()
         eventually(lambda: running.page("/readyz")[0] == 503, what="it to say that it is not ready")
         assert running.page("/healthz")[0] == 200
-        byhand.make_job(db, dataset="while-away")
+        protocol_driver.make_job(db, dataset="while-away")
         eventually(lambda: "act_postponed" in running.events(), seconds=30, what="an act to be postponed")
         own_broker.start()
         eventually(running.is_ready, seconds=30, what="it to be ready again")

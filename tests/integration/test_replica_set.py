@@ -13,11 +13,11 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
 from collect.testing.system import Service, eventually
-from servers import MONGODB_WHEEL, unavailable
 from stack import mongodb
 from stack.children import Child
 from stack.ports import free_ports
 from stack.server import ServerMissing
+from support.servers import MONGODB_WHEEL, unavailable
 
 COMMAND = (sys.executable, "-c", "from collect.admin.cli import main; main()", "replica-set")
 

@@ -7,15 +7,16 @@ from datetime import UTC, datetime
 import pytest
 from click.testing import CliRunner, Result
 
-import byhand
-from collect.admin import demo, responses, survey
+from collect.admin import demo
 from collect.admin.cli import collect_admin
 from collect.admin.connection import Admin
-from collect.admin.responses import ROWS_A_BLOCK, Wanted
 from collect.admin.sending import Sent, send
+from collect.demo import responses, survey
+from collect.demo.responses import ROWS_A_BLOCK, Wanted
 from collect.errors import Conflict, NotFound
 from collect.storage import forms
 from collect.storage.database import Database, connect
+from support import protocol_driver
 
 ROWS = 2_010
 LATE = datetime(2017, 8, 1, tzinfo=UTC)
@@ -30,7 +31,7 @@ def connection(mongodb_url: str, database_name: str) -> Iterator[Database]:
 
 @pytest.fixture
 def db(connection: Database) -> Database:
-    byhand.prepare(connection, "labs", "other")
+    protocol_driver.prepare(connection, "labs", "other")
     return connection
 
 

@@ -6,10 +6,10 @@ import pika
 import redis
 from pymongo import MongoClient
 
-from servers import Servers
 from stack import rabbitmq
 from stack.children import Child
-from waiting import eventually
+from support.servers import Servers
+from support.waiting import eventually
 
 
 def test_mongodb_commits_transactions_and_takes_fail_points(mongodb_url: str, database_name: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from stack import leftovers
 from stack.supervision import Program, Supervisor, configuration
-from waiting import eventually
+from support.waiting import eventually
 
 FOREVER = (sys.executable, "-c", "import signal; signal.pause()")
 

@@ -16,8 +16,8 @@ from collect.exporting import formats
 from collect.exporting.selection import Selection
 from collect.jobs.model import Job
 from collect.storage import ledger, results
-from collect.storage.blobs import Blobs
 from collect.storage.database import Database
+from collect.storage.object_store import Blobs
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

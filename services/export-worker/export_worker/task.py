@@ -15,7 +15,7 @@ from collect.exporting import formats
 from collect.exporting.formats import Rendered
 from collect.exporting.selection import Selection, select
 from collect.jobs.model import Job, Part, entry_id
-from collect.runtime.ahead import Unwanted, ahead, is_unwanted
+from collect.runtime.prefetch import Unwanted, ahead, is_unwanted
 from collect.runtime.task import (
     Applied,
     Chunk,
@@ -27,8 +27,8 @@ from collect.runtime.task import (
     TakenBack,
 )
 from collect.storage import forms, ledger, responses, results, retention
-from collect.storage.blobs import Blobs
 from collect.storage.database import Database, now
+from collect.storage.object_store import Blobs
 from collect.storage.responses import Block, BlockSize, Key
 from export_worker import parquet, planning
 from export_worker.chunks import Taken, Written, chunk_of, none_left

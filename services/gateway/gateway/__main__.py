@@ -13,7 +13,7 @@ from gateway.settings import GatewaySettings
 def main() -> None:
     """Serve until told to go."""
     settings.read(GatewaySettings, service="gateway")
-    sys.argv[1:1] = ["--config", "python:gateway.gunicorn_config"]
+    sys.argv[1:1] = ["--config", "python:gateway.server.gunicorn_config"]
     wsgiapp.run(prog="gateway")
 
 

@@ -15,9 +15,9 @@ from werkzeug.exceptions import HTTPException
 
 from collect.errors import CollectError
 from collect.observability import logs, metrics, traces
-from gateway import auth, problems, queries
-from gateway.bodies import StrictRequest
-from gateway.request_bodies import RequestBody
+from gateway.http import auth, problems
+from gateway.http.json_body import StrictRequest
+from gateway.http.request_bodies import RequestBody
 from gateway.routes import (
     corrections,
     datasets,
@@ -34,6 +34,7 @@ from gateway.routes import (
     teams,
     verbs,
 )
+from gateway.schemas import queries
 from gateway.services import EXTENSION, Services, services
 
 _JOBS = "/v1/jobs/"

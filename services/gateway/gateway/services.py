@@ -10,10 +10,10 @@ from redis import Redis
 
 from collect.clock import Clock, SystemClock
 from collect.messaging.outbox import OutboxSender
-from collect.storage.blobs import Blobs
 from collect.storage.database import Database
-from gateway.limits import RateLimiter
-from gateway.polls import Polls
+from collect.storage.object_store import Blobs
+from gateway.http.long_polls import Polls
+from gateway.http.rate_limit import RateLimiter
 from gateway.settings import GatewaySettings
 
 EXTENSION = "collect"

@@ -20,8 +20,8 @@ from collect.observability import logs, traces
 from collect.observability.endpoint import Endpoint, Probe
 from collect.runtime.probes import readiness
 from collect.storage import outbox
-from collect.storage.blobs import open_blobs
 from collect.storage.database import HUNG_SECONDS, connect
+from collect.storage.object_store import open_blobs
 from monitor.feeder import Feeder
 from monitor.heartbeats import Heartbeats
 from monitor.metrics import Gauges

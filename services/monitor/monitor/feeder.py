@@ -7,7 +7,7 @@ import logging
 from collect.jobs.model import Job
 from collect.messaging.outbox import OutboxSender
 from collect.observability.metrics import FED
-from collect.storage import upkeep
+from collect.protocol import maintenance
 from collect.storage.database import Database
 from monitor.ticking import each
 
@@ -24,11 +24,11 @@ class Feeder:
     def tick(self) -> int:
         """Feed all that are hungry, by priority, then age; returns how many parts were published."""
         published: list[int] = []
-        each(upkeep.hungry(self._db), lambda job: self._feed(job, published), name=lambda job: job.id)
+        each(maintenance.hungry(self._db), lambda job: self._feed(job, published), name=lambda job: job.id)
         return sum(published)
 
     def _feed(self, job: Job, published: list[int]) -> None:
-        fed = upkeep.feed_again(self._db, job.id)
+        fed = maintenance.feed_again(self._db, job.id)
         self._sender.send(fed.outbox)
         published.append(fed.value)
         if fed.value:

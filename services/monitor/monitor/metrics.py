@@ -8,7 +8,8 @@ from typing import Any
 from collect.jobs.model import OUT
 from collect.jobs.states import ACTIVE, State
 from collect.observability.metrics import JOBS, LEASES_EXPIRED, OUTBOX_WAITING, PARTS, SLOTS, WORKERS
-from collect.storage import outbox, reaping, workers
+from collect.protocol import reaper
+from collect.storage import outbox, workers
 from collect.storage.database import Database
 
 MOST_OVERDUE = 1_000
@@ -29,7 +30,7 @@ class Gauges:
             JOBS.labels(state=state.value).set(self._db.jobs.count_documents({"state": state.value}))
         overdue = outbox.overdue(self._db, older_than_seconds=self._overdue_seconds, limit=MOST_OVERDUE)
         OUTBOX_WAITING.set(len(overdue))
-        LEASES_EXPIRED.set(reaping.count_expired(self._db))
+        LEASES_EXPIRED.set(reaper.count_expired(self._db))
         self._parts()
         self._workers()
 

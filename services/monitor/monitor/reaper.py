@@ -8,7 +8,7 @@ from collect.clock import Clock
 from collect.jobs.model import Part
 from collect.messaging.outbox import OutboxSender
 from collect.observability.metrics import REAPED, REAPER_STOPPED
-from collect.storage import reaping
+from collect.protocol import reaper
 from collect.storage.database import Database
 from monitor.ticking import each
 
@@ -46,8 +46,8 @@ class Reaper:
 
     def tick(self) -> int:
         """Free what may be freed; returns how many parts were."""
-        reaping.presume_free(self._db, lease_seconds=self._lease_seconds)
-        expired = reaping.expired(self._db, limit=self._max_expired + 1)
+        reaper.presume_free(self._db, lease_seconds=self._lease_seconds)
+        expired = reaper.expired(self._db, limit=self._max_expired + 1)
         now = self._clock.monotonic()
         if self._looked_at is None or now - self._looked_at > self._outage_seconds:
             self._watch_until = now + self._lease_seconds
@@ -71,7 +71,7 @@ class Reaper:
         return stopped
 
     def _reap(self, part: Part, freed: list[str]) -> None:
-        reaped = reaping.reap(self._db, part, why=f"its lease ran out, held by {part.owner}.")
+        reaped = reaper.reap(self._db, part, why=f"its lease ran out, held by {part.owner}.")
         if reaped.value:
             freed.append(part.id)
             self._sender.send(reaped.outbox)

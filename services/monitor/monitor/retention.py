@@ -8,9 +8,9 @@ from datetime import timedelta
 from collect.clock import Clock
 from collect.jobs.model import Job
 from collect.storage import results, retention
-from collect.storage.blobs import Blobs
 from collect.storage.database import Database
 from collect.storage.files import InputFile
+from collect.storage.object_store import Blobs
 from monitor.ticking import each
 
 _log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from collect.jobs.model import Part
 from collect.messaging.outbox import OutboxSender
 from collect.observability.metrics import SWEPT
-from collect.storage import upkeep
+from collect.protocol import maintenance
 from collect.storage.database import Database
 from monitor.ticking import each
 
@@ -44,18 +44,18 @@ class Sweeper:
         Raises:
             Transient: the broker does not say how full its queues are.
         """
-        waiting = upkeep.waiting(self._db, older_than_seconds=self._after_seconds, limit=MOST_PARTS)
+        waiting = maintenance.waiting(self._db, older_than_seconds=self._after_seconds, limit=MOST_PARTS)
         if not waiting:
             return 0
         empty = {kind for kind in {part.kind for part in waiting} if self._depth(kind) == 0}
-        long = upkeep.waiting(self._db, older_than_seconds=self._busy_after_seconds, limit=MOST_PARTS)
+        long = maintenance.waiting(self._db, older_than_seconds=self._busy_after_seconds, limit=MOST_PARTS)
         lost = {part.id: part for part in [*waiting, *long] if part.kind in empty or part in long}
         swept: list[str] = []
         each(lost.values(), lambda part: self._sweep(part, swept), name=lambda part: part.id)
         return len(swept)
 
     def _sweep(self, part: Part, swept: list[str]) -> None:
-        again = upkeep.publish_again(self._db, part)
+        again = maintenance.publish_again(self._db, part)
         if again.value:
             swept.append(part.id)
             self._sender.send(again.outbox)

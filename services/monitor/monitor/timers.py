@@ -8,7 +8,7 @@ from collections.abc import Callable
 from collect.clock import Clock
 from collect.jobs.model import Job
 from collect.messaging.outbox import OutboxSender
-from collect.storage import upkeep
+from collect.protocol import maintenance
 from collect.storage.database import Database
 from collect.storage.outbox import OutboxEntry
 from monitor.ticking import each
@@ -27,7 +27,7 @@ class Timers:
     def tick(self) -> int:
         """Do all that is due; returns for how many jobs something was."""
         done: list[str] = []
-        due = upkeep.due(self._db, self._clock.now())
+        due = maintenance.due(self._db, self._clock.now())
         each(due, lambda found: self._act(*found, done), name=lambda found: found[0].id)
         return len(done)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collect.storage import upkeep, workers
+from collect.protocol import maintenance
+from collect.storage import workers
 from collect.storage.database import Database
 
 FORGET_SECONDS = 3600.0
@@ -22,4 +23,4 @@ class Windows:
         """Set the windows; returns how many jobs got another one. Workers that are long gone are forgotten."""
         workers.forget(self._db, silent_seconds=FORGET_SECONDS)
         slots = workers.slots(self._db, within_seconds=self._seen_seconds)
-        return sum(upkeep.set_windows(self._db, kind=kind, slots=found) for kind, found in slots.items() if found)
+        return sum(maintenance.set_windows(self._db, kind=kind, slots=found) for kind, found in slots.items() if found)

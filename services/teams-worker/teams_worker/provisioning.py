@@ -10,13 +10,13 @@ from typing import Any
 from bson.int64 import Int64
 
 from collect.csv.reading import Lot
-from collect.csv.team_rows import Team
-from collect.jobs.teams import NOTHING_SAID
 from collect.rows import batch
 from collect.rows.batch import Batch
 from collect.rows.documents import FROM_ROWS
 from collect.rows.writing import Decision
 from collect.storage import teams as team_store
+from collect.teams.rows import Team
+from collect.teams.template import NOTHING_SAID
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,17 +8,17 @@ from typing import Any
 
 from pymongo.client_session import ClientSession
 
-from collect.csv import team_rows
 from collect.csv.layout import is_upsert, keeps_blanks
 from collect.jobs.model import Job, Part
 from collect.jobs.outcomes import Reject
-from collect.jobs.teams import TEMPLATE
-from collect.rows import chunks, first_look, planning, writing
+from collect.rows import chunks, diagnosis, planning, writing
 from collect.rows.table import Table
 from collect.runtime.task import Applied, Chunk, ChunkRows, ChunkSize, PlannedPart, TakenBack, Write
 from collect.storage import forms
-from collect.storage.blobs import Blobs
 from collect.storage.database import Database
+from collect.storage.object_store import Blobs
+from collect.teams import rows as teams_rows
+from collect.teams.template import TEMPLATE
 from teams_worker import people, provisioning
 from teams_worker.provisioning import Provision
 
@@ -50,7 +50,7 @@ class TeamsTask:
         for lot, valid, rejects in chunks.read(
             self._blobs, part, TEMPLATE, size, params=job.params, most_bytes=CHUNK_BYTES
         ):
-            found = team_rows.read(valid, forms=known)
+            found = teams_rows.read(valid, forms=known)
             made = provisioning.make(
                 found.teams, lot, org_id=job.org_id, upsert=is_upsert(job.params), keeps=keeps_blanks(job.params)
             )
@@ -86,7 +86,7 @@ class TeamsTask:
 
     def suspicion(self, job: Job) -> str | None:
         """Whether a column of its file looks as if it had slipped."""
-        return first_look.at_teams(self._db, self._blobs, job)
+        return diagnosis.at_teams(self._db, self._blobs, job)
 
     def finish(self, job: Job) -> Iterator[dict[str, Any] | Write | None]:
         """Nobody is left who was made for a team that lost its place to one from further up."""

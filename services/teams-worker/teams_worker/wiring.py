@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collect.storage.blobs import open_blobs
 from collect.storage.database import Database
+from collect.storage.object_store import open_blobs
 from teams_worker.task import TeamsTask
 
 

@@ -11,12 +11,12 @@ from collect.csv.layout import is_upsert, keeps_blanks
 from collect.errors import NotFound, TaskRefused
 from collect.jobs.model import Job, Part
 from collect.jobs.template import Template
-from collect.rows import batch, chunks, first_look, planning
+from collect.rows import batch, chunks, diagnosis, planning
 from collect.rows.table import Table
 from collect.runtime.task import Applied, Chunk, ChunkRows, ChunkSize, PlannedPart, TakenBack
 from collect.storage import datasets
-from collect.storage.blobs import Blobs
 from collect.storage.database import Database
+from collect.storage.object_store import Blobs
 
 
 class UploadTask:
@@ -65,7 +65,7 @@ class UploadTask:
 
     def suspicion(self, job: Job) -> str | None:
         """Whether two columns of its file look exchanged."""
-        return first_look.at_rows(self._db, self._blobs, job, template=self._template(job))
+        return diagnosis.at_rows(self._db, self._blobs, job, template=self._template(job))
 
     def finish(self, job: Job) -> Iterator[dict[str, Any] | None]:
         """Nothing is left to do."""

@@ -14,8 +14,8 @@ from pydantic import Field
 from pydantic_settings import BaseSettings
 
 from collect import settings
-from collect.storage.blobs import Blobs, open_blobs
 from collect.storage.database import Database, connect
+from collect.storage.object_store import Blobs, open_blobs
 
 S = TypeVar("S", bound=BaseSettings)
 

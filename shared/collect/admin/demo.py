@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from collect.admin import baseline, survey
+from collect.demo import baseline, survey
 from collect.errors import Unauthorised
-from collect.storage import datasets, forms, keys, organisations
+from collect.storage import api_keys, datasets, forms, organisations
 from collect.storage.database import Database, transact
 
 CONFIRM_THRESHOLD_ROWS = 100_000
@@ -23,7 +23,7 @@ class DemoKey:
 
     variable: str
     org_id: str
-    role: keys.Role
+    role: api_keys.Role
     name: str
 
 
@@ -60,12 +60,12 @@ def _key(db: Database, wanted: DemoKey, known: str | None) -> str:
     if known is not None and _is_still(db, wanted, known):
         return known
     _revoke_old(db, wanted)
-    return keys.create(db, org_id=wanted.org_id, name=wanted.name, role=wanted.role).secret
+    return api_keys.create(db, org_id=wanted.org_id, name=wanted.name, role=wanted.role).secret
 
 
 def _is_still(db: Database, wanted: DemoKey, token: str) -> bool:
     try:
-        key = keys.verify(db, token)
+        key = api_keys.verify(db, token)
     except Unauthorised:
         return False
     return key.org_id == wanted.org_id and key.role == wanted.role

@@ -9,7 +9,7 @@ import click
 
 from collect.admin.connection import Admin, json_option, pass_admin
 from collect.errors import NotFound
-from collect.storage import keys as store
+from collect.storage import api_keys as store
 from collect.storage import organisations
 
 

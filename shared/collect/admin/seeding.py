@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from collect.admin import baseline, demo, responses, survey, teams
+from collect.admin import demo
 from collect.admin.connection import Admin, json_option, pass_admin
 from collect.admin.sending import Sent, send
+from collect.demo import baseline, responses, survey, teams
 
 
 class Pair(click.ParamType[tuple[str, str]]):

@@ -20,14 +20,14 @@ import click
 from pymongo.errors import PyMongoError
 from ulid import ULID
 
-from collect.admin import baseline
 from collect.admin import check as invariants
-from collect.admin.baseline import COLUMNS, Survey, blocks, save_csv
 from collect.admin.connection import Admin, json_option, pass_admin
 from collect.client import CollectClient, Job, NotAuthenticated, Patience
+from collect.demo import baseline
+from collect.demo.baseline import COLUMNS, Survey, blocks, save_csv
 from collect.errors import CollectError
 from collect.jobs.states import State
-from collect.storage import datasets, files, keys, organisations
+from collect.storage import api_keys, datasets, files, organisations
 from collect.storage.database import Document, transact
 
 T = TypeVar("T")
@@ -297,11 +297,11 @@ class SelfTest:
 def _key(admin: Admin, name: str, seconds: float) -> Iterator[str]:
     """A key for as long as the run lasts."""
     expires_at = datetime.now(UTC) + timedelta(seconds=KEY_STEPS * seconds)
-    made = keys.create(admin.db, org_id=ORG, name=name, role="operator", expires_at=expires_at)
+    made = api_keys.create(admin.db, org_id=ORG, name=name, role="operator", expires_at=expires_at)
     try:
         yield made.secret
     finally:
-        keys.revoke(admin.db, org_id=ORG, key_id=made.key.id)
+        api_keys.revoke(admin.db, org_id=ORG, key_id=made.key.id)
 
 
 def _rows(survey: Survey) -> Iterator[dict[str, str]]:

@@ -12,9 +12,9 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
 from collect.errors import Conflict
-from collect.storage import joined
+from collect.storage import bulk_insert
+from collect.storage.bulk_insert import Documents
 from collect.storage.database import Document
-from collect.storage.joined import Documents
 
 CONNECTIONS = 3
 
@@ -55,6 +55,6 @@ def send(into: Collection[Document], blocks: Iterable[Documents], *, tell: Calla
     with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="sending") as pool:
         for block in blocks:
             settle(down_to=CONNECTIONS)
-            under_way.append((block.count, pool.submit(joined.insert, into, block)))
+            under_way.append((block.count, pool.submit(bulk_insert.insert, into, block)))
         settle(down_to=0)
     return sent

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from collect.csv import cells
 from collect.csv.cells import CellRules
-from collect.csv.mending import Given, Sheet
+from collect.csv.corrections import Given, Sheet
 from collect.csv.value_maps import wrong_columns
 from collect.jobs.template import Column, Template
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from collect.csv import layout, shifts, sources
+from collect.csv import layout, realign, sources
 from collect.csv.blocks import Block, blocks, lone_return, text_after_quote, unclosed
 from collect.csv.grammar import Grammar, LoneCarriageReturn
 from collect.csv.layout import DELIMITERS, MAX_BYTES_ABOVE, MAX_HEADER_BYTES, MOST_CELLS, Header, Params
 from collect.csv.reading import Lot
-from collect.csv.shifts import Lacking, Shifted
+from collect.csv.realign import Lacking, Shifted
 from collect.csv.sources import UTF8_BOM, Readable, Text
 from collect.csv.validation import Validator
 from collect.errors import TaskRefused
@@ -135,7 +135,7 @@ def _moved(header: Header, template: Template, params: Params) -> dict[str, tupl
     if not params.column_shift:
         return {}
     arranged, _ = layout.arrange(header, template, params, only_key=True)
-    return shifts.moves(arranged, params.column_shift)
+    return realign.moves(arranged, params.column_shift)
 
 
 def _all_in_one_line() -> TaskRefused:

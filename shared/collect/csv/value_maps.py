@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from collect.csv import cells
 from collect.csv.cells import CellRules
-from collect.csv.mending import Errors, Given, Sheet
+from collect.csv.corrections import Errors, Given, Sheet
 from collect.jobs.template import Column, Template
 
 MOST_VALUES = 1_000

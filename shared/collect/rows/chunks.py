@@ -14,7 +14,7 @@ from collect.jobs.outcomes import Reject
 from collect.jobs.template import Template
 from collect.rows import documents, planning
 from collect.runtime.task import Chunk, ChunkSize
-from collect.storage.blobs import Blobs
+from collect.storage.object_store import Blobs
 
 CHUNK_BYTES = 8 * 1024 * 1024
 

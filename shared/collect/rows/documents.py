@@ -14,7 +14,7 @@ import bson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collect.storage.joined import Documents
+from collect.storage.bulk_insert import Documents
 
 _STRING, _DOCUMENT, _BOOLEAN, _MOMENT, _NULL, _INT64, _DOUBLE = (
     b"\x02",

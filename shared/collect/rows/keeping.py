@@ -20,7 +20,7 @@ from collect.rows import documents, writing
 from collect.rows.batch import Batch, required
 from collect.rows.documents import FROM_ROWS
 from collect.rows.writing import Decision, Stored
-from collect.storage.joined import Documents
+from collect.storage.bulk_insert import Documents
 
 Content = dict[str, Any]
 

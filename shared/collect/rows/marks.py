@@ -14,9 +14,9 @@ from pymongo.collection import Collection
 from collect.jobs.outcomes import Conflict, TakenBack
 from collect.rows import writing
 from collect.rows.writing import Stored
-from collect.storage import joined
+from collect.storage import bulk_insert
+from collect.storage.bulk_insert import Documents
 from collect.storage.database import Again
-from collect.storage.joined import Documents
 
 MARK = {"row": 1, "written_by": 1, "revision": 1}
 RAW: bson.CodecOptions[RawBSONDocument] = bson.CodecOptions(document_class=RawBSONDocument, tz_aware=True)
@@ -62,7 +62,7 @@ def take_back(
     if ours:
         if into.delete_many({"_id": {"$in": ours}, **mark}, session=session).deleted_count < len(ours):
             raise Again
-        joined.insert(into, Documents.of(before[id_] for id_ in ours), session=session)
+        bulk_insert.insert(into, Documents.of(before[id_] for id_ in ours), session=session)
     others = {id_: before[id_] for id_ in before.keys() - set(ours)}
     conflicts.extend(_changed_since(others, stored(into, others, session), entry_id))
     return TakenBack(deleted=deleted, restored=len(ours), conflicts=tuple(conflicts))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from collect.csv import layout, shifts
+from collect.csv import layout, realign
 from collect.csv.blocks import Block, blocks
 from collect.csv.files import Opened, open_file
 from collect.csv.layout import Layout, Params
@@ -17,7 +17,7 @@ from collect.errors import TaskRefused, TooNew
 from collect.jobs.model import Job, Part
 from collect.jobs.template import Template
 from collect.runtime.task import PlannedPart
-from collect.storage.blobs import Blobs
+from collect.storage.object_store import Blobs
 
 SMALLEST_PART_BYTES = 4 * 1024 * 1024
 BIGGEST_PART_BYTES = 64 * 1024 * 1024
@@ -63,7 +63,7 @@ def plan(blobs: Blobs, job: Job, *, template: Template, after: Part | None = Non
         is_empty = False
         start = cursor(source.start, source.first_row, source.first_line)
         lacking = opened.lacking(source.first_row, source.first_row + total - 1)
-        of_part = {**source.document(), **own, **({"lacking": shifts.stored(lacking)} if lacking else {})}
+        of_part = {**source.document(), **own, **({"lacking": realign.stored(lacking)} if lacking else {})}
         yield PlannedPart(source=of_part, cursor=start, total=total)
     if is_empty:
         raise layout.no_rows(opened.header)
@@ -86,7 +86,7 @@ def arranged(source: dict[str, Any], template: Template) -> Layout:
         delimiter=source["delimiter"],
         columns=tuple(source["columns"]),
         unnamed=source.get("unnamed", 0),
-        lacking=shifts.read(source),
+        lacking=realign.read(source),
     )
 
 

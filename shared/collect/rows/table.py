@@ -14,13 +14,13 @@ from pymongo.errors import BulkWriteError
 from collect.csv.layout import is_upsert
 from collect.jobs.model import Job
 from collect.jobs.outcomes import Applied, Reject, TakenBack
-from collect.rows import keeping, lines, marks, writing
+from collect.rows import keeping, marks, reread, writing
 from collect.rows.batch import Batch
 from collect.rows.writing import Decision, Stored
-from collect.storage import jobs, joined
+from collect.storage import bulk_insert, jobs
 from collect.storage import rejects as reject_store
-from collect.storage.blobs import Blobs
 from collect.storage.database import Again, Database
+from collect.storage.object_store import Blobs
 
 
 class Table:
@@ -100,7 +100,7 @@ class Table:
             self._rows.delete_many({"_id": {"$in": decision.replaced}}, session=session)
         make = keeping.new_documents if rows.keeps else writing.new_documents
         made = make(rows, decision, entry_id=entry_id)
-        joined.insert(self._rows, made, session=session)
+        bulk_insert.insert(self._rows, made, session=session)
         return made.count
 
     def _there(self, job: Job, rows: Batch, session: ClientSession) -> dict[str, Stored]:
@@ -140,9 +140,9 @@ class Table:
         if not decision.displaced:
             return []
         shown = sorted(decision.displaced)[: reject_store.room(self._db, job_id=job.id, session=session)]
-        if len(shown) > lines.MOST_READ_AGAIN and len(rows.ids) > 1:
+        if len(shown) > reread.MOST_READ_AGAIN and len(rows.ids) > 1:
             raise writing.too_big(rows)
-        texts = lines.original(self._db, self._blobs, job_id=job.id, rows=shown, session=session)
+        texts = reread.original(self._db, self._blobs, job_id=job.id, rows=shown, session=session)
         ids = {there["row"]: there["_id"] for _, there in decision.instead}
         self._name_first(job, rows, decision, ids, session)
         return [

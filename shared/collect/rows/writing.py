@@ -21,8 +21,8 @@ from collect.errors import ChunkTooBig, TaskRefused
 from collect.jobs.outcomes import Reject
 from collect.rows import documents
 from collect.rows.batch import Batch, pack_keys, required, unpack_keys
-from collect.storage import joined
-from collect.storage.joined import Documents
+from collect.storage import bulk_insert
+from collect.storage.bulk_insert import Documents
 
 RECORD_VERSION = 1
 MAX_DOCUMENT_BYTES = 15 * 1024 * 1024
@@ -179,7 +179,7 @@ def created_ids(record: Mapping[str, Any]) -> list[str]:
 
 def before_images(record: Mapping[str, Any]) -> dict[str, RawBSONDocument]:
     """The documents that an entry changed, as they were before, by ``_id``."""
-    return {_id(image): image for image in joined.split(_unpacked(record["before"]))}
+    return {_id(image): image for image in bulk_insert.split(_unpacked(record["before"]))}
 
 
 def _id(document: RawBSONDocument) -> str:

@@ -7,10 +7,11 @@ from typing import Any
 from collect.errors import NotFound, StoreFull, TaskRefused
 from collect.jobs import restarts
 from collect.jobs.model import Job, Phase, Reason
+from collect.protocol import commits, reject_limit, verbs
+from collect.protocol.reject_limit import Standing
 from collect.runtime.task import Task
-from collect.storage import jobs, reject_limit, rejects, verbs, work
+from collect.storage import jobs, rejects
 from collect.storage.database import Database, now
-from collect.storage.reject_limit import Standing
 
 
 def store_full(error: StoreFull, phase: Phase) -> Reason:
@@ -38,7 +39,7 @@ def refused(error: TaskRefused) -> Reason:
 def put_off(said: str) -> Reason:
     """A slice got no further; the next one may."""
     return Reason(
-        code=work.PUT_OFF,
+        code=commits.PUT_OFF,
         message=f"On {now():%Y-%m-%d at %H:%M:%S} UTC it could not go on: {said}",
         hint="It is tried again each second until it can.",
     )

@@ -11,7 +11,7 @@ from collect.messaging.publisher import Publisher
 from collect.observability import logs, traces
 from collect.observability.endpoint import Endpoint
 from collect.runtime.probes import readiness
-from collect.runtime.slot import SlotSettings
+from collect.runtime.slot_process import SlotSettings
 from collect.runtime.task import Task
 from collect.runtime.worker import Worker, WorkerSettings
 from collect.storage import outbox

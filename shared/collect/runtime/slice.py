@@ -26,18 +26,19 @@ from collect.jobs.model import Job, Part, Phase, Reason, Rest
 from collect.jobs.outcomes import Applied
 from collect.jobs.states import WRITING
 from collect.observability import logs, traces
+from collect.protocol import commits, lease, plan_commits
+from collect.protocol.lease import Tenure
+from collect.protocol.reaper import MAX_LOSSES, poisoned
+from collect.protocol.reject_limit import ChunkPastLimit, limit_of
 from collect.runtime import reasons, undo
-from collect.runtime.ahead import ahead
-from collect.runtime.commands import Alive, ChunkDone, Claimed, Ended, Ending, Publish, Run
-from collect.runtime.control import Control
 from collect.runtime.ending import SliceOver, nothing_stored_behind
+from collect.runtime.ipc import Alive, ChunkDone, Claimed, Ended, Ending, Publish, Run
 from collect.runtime.pacing import Pace, queue_behind, share
+from collect.runtime.prefetch import ahead
+from collect.runtime.slot_pipe import Control
 from collect.runtime.task import Chunk, Task
-from collect.storage import jobs, ownership, planning, work
+from collect.storage import jobs
 from collect.storage.database import Database, now, retryable
-from collect.storage.ownership import Tenure
-from collect.storage.reaping import MAX_LOSSES, poisoned
-from collect.storage.reject_limit import ChunkPastLimit, limit_of
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ class Slice:
         while True:
             self._control.check()
             try:
-                part = part or ownership.claim(
+                part = part or lease.claim(
                     self._db,
                     command.ticket,
                     redelivered=command.redelivered,
@@ -101,7 +102,7 @@ class Slice:
                     lease_seconds=self._lease_seconds,
                 )
                 if unanswered:  # whoever has cut it meanwhile waits to hear that this slot is free
-                    part = part or ownership.claimed_and_cut(self._db, command.ticket, session_id=session_id)
+                    part = part or lease.claimed_and_cut(self._db, command.ticket, session_id=session_id)
                 return None if part is None else (part, jobs.get(self._db, org_id=part.org_id, job_id=part.job_id))
             except PyMongoError as error:
                 if not retryable(error):
@@ -161,10 +162,10 @@ class Holding:
             try:
                 return self._work()
             except StoreFull as full:
-                work.fail(self.tenure, reasons.store_full(full, self.tenure.part.phase))
+                commits.fail(self.tenure, reasons.store_full(full, self.tenure.part.phase))
                 return Ending.FAILED
             except NotFound as lost:  # a blob: all else that a job needs is the task's to name
-                work.fail(self.tenure, reasons.file_missing(lost, self.tenure.part.phase))
+                commits.fail(self.tenure, reasons.file_missing(lost, self.tenure.part.phase))
                 return Ending.FAILED
             except SliceOver as over:
                 return self._release(owed=over.owed)
@@ -177,7 +178,7 @@ class Holding:
                     raise
                 return self._put_off("The database did not answer.", code=type(error).__name__)
             except TaskRefused as refused:
-                work.fail(self.tenure, reasons.refused(refused))
+                commits.fail(self.tenure, reasons.refused(refused))
                 return Ending.FAILED
         except Fenced:
             return Ending.FENCED
@@ -185,7 +186,7 @@ class Holding:
             return Ending.ABANDONED
 
     def _release(self, *, owed: Rest | None = None, put_off: Reason | None = None) -> Ending:
-        work.release(self.tenure, owed=owed, put_off=put_off)
+        commits.release(self.tenure, owed=owed, put_off=put_off)
         return Ending.RELEASED
 
     def _put_off(self, said: str, *, code: str) -> Ending:
@@ -197,17 +198,17 @@ class Holding:
 
     def got_on(self) -> None:
         """Something was committed: whatever had put the job off is over."""
-        if self.job.reason is not None and self.job.reason.code == work.PUT_OFF:
-            work.goes_on(self.tenure)
+        if self.job.reason is not None and self.job.reason.code == commits.PUT_OFF:
+            commits.goes_on(self.tenure)
             self.job = self.job.model_copy(update={"reason": None})
 
     def _work(self) -> Ending:
         part = self.tenure.part
         if part.losses >= MAX_LOSSES:
-            work.fail(self.tenure, poisoned(self.job, part, "the broker gave its message away."))
+            commits.fail(self.tenure, poisoned(self.job, part, "the broker gave its message away."))
             return Ending.FAILED
         if self.job.state in WRITING:
-            ownership.job_begins(self.tenure)
+            lease.job_begins(self.tenure)
             self.publish()  # whoever listens hears that it runs before he hears what ends it
         self.look()
         match part.phase:
@@ -227,11 +228,11 @@ class Holding:
         """A plan that is soon made is committed as a whole. Otherwise its parts are given out while it goes on."""
         began = reached = time.monotonic()
         due = began + WHOLE_PLAN_SECONDS
-        found: list[planning.Found] = []
-        for step in self.task.plan(self.job, planning.last_planned(self.tenure)):
+        found: list[plan_commits.Found] = []
+        for step in self.task.plan(self.job, plan_commits.last_planned(self.tenure)):
             self.breathe(0.0)
             if found and time.monotonic() >= due:
-                planning.some(self.tenure, found)
+                plan_commits.some(self.tenure, found)
                 self.publish()
                 found, due = [], time.monotonic() + SOME_PLAN_SECONDS
                 # The next planner may have to read again up to here: for at least as long as that takes, go on.
@@ -240,9 +241,9 @@ class Holding:
                 reached = reached if reached > began else time.monotonic()
                 found.append(asdict(step))
         if len(found) == 1 and not self.tenure.part.cursor:
-            self.job = planning.alone(self.tenure, found[0])
+            self.job = plan_commits.alone(self.tenure, found[0])
             return self._write()
-        planning.whole(self.tenure, found)
+        plan_commits.whole(self.tenure, found)
         return Ending.COMPLETED
 
     def _write(self) -> Ending:
@@ -305,7 +306,7 @@ class Holding:
             return self.task.apply(self.job, self.tenure.part, chunk, entry_id=entry_id, session=session)
 
         try:
-            return work.chunk(
+            return commits.chunk(
                 self.tenure, self.job, cursor=chunk.cursor, write=write, rows=chunk.rows, numbers=chunk.numbers,
                 mended=chunk.mended,
             )  # fmt: skip
@@ -320,7 +321,7 @@ class Holding:
         """The part's rows are written. Part 0 has some when it was alone, and then nothing but the finish is left."""
         if self.tenure.part.n == 0 and self.job.parts_left == 1:
             return self._finish()
-        work.part_done(self.tenure)
+        commits.part_done(self.tenure)
         return Ending.COMPLETED
 
     def _finish(self) -> Ending:
@@ -330,10 +331,10 @@ class Holding:
         for step in self.task.finish(self.job):
             self.breathe(0.0)
             if callable(step):
-                work.settle(self.tenure, step)
+                commits.settle(self.tenure, step)
             elif step is not None:
                 result = step
-        work.finished(self.tenure, result)
+        commits.finished(self.tenure, result)
         return Ending.COMPLETED
 
     def publish(self) -> None:
@@ -395,5 +396,5 @@ class Holding:
         reason = reasons.over_limit(self.db, self.job, self.task)
         if reason is None:
             return None
-        work.over_limit(self.tenure, reason)
+        commits.over_limit(self.tenure, reason)
         return Ending.FAILED

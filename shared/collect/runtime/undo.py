@@ -9,8 +9,9 @@ from pymongo.client_session import ClientSession
 
 from collect.jobs.model import Phase, entry_id
 from collect.jobs.outcomes import TakenBack
-from collect.runtime.commands import ChunkDone
-from collect.storage import parts, work
+from collect.protocol import commits
+from collect.runtime.ipc import ChunkDone
+from collect.storage import parts
 
 if TYPE_CHECKING:
     from collect.runtime.slice import Holding
@@ -39,14 +40,14 @@ def take_back(holding: Holding) -> None:
             return holding.task.undo(holding.job, record, entry_id=mark, session=session)
 
         settled = entry["undone"] and not entry["conflicts"]
-        work.take_back(tenure, entry=entry, undo=None if settled else undo)
+        commits.take_back(tenure, entry=entry, undo=None if settled else undo)
         holding.got_on()
         seconds = time.monotonic() - began
         rate = (tenure.part.counts.undone - before) / max(seconds, 1e-6)
         holding.breathe(rate, ChunkDone(phase=Phase.UNDO, seconds=seconds))
     if tenure.part.sweep:
         _sweep(holding)
-    work.part_done(tenure)
+    commits.part_done(tenure)
 
 
 def _sweep(holding: Holding) -> None:

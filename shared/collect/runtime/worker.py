@@ -22,11 +22,12 @@ from collect.messaging.consumer import Consumer, Delivery
 from collect.messaging.messages import Heartbeat, Poke, SlotReport
 from collect.messaging.outbox import OutboxSender
 from collect.observability import metrics
+from collect.protocol import lease as protocol_lease
+from collect.protocol import reaper, verbs
 from collect.runtime import processes
-from collect.runtime.commands import Alive, ChunkDone, Claimed, Crashed, Ended, Ending, Publish, Ready, Report
-from collect.runtime.seat import Running, Seat
-from collect.runtime.slot import SlotSettings
-from collect.storage import ownership, reaping, verbs
+from collect.runtime.ipc import Alive, ChunkDone, Claimed, Crashed, Ended, Ending, Publish, Ready, Report
+from collect.runtime.slot_handle import Running, Seat
+from collect.runtime.slot_process import SlotSettings
 from collect.storage.database import HUNG_SECONDS, Database
 
 TICK_SECONDS = 0.2
@@ -192,7 +193,7 @@ class Worker:
         self._acted_at = time.monotonic()
         try:
             if seat.silent_seconds() < lease * RENEW_BELOW:
-                ownership.renew(self._db, part=running.part, lease_seconds=lease, left_seconds=lease * RENEW_BELOW)
+                protocol_lease.renew(self._db, part=running.part, lease_seconds=lease, left_seconds=lease * RENEW_BELOW)
             if seat.silent_seconds() > self._settings.grace_seconds and not self._still_ours(running.part):
                 _log.warning("slot_killed", extra={"slot": seat.name, "job": running.part.job_id})
                 seat.kill()
@@ -294,7 +295,7 @@ class Worker:
         try:
             part = running.part or self._claimed_unheard(seat, running)
             if part is not None:
-                reaped = reaping.reap(self._db, part, why=f"its process died ({why}).", expired_only=False)
+                reaped = reaper.reap(self._db, part, why=f"its process died ({why}).", expired_only=False)
                 self._sender.send(reaped.outbox)
                 if not reaped.value:
                     self._let_go(running, quiet=False)

@@ -12,8 +12,8 @@ from ulid import ULID
 
 from collect.errors import NotFound, TooLarge
 from collect.jobs.model import FileRef
-from collect.storage.blobs import Blobs
 from collect.storage.database import Database, Transaction, stored
+from collect.storage.object_store import Blobs
 
 PREFIX = "files/"
 

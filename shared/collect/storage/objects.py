@@ -47,7 +47,7 @@ def open_remote(url: str) -> ObjectBlobs:
 
 
 class ObjectBlobs:
-    """Objects of a bucket, below the prefix that the URL names. As :class:`collect.storage.blobs.Blobs` says."""
+    """Objects of a bucket, below the prefix that the URL names. As :class:`collect.storage.object_store.Blobs` says."""
 
     def __init__(self, *, store: ObjectStore) -> None:
         self._store = store

@@ -20,10 +20,10 @@ from collect.exporting.gzips import Joined, Reading
 from collect.jobs.model import Job
 from collect.jobs.outcomes import StoredObject
 from collect.jobs.states import State
-from collect.storage import blobs as blob_store
 from collect.storage import ledger, organisations
-from collect.storage.blobs import Blobs
+from collect.storage import object_store as blob_store
 from collect.storage.database import Database, now
+from collect.storage.object_store import Blobs
 
 PREFIX = "results/"
 HEADER = "header"

@@ -15,10 +15,10 @@ from pymongo.client_session import ClientSession
 from collect.jobs.model import Job
 from collect.jobs.states import FINAL, State
 from collect.storage import ledger, results
-from collect.storage.blobs import Blobs
 from collect.storage.database import Database, Transaction, transact
 from collect.storage.files import PREFIX as FILES
 from collect.storage.files import InputFile
+from collect.storage.object_store import Blobs
 
 TAKEN_BACK = (State.TERMINATED.value, State.UNDONE.value)
 LATELY = timedelta(hours=1)

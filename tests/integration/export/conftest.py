@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from integration.export.counter import Counter
-from rooms import Room
+from support.isolated_stores import Room
 
 
 @pytest.fixture(scope="package")

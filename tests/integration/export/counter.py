@@ -19,7 +19,7 @@ from collect.admin.check import check
 from collect.client.api import CollectClient
 from collect.client.models import Job
 from collect.jobs.forms import FieldType, Form, FormField
-from collect.storage import forms, keys
+from collect.storage import api_keys, forms
 from collect.testing.system import Service, System
 
 ORG = "labs"
@@ -48,7 +48,7 @@ class Counter(System):
     def open(self) -> None:
         """Start all services."""
         self.prepare(ORG)
-        self.token = keys.create(self.db, org_id=ORG, name="counter", role="operator").secret
+        self.token = api_keys.create(self.db, org_id=ORG, name="counter", role="operator").secret
         self.gateway()
         self.monitor()
         self.worker_service = self.worker(kind="export")

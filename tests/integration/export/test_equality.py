@@ -24,8 +24,8 @@ from collect.jobs.outcomes import Applied
 from collect.jobs.states import State
 from collect.runtime.task import ChunkSize
 from collect.storage import forms, indexes, organisations, results
-from collect.storage.blobs import Blobs, FileBlobs
 from collect.storage.database import Database, connect
+from collect.storage.object_store import Blobs, FileBlobs
 from collect.storage.responses import BlockSize
 from export_worker.task import ExportTask
 from integration.export.counter import FIELDS, ORG, T0, first_member, table, unpacked

@@ -6,7 +6,7 @@ import pytest
 
 from collect.testing.system import Service
 from integration.files.desk import Desk
-from rooms import Room
+from support.isolated_stores import Room
 
 
 @pytest.fixture(scope="package")

@@ -16,7 +16,7 @@ from collect.client.errors import Refused
 from collect.client.models import Job, Reject
 from collect.jobs.states import State
 from collect.jobs.template import Template
-from collect.storage import datasets, keys
+from collect.storage import api_keys, datasets
 from collect.storage.database import transact
 from collect.storage.rejects import MOST_STORED
 from collect.testing.system import Service, System
@@ -79,7 +79,7 @@ class Desk(System):
     def open(self) -> None:
         """Start all services."""
         self.prepare(ORG)
-        self.token = keys.create(self.db, org_id=ORG, name="desk", role="operator").secret
+        self.token = api_keys.create(self.db, org_id=ORG, name="desk", role="operator").secret
         self.gateway_service = self.gateway()
         self.monitor_service = self.monitor()
         self.worker_service = self.worker()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from integration.files.desk import Desk
-from waiting import eventually
+from support.waiting import eventually
 
 COLUMNS: list[dict[str, Any]] = [
     {"name": "k", "type": "string"},

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from collect.storage.blobs import CHUNKS, FILES, GridFsBlobs
+from collect.storage.object_store import CHUNKS, FILES, GridFsBlobs
 from collect.testing.system import eventually
 from integration.files.desk import Desk
 

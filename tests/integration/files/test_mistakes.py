@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from collect.admin import baseline
-from collect.admin.baseline import Survey
+from collect.demo import baseline
+from collect.demo.baseline import Survey
 from integration.files.desk import Desk
 
 ROWS = 1_500

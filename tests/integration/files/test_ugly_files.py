@@ -1,7 +1,7 @@
 """Ugly files through the API: what the preview, the job and its rejects say of each."""
 
 from integration.files.desk import Desk
-from uglyfiles import FILES, Ugly
+from support.ugly_files import FILES, Ugly
 
 
 def test_every_ugly_file_is_read_or_refused_as_its_preview_says(desk: Desk) -> None:

@@ -12,11 +12,11 @@ from urllib.parse import quote, urlsplit
 from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder, TestResponse
 
-from byhand import Recorder
 from collect.jobs.model import Job
 from collect.storage import jobs
 from collect.storage.database import Database
 from integration.gateway.described import DESCRIPTION
+from support.protocol_driver import Recorder
 
 TEMPLATE_COLUMNS: list[dict[str, Any]] = [
     {"name": "respondent_id", "type": "string", "required": True},

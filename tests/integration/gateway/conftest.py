@@ -7,18 +7,18 @@ import pytest
 from flask_openapi3 import OpenAPI
 from redis import Redis
 
-from byhand import Recorder
 from collect.jobs.template import Template
-from collect.storage import datasets, indexes, keys, organisations
-from collect.storage.blobs import GridFsBlobs
+from collect.storage import api_keys, datasets, indexes, organisations
 from collect.storage.database import Database, transact
+from collect.storage.object_store import GridFsBlobs
 from collect.testing.system import System
 from gateway.app import create_app
-from gateway.limits import RateLimiter
-from gateway.polls import Polls
+from gateway.http.long_polls import Polls
+from gateway.http.rate_limit import RateLimiter
 from gateway.services import Services
 from gateway.settings import GatewaySettings
 from integration.gateway.calls import TEMPLATE, Api, OverHttp
+from support.protocol_driver import Recorder
 
 ORGANISATIONS = ("labs", "other")
 BLOB_COLLECTIONS = ("blobs.files", "blobs.chunks")
@@ -95,9 +95,9 @@ def inside(api: Api, running: Running) -> Api:
 
 
 def made_keys(db: Database) -> dict[str, str]:
-    made = {role: keys.create(db, org_id="labs", name=f"labs {role}", role=role) for role in keys.ROLES[:3]}
+    made = {role: api_keys.create(db, org_id="labs", name=f"labs {role}", role=role) for role in api_keys.ROLES[:3]}
     found: dict[str, str] = {role: key.secret for role, key in made.items()}
-    found["platform"] = keys.create(db, org_id=None, name="staff", role="platform").secret
-    for role in keys.ROLES[:3]:
-        found[f"other {role}"] = keys.create(db, org_id="other", name=f"other {role}", role=role).secret
+    found["platform"] = api_keys.create(db, org_id=None, name="staff", role="platform").secret
+    for role in api_keys.ROLES[:3]:
+        found[f"other {role}"] = api_keys.create(db, org_id="other", name=f"other {role}", role=role).secret
     return found

@@ -12,7 +12,7 @@ from typing import Any, cast
 import jsonschema_rs
 
 from gateway.app import create_app
-from gateway.description import METHODS, described
+from gateway.openapi.description import METHODS, described
 from gateway.services import Services
 
 NOT_OF_A_CALL = {405, 414, 417, 431, 501}

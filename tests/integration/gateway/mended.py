@@ -1,8 +1,8 @@
 """Jobs with rejected rows, run by hand beside a gateway."""
 
-from collect.storage.blobs import GridFsBlobs
-from correcting import Mending
+from collect.storage.object_store import GridFsBlobs
 from integration.gateway.calls import CSV, Api
+from support.corrections import Mending
 
 HEADER = "respondent_id,district,age\n"
 

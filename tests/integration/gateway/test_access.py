@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from flask_openapi3 import OpenAPI
 
-from collect.storage import keys, organisations
+from collect.storage import api_keys, organisations
 from integration.gateway.calls import TEMPLATE, UNKNOWN_ID, Api, form, problem, upload
 from integration.gateway.conftest import Running
-from teamed import team
+from support.team_jobs import team
 
 WHY = {"reason": "a test"}
 MENDED = {"rows": [{"row": 3, "values": {"age": "5"}}]}
@@ -28,7 +28,7 @@ PUBLIC = {
 class Route:
     """The least role that may use it; a body that passes; whether it names something of an organisation."""
 
-    role: keys.Role
+    role: api_keys.Role
     body: Any = None
     named: str | None = None
 
@@ -108,8 +108,8 @@ def test_what_looks_after_the_process_needs_no_key(api: Api, method: str, path: 
 @pytest.mark.parametrize(("method", "rule"), CALLS)
 def test_a_role_may_do_what_it_includes_and_nothing_else(api: Api, method: str, rule: str) -> None:
     route = ROUTES[method, rule]
-    for role in keys.ROLES[:3]:
-        enough = keys.ROLES.index(role) >= keys.ROLES.index(route.role)
+    for role in api_keys.ROLES[:3]:
+        enough = api_keys.ROLES.index(role) >= api_keys.ROLES.index(route.role)
         answer = api.call(method, filled(rule), key=role, json=route.body)
         if enough:
             assert answer.status_code not in {401, 403}, (role, answer.text)
@@ -143,7 +143,7 @@ def owned(api: Api, what: str) -> str:
         case "job":
             return str(api.job(key="other operator")["id"])
         case "key":
-            return keys.create(api.db, org_id="other", name="theirs", role="viewer").key.id
+            return api_keys.create(api.db, org_id="other", name="theirs", role="viewer").key.id
         case "team":
             team(api.db, "Theirs", org_id="other")
             return "Theirs"
@@ -209,7 +209,7 @@ def test_a_wrong_secret_is_refused(api: Api) -> None:
 
 def test_an_expired_key_and_a_revoked_one_are_refused(api: Api) -> None:
     past = datetime.now(UTC) - timedelta(seconds=1)
-    expired = keys.create(api.db, org_id="labs", name="short", role="viewer", expires_at=past)
+    expired = api_keys.create(api.db, org_id="labs", name="short", role="viewer", expires_at=past)
     problem(api.get("/v1/jobs", key=expired.secret), 401)
     made = api.post("/v1/keys", {"name": "other", "role": "viewer"}, key="admin").get_json()
     assert api.get("/v1/jobs", key=made["key"]).status_code == 200
@@ -231,7 +231,7 @@ def test_staff_act_for_the_organisation_that_they_name(api: Api) -> None:
 
 def test_only_staff_choose_an_organisation(api: Api) -> None:
     theirs = api.job(key="other operator")["id"]
-    for role in keys.ROLES[:3]:
+    for role in api_keys.ROLES[:3]:
         problem(api.get(f"/v1/jobs/{theirs}", key=role, headers={"X-Organisation": "other"}), 404)
 
 

@@ -15,7 +15,7 @@ from collect.jobs.states import RESTARTABLE, State, Verb
 from collect.testing.system import LOOPBACK, free_port
 from integration.gateway.calls import CSV, Api, OverHttp, form, problem, upload
 from integration.gateway.conftest import Running
-from waiting import eventually
+from support.waiting import eventually
 
 TIMES = 100
 AT_ONCE = 20

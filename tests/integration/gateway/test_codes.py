@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-import exported
 from collect.storage import organisations
-from collect.storage.blobs import GridFsBlobs
+from collect.storage.object_store import GridFsBlobs
 from integration.gateway import mended
 from integration.gateway.calls import CSV, TEMPLATE, UNKNOWN_ID, Api, upload
 from integration.gateway.described import DESCRIPTION
 from integration.gateway.test_access import MENDED, ROUTES
 from integration.storage.failpoints import failing
-from teamed import team
+from support import exported
+from support.team_jobs import team
 
 WHY = {"reason": "a test"}
 KEY = {"Idempotency-Key": "twice"}

@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from collect.csv import mending
+from collect.csv import corrections
 from collect.errors import Conflict, Transient
 from collect.jobs.model import Reason
 from collect.jobs.states import State, Verb
-from collect.storage import corrections as stored_corrections
-from collect.storage import verbs
-from gateway import correcting
+from collect.protocol import corrections as stored_corrections
+from collect.protocol import verbs
+from gateway.jobs import correct
 from integration.gateway import mended
 from integration.gateway.calls import CSV, TEMPLATE, UNKNOWN_ID, Api, fields, form, problem, upload
 from integration.gateway.mended import HEADER
-from waiting import eventually
+from support.waiting import eventually
 
 BAD = (HEADER + "r-1,Pune,x\nr-2,Nashik,44\nr-3,Satara,not a number\nr-4,Pune,-5\n").encode()
 TEXT = {"content_type": "text/csv"}
@@ -302,10 +302,10 @@ def test_what_may_have_begun_after_all_keeps_its_rows(inside: Api, monkeypatch: 
 
 def test_a_correction_that_is_too_large_is_413(api: Api, inside: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     made = mended.succeeded(api, BAD)
-    monkeypatch.setattr(correcting, "MAX_BYTES", 40)
+    monkeypatch.setattr(correct, "MAX_BYTES", 40)
     problem(send_csv(inside, made.job_id, b"row,age\n" + b"1,5\n" * 20), 413, "too_large")
     problem(send_csv(inside, made.job_id, gzip.compress(b"row,age\n1," + b"5" * 100)), 413, "too_large")
-    monkeypatch.setattr(correcting, "MAX_BYTES", 20)
+    monkeypatch.setattr(correct, "MAX_BYTES", 20)
     problem(send(inside, made.job_id, (1, {"age": "1"}), (3, {"age": "1"})), 413, "too_large")
 
 
@@ -373,15 +373,15 @@ def test_corrections_of_one_row_at_once_are_taken_once(api: Api, inside: Api) ->
     job = made.job
     with pytest.MonkeyPatch.context() as patch:
         first = made.prepare({1: {"age": "5"}})
-        real = mending.text_of
+        real = corrections.text_of
 
         def meanwhile(*given: Any, **lacking: Any) -> bytes:
             made.ask(Verb.CORRECT, mended=first)
             made.run()
-            patch.setattr(mending, "text_of", real)
+            patch.setattr(corrections, "text_of", real)
             return real(*given, **lacking)
 
-        patch.setattr(mending, "text_of", meanwhile)
+        patch.setattr(corrections, "text_of", meanwhile)
         problem(send(inside, made.job_id, (1, {"age": "6"})), 409)
     assert api.stored(made.job_id).corrections == job.corrections + 1
     assert made.rows()["r-1"]["values"]["age"] == 5

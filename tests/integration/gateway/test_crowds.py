@@ -13,14 +13,14 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from werkzeug.test import TestResponse
 
-import exported
-from collect.storage.blobs import GridFsBlobs
+from collect.storage.object_store import GridFsBlobs
 from collect.testing.system import LOOPBACK, Service, System
 from integration.gateway.calls import TIMEOUT_SECONDS, Api, OverHttp
 from integration.gateway.conftest import made_keys
 from integration.gateway.described import DESCRIPTION
 from integration.gateway.test_codes import SLOW
-from waiting import eventually
+from support import exported
+from support.waiting import eventually
 
 POLLS = 4
 THREADS = 8

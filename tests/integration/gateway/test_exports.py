@@ -7,18 +7,19 @@ from typing import Any
 
 import pytest
 
-import exported
-from collect.admin import responses, survey
-from collect.admin.responses import Wanted
 from collect.admin.sending import send
 from collect.client import CollectClient
+from collect.demo import responses, survey
+from collect.demo.responses import Wanted
 from collect.exporting import formats
 from collect.exporting.selection import FORMATS, select
 from collect.jobs.states import State
-from collect.storage import estimates, forms, habits, upkeep
-from collect.storage.blobs import GridFsBlobs
+from collect.protocol import maintenance
+from collect.storage import estimates, forms, usual_range
+from collect.storage.object_store import GridFsBlobs
 from integration.gateway.calls import CSV, Api, fields, form, problem
 from integration.gateway.conftest import Running
+from support import exported
 
 ROWS = 2_000
 FORM = survey.FORM_ID
@@ -233,8 +234,8 @@ def test_an_export_that_nobody_confirms_stops_by_itself(api: Api) -> None:
     threshold(api, 10)
     job = asked(api, WHOLE)["id"]
     now = datetime.now(UTC)
-    assert [found.id for found, _ in upkeep.due(api.db, now + timedelta(hours=23, minutes=59))] == []
-    for _, do in upkeep.due(api.db, now + timedelta(hours=24, minutes=1)):
+    assert [found.id for found, _ in maintenance.due(api.db, now + timedelta(hours=23, minutes=59))] == []
+    for _, do in maintenance.due(api.db, now + timedelta(hours=24, minutes=1)):
         do()
     stopped = api.get(f"/v1/jobs/{job}").get_json()
     assert (stopped["state"], stopped["reason"]["code"]) == ("stopped", "confirmation_expired")
@@ -291,7 +292,7 @@ def test_a_small_organisation_has_unusual_ranges_too(api: Api) -> None:
 def test_a_few_hundred_rows_more_are_not_unusual(api: Api) -> None:
     some = {"from_date": "2017-10-01", "to_date": "2018-01-01"}
     rows = previewed(api, some)["total_rows"]
-    assert 0 < rows < habits.MORE_ROWS
+    assert 0 < rows < usual_range.MORE_ROWS
     has_exported(api, rows // 10, some, 5)
     assert previewed(api, some)["warnings"] == []
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from collect.admin import responses, survey
-from collect.admin.responses import Wanted
 from collect.admin.sending import send
+from collect.demo import responses, survey
+from collect.demo.responses import Wanted
 from collect.jobs.forms import FieldType, Form, FormField
 from collect.storage import forms
 from integration.gateway.calls import Api, problem

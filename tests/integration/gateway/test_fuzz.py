@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 
-from collect.storage import keys
+from collect.storage import api_keys
 from integration.gateway.calls import Api
 from integration.gateway.conftest import Running
 from integration.gateway.described import DESCRIPTION
-from teamed import team
+from support.team_jobs import team
 
 EXAMPLES = int(os.environ.get("COLLECT_FUZZ_EXAMPLES", "0"))
 BOUNDED = 10
@@ -81,5 +81,5 @@ def test_whatever_is_asked_is_answered_as_it_is_described(
 def there(api: Api) -> dict[str, str]:
     """Something for each parameter of a path."""
     team(api.db, "baseline", managers=["+919800000001"])
-    key = keys.create(api.db, org_id="labs", name="to be revoked", role="viewer").key.id
+    key = api_keys.create(api.db, org_id="labs", name="to be revoked", role="viewer").key.id
     return {"job_id": str(api.job()["id"]), "file_id": api.file(), "key_id": key, "name": "baseline"}

@@ -14,8 +14,8 @@ from collect.jobs.states import State
 from collect.storage import idempotency
 from collect.storage.database import transact
 from collect.storage.idempotency import Answer, Claim
-from gateway import limits
-from gateway.limits import RateLimiter
+from gateway.http import rate_limit
+from gateway.http.rate_limit import RateLimiter
 from integration.gateway.calls import CSV, TEMPLATE, TEMPLATE_COLUMNS, Api, fields, form, problem, upload
 from integration.gateway.conftest import Running
 
@@ -326,7 +326,7 @@ def test_rejects_of_a_file_without_header_are_called_as_the_template_has_them(ap
 
 
 def test_redis_away_holds_nobody_up(inside: Api, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    nobody = RateLimiter(redis=limits.connect("redis://127.0.0.1:1"))
+    nobody = RateLimiter(redis=rate_limit.connect("redis://127.0.0.1:1"))
     monkeypatch.setitem(vars(running.app.extensions["collect"]), "limiter", nobody)
     for _ in range(3):
         answer = inside.get("/v1/organisation")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from collect.storage import keys
+from collect.storage import api_keys
 from integration.gateway.calls import Api
 
 SAME = {"Idempotency-Key": "the same"}
@@ -32,7 +32,7 @@ def test_two_organisations_with_the_same_key_and_body_create_one_each(same: Api)
 
 
 def test_two_api_keys_of_one_organisation_with_the_same_key_and_body_create_one_each(same: Api) -> None:
-    second = keys.create(same.db, org_id="labs", name="second operator", role="operator").secret
+    second = api_keys.create(same.db, org_id="labs", name="second operator", role="operator").secret
     assert created(same, key="operator") != created(same, key=second)
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from byhand import make_job
 from collect.admin import demo
 from collect.storage import organisations
 from collect.testing.system import LOOPBACK, Service, System, eventually
+from support.protocol_driver import make_job
 
 MEGABYTE = 1024 * 1024
 FILE_MEGABYTES = 60

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from byhand import StandingClock
-from gateway.limits import WINDOW_SECONDS, RateLimiter
+from gateway.http.rate_limit import WINDOW_SECONDS, RateLimiter
+from support.protocol_driver import StandingClock
 
 LIMIT = 3
 

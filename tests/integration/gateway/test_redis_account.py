@@ -8,7 +8,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import NoPermissionError
 
-from gateway import limits
+from gateway.http import rate_limit
 
 OPERATING = Path(__file__).resolve().parents[3] / "docs" / "operating.md"
 USER, PASSWORD = "gateway-with-least-rights", "secret"
@@ -22,7 +22,7 @@ def account(redis_url: str) -> Iterator[Redis]:
     with Redis.from_url(redis_url) as operator:
         operator.execute_command("ACL", "SETUSER", USER, "reset", "on", f">{PASSWORD}", *found[1].split())
         try:
-            with limits.connect(redis_url.replace("://", f"://{USER}:{PASSWORD}@")) as mine:
+            with rate_limit.connect(redis_url.replace("://", f"://{USER}:{PASSWORD}@")) as mine:
                 yield mine
         finally:
             operator.acl_deluser(USER)
@@ -30,7 +30,7 @@ def account(redis_url: str) -> Iterator[Redis]:
 
 def test_the_gateway_counts_requests_and_sees_that_redis_is_there(account: Redis) -> None:
     assert account.ping()
-    counted = limits.RateLimiter(redis=account).count(key_id="least-rights", per_minute=5)
+    counted = rate_limit.RateLimiter(redis=account).count(key_id="least-rights", per_minute=5)
     assert counted is not None
     assert counted[1]
 

@@ -6,11 +6,11 @@ import pytest
 
 from collect.jobs.states import State, Verb
 from collect.runtime import reasons
-from collect.storage.blobs import GridFsBlobs
-from correcting import Mending
-from gateway import restarting
-from gateway.models import RestartBody
+from collect.storage.object_store import GridFsBlobs
+from gateway.jobs import restart
+from gateway.schemas.requests import RestartBody
 from integration.gateway.calls import Api, fields, form, problem
+from support.corrections import Mending
 
 ROWS = 6
 DATA = b"respondent_id,district,age\n" + b"".join(b"r-%d,Pune,%d\n" % (n, n) for n in range(1, ROWS + 1))
@@ -227,4 +227,4 @@ def test_the_rows_that_a_stopped_job_never_reached_can_be_restarted_with(api: Ap
 
 
 def test_a_body_that_the_release_before_knows_is_the_same_request() -> None:
-    assert restarting.known_before(RestartBody(reason="x")) == {"reason": "x", "file_id": None, "params": None}
+    assert restart.known_before(RestartBody(reason="x")) == {"reason": "x", "file_id": None, "params": None}

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-import exported
-from byhand import ask, make_job, read_job
 from collect.jobs.model import Job
 from collect.jobs.states import Verb
 from collect.storage import jobs, results
-from collect.storage.blobs import Blobs, GridFsBlobs
+from collect.storage.object_store import Blobs, GridFsBlobs
 from collect.testing.system import eventually
-from exported import HEADER, LINES, WHOLE
-from gateway import making
+from gateway.jobs import partial_result
 from integration.gateway.calls import Api, problem
+from support import exported
+from support.exported import HEADER, LINES, WHOLE
+from support.protocol_driver import ask, make_job, read_job
 
 PART = b"".join(LINES[0])
 STOPPED = HEADER + PART
@@ -143,21 +143,21 @@ def until_made(api: Api, job: Job) -> TestResponse:
 def test_what_takes_longer_to_make_than_anybody_waits_is_asked_for_again(
     inside: Api, blobs: Blobs, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    monkeypatch.setattr(making, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(partial_result, "WAIT_SECONDS", 0.0)
     job = exported.stopped(inside.db, blobs)
     problem(inside.get(path(job, what)), 503, "result_pending")
     assert until_made(inside, job).data == STOPPED
 
 
 @pytest.fixture
-def room(monkeypatch: pytest.MonkeyPatch) -> making.Room:
+def room(monkeypatch: pytest.MonkeyPatch) -> partial_result.Room:
     """For the results of two organisations."""
-    made = making.Room(2)
-    monkeypatch.setattr(making, "_room", made)
+    made = partial_result.Room(2)
+    monkeypatch.setattr(partial_result, "_room", made)
     return made
 
 
-def test_more_results_than_some_are_not_made_at_once(inside: Api, blobs: Blobs, room: making.Room) -> None:
+def test_more_results_than_some_are_not_made_at_once(inside: Api, blobs: Blobs, room: partial_result.Room) -> None:
     job = exported.stopped(inside.db, blobs)
     for other in ("one", "another"):
         assert room.enter(other)
@@ -167,7 +167,7 @@ def test_more_results_than_some_are_not_made_at_once(inside: Api, blobs: Blobs, 
 
 
 def test_an_organisation_s_results_are_made_one_by_one_and_keep_no_other_s_out(
-    inside: Api, blobs: Blobs, room: making.Room
+    inside: Api, blobs: Blobs, room: partial_result.Room
 ) -> None:
     job, others = exported.stopped(inside.db, blobs), exported.stopped(inside.db, blobs, org_id="other")
     assert room.enter("labs")
@@ -178,7 +178,7 @@ def test_an_organisation_s_results_are_made_one_by_one_and_keep_no_other_s_out(
 
 
 def test_what_making_it_has_failed_with_is_told_when_there_is_no_room_too(
-    inside: Api, blobs: Blobs, room: making.Room
+    inside: Api, blobs: Blobs, room: partial_result.Room
 ) -> None:
     job = exported.stopped(inside.db, blobs)
     blobs.delete((inside.db.ledger.find_one({"job_id": job.id}) or {})["objects"][0]["name"])

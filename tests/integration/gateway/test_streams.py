@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from collect.storage import keys
+from collect.storage import api_keys
 from collect.testing.system import Service, System
-from waiting import eventually
+from support.waiting import eventually
 
 
 class Gateway:
@@ -25,7 +25,7 @@ class Gateway:
         self.system = system
         self.service: Service = system.gateway()
         self.url = system.url
-        key = keys.create(system.db, org_id="labs", name="process", role="operator").secret
+        key = api_keys.create(system.db, org_id="labs", name="process", role="operator").secret
         self.headers = {"Authorization": f"Bearer {key}"}
 
     def raw(self, head: str, *pieces: bytes) -> socket.socket:
@@ -129,7 +129,11 @@ def test_requests_are_counted_by_route(gateway: Gateway) -> None:
 def test_missing_settings_are_all_said_at_once(gateway: Gateway, tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
     ended = subprocess.run(
-        [sys.executable, "-c", "import gateway.wsgi"], env=environment, capture_output=True, timeout=60, check=False
+        [sys.executable, "-c", "import gateway.server.wsgi"],
+        env=environment,
+        capture_output=True,
+        timeout=60,
+        check=False,
     )
     assert ended.returncode != 0
     for name in (b"MONGODB_URL", b"AMQP_URL", b"REDIS_URL"):

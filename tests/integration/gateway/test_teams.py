@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from integration.gateway.calls import Api, problem
-from teamed import team
+from support.team_jobs import team
 
 ANY_NAME = [
     "Team Pune 1", "a/b", "/a", "a/", "a//b", "महिला गट", "100% sure?", "a+b", "a;b&c=d", "#1", "a\\b", "a|b", "..",

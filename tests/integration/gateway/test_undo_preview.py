@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from correcting import Mending
 from integration.gateway import mended
 from integration.gateway.calls import Api, problem
-from teamed import succeeded
+from support.corrections import Mending
+from support.team_jobs import succeeded
 
 
 def would_undo(api: Api, job_id: str) -> dict[str, object]:

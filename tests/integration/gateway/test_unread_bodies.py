@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from collect.storage import keys, organisations
+from collect.storage import api_keys, organisations
 from collect.testing.system import LOOPBACK, Service, System, eventually
 from integration.gateway.calls import UNKNOWN_ID
 
@@ -30,9 +30,9 @@ class Gateway:
         self.system = system
         self.service = service
         roles: dict[str, str] = {
-            role: keys.create(system.db, org_id="labs", name=role, role=role).secret for role in keys.ROLES[:3]
+            role: api_keys.create(system.db, org_id="labs", name=role, role=role).secret for role in api_keys.ROLES[:3]
         }
-        few = keys.create(system.db, org_id="few", name="few", role="operator").secret
+        few = api_keys.create(system.db, org_id="few", name="few", role="operator").secret
         self.keys: dict[str, str] = {**roles, "few": few}
 
     def headers(self, key: str | None, **more: str) -> dict[str, str]:

@@ -7,12 +7,12 @@ from urllib.parse import urlencode
 
 import pytest
 
-from collect.csv import mending
+from collect.csv import corrections
 from collect.jobs.states import State, Verb
-from correcting import Mending
-from gateway import reject_summary
+from gateway.jobs import reject_summary
 from integration.gateway import mended
 from integration.gateway.calls import TEMPLATE, Api, fields, form, problem
+from support.corrections import Mending
 
 COLUMNS = [
     {"name": "respondent_id", "type": "string", "required": True},
@@ -184,7 +184,7 @@ def test_more_rows_than_are_stored_or_read_are_said(
 def test_a_map_corrects_as_many_rows_as_a_correction_may_have_and_leaves_the_others(
     inside: Api, made: Mending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mending, "MOST_ROWS", 2)
+    monkeypatch.setattr(corrections, "MOST_ROWS", 2)
     assert correct(inside, made, {"value_map": {"district": {"Puna": "Pune"}}}).status_code == 202
     made.run()
     assert sorted(row for row, reject in made.rejected().items() if reject["code"] == "not_in_values") == [3, 7]

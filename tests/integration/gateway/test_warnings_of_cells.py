@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from integration.gateway.calls import Api, upload
-from teamed import team
+from support.team_jobs import team
 
 ROWS = 60
 PHONES = [f"+9198450000{n:02}" for n in range(10)]

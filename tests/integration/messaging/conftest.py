@@ -8,10 +8,10 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError
 
-from bystander import Listener
 from collect.messaging import topology
 from collect.messaging.management import Management
 from collect.messaging.publisher import Publisher
+from support.bystander import Listener
 
 
 @pytest.fixture(scope="module")

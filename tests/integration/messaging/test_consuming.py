@@ -10,17 +10,17 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker
 
-from bystander import Listener, control
 from collect.messaging import consumer as consumer_module
 from collect.messaging import topology
 from collect.messaging.consumer import Consumer, Subscription
 from collect.messaging.messages import Heartbeat, Message, Poke, RunPart, encode
 from collect.messaging.publisher import Publisher
 from faults.proxy import Proxy
-from servers import Servers
 from stack import rabbitmq
 from stack.children import Child
-from waiting import eventually
+from support.bystander import Listener, control
+from support.servers import Servers
+from support.waiting import eventually
 
 Listen = Callable[..., Listener]
 QUEUE = topology.job_queue("upload")

@@ -9,7 +9,7 @@ import pytest
 from collect.admin.dead_letters import letters
 from collect.messaging import topology
 from stack import rabbitmq
-from waiting import eventually
+from support.waiting import eventually
 
 
 @pytest.fixture

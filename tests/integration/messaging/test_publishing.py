@@ -10,7 +10,6 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from bystander import Listener, control
 from collect.errors import Transient
 from collect.messaging import outbox, topology
 from collect.messaging import publisher as publisher_module
@@ -19,10 +18,11 @@ from collect.messaging.outbox import OutboxSender
 from collect.messaging.publisher import CONFIRM_SECONDS, CONNECT_SECONDS, Blocked, Publisher, Refused, Unroutable
 from collect.observability import traces
 from faults.proxy import Proxy
-from servers import Servers
 from stack.children import Child
 from stack.ports import free_ports
-from waiting import eventually
+from support.bystander import Listener, control
+from support.servers import Servers
+from support.waiting import eventually
 
 ROUTE = topology.run_part_route("upload")
 QUEUE = topology.job_queue("upload")

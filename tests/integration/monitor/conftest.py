@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 from kombu.connection import Connection
 
-import byhand
 from collect.admin.check import check
 from collect.messaging import topology
 from collect.messaging.publisher import Publisher
 from collect.storage.database import Database, connect
+from support import protocol_driver
 
 MONITORS = 2
 
@@ -23,19 +23,19 @@ def connection(mongodb_url: str, database_name: str) -> Iterator[Database]:
 
 @pytest.fixture
 def db(connection: Database) -> Iterator[Database]:
-    byhand.prepare(connection)
+    protocol_driver.prepare(connection)
     yield connection
     assert check(connection, patience_seconds=0.0) == []
 
 
 @pytest.fixture
-def clock() -> byhand.StandingClock:
-    return byhand.StandingClock()
+def clock() -> protocol_driver.StandingClock:
+    return protocol_driver.StandingClock()
 
 
 @pytest.fixture
-def sender() -> byhand.Recorder:
-    return byhand.Recorder()
+def sender() -> protocol_driver.Recorder:
+    return protocol_driver.Recorder()
 
 
 @pytest.fixture

@@ -2,87 +2,92 @@
 
 from datetime import UTC, datetime, timedelta
 
-import byhand
 from collect.jobs.model import PartStatus
 from collect.jobs.states import State, Verb
-from collect.storage import outbox, upkeep
+from collect.protocol import maintenance
+from collect.storage import outbox
 from collect.storage.database import Database
 from monitor.feeder import Feeder
 from monitor.timers import Timers
-from monitorhands import MONITORS, side_by_side
+from support import protocol_driver
+from support.monitor_fixtures import MONITORS, side_by_side
 
 
-def test_a_pause_ends_at_its_time(db: Database, sender: byhand.Recorder, clock: byhand.StandingClock) -> None:
-    job = byhand.make_job(db)
-    byhand.ask(db, job, Verb.PAUSE, until=clock.now() + timedelta(days=3))
+def test_a_pause_ends_at_its_time(
+    db: Database, sender: protocol_driver.Recorder, clock: protocol_driver.StandingClock
+) -> None:
+    job = protocol_driver.make_job(db)
+    protocol_driver.ask(db, job, Verb.PAUSE, until=clock.now() + timedelta(days=3))
     timers = Timers(db=db, sender=sender, clock=clock)
     clock.advance(3 * 86_400 - 1)
     assert timers.tick() == 0
     clock.advance(2)
     assert timers.tick() == 1
-    resumed = byhand.read_job(db, job)
+    resumed = protocol_driver.read_job(db, job)
     assert (resumed.state, resumed.until) == (State.QUEUED, None)
     assert sender.pokes == [job.id]
     assert timers.tick() == 0
 
 
 def test_a_pause_that_was_asked_for_anew_has_no_end_any_more(
-    db: Database, sender: byhand.Recorder, clock: byhand.StandingClock
+    db: Database, sender: protocol_driver.Recorder, clock: protocol_driver.StandingClock
 ) -> None:
-    job = byhand.make_job(db)
-    byhand.ask(db, job, Verb.PAUSE, until=clock.now() + timedelta(hours=1))
-    found = list(upkeep.due(db, clock.now() + timedelta(hours=2)))
-    byhand.ask(db, job, Verb.PAUSE)
+    job = protocol_driver.make_job(db)
+    protocol_driver.ask(db, job, Verb.PAUSE, until=clock.now() + timedelta(hours=1))
+    found = list(maintenance.due(db, clock.now() + timedelta(hours=2)))
+    protocol_driver.ask(db, job, Verb.PAUSE)
     assert [act() for _, act in found] == [[]]
     clock.advance(7_200)
     assert Timers(db=db, sender=sender, clock=clock).tick() == 0
-    assert byhand.read_job(db, job).state is State.PAUSED
+    assert protocol_driver.read_job(db, job).state is State.PAUSED
 
 
-def test_what_nobody_confirms_is_stopped(db: Database, sender: byhand.Recorder, clock: byhand.StandingClock) -> None:
-    job = byhand.make_job(db, confirm=True)
+def test_what_nobody_confirms_is_stopped(
+    db: Database, sender: protocol_driver.Recorder, clock: protocol_driver.StandingClock
+) -> None:
+    job = protocol_driver.make_job(db, confirm=True)
     timers = Timers(db=db, sender=sender, clock=clock)
     clock.advance(86_000)
     assert timers.tick() == 0
     clock.advance(1_000)
     assert timers.tick() == 1
-    stopped = byhand.read_job(db, job)
+    stopped = protocol_driver.read_job(db, job)
     assert stopped.state is State.STOPPED
     assert stopped.reason is not None
     assert stopped.reason.code == "confirmation_expired"
 
 
 def test_a_job_starts_at_its_time_and_takes_its_place_in_the_line_then(
-    db: Database, sender: byhand.Recorder, clock: byhand.StandingClock
+    db: Database, sender: protocol_driver.Recorder, clock: protocol_driver.StandingClock
 ) -> None:
     start = datetime.now(UTC) + timedelta(hours=1)
-    job = byhand.make_job(db, start_at=start)
-    other = byhand.make_job(db)
+    job = protocol_driver.make_job(db, start_at=start)
+    other = protocol_driver.make_job(db)
     timers = Timers(db=db, sender=sender, clock=clock)
     assert timers.tick() == 0
     clock.advance(3_700)
     timers.tick()
     assert db.locks.find_one({"_id": job.lock})["queue"] == [other.id, job.id]  # type: ignore[index]
-    byhand.ask(db, other, Verb.STOP)
-    assert byhand.read_part(db, job, 0).status is PartStatus.QUEUED
+    protocol_driver.ask(db, other, Verb.STOP)
+    assert protocol_driver.read_part(db, job, 0).status is PartStatus.QUEUED
 
 
 def test_a_time_limit_pauses_and_whoever_resumes_gets_as_much_again(
-    db: Database, sender: byhand.Recorder, clock: byhand.StandingClock
+    db: Database, sender: protocol_driver.Recorder, clock: protocol_driver.StandingClock
 ) -> None:
-    job = byhand.make_job(db, time_limit_seconds=60.0)
+    job = protocol_driver.make_job(db, time_limit_seconds=60.0)
     timers = Timers(db=db, sender=sender, clock=clock)
-    with byhand.holding(db, job, 0):
+    with protocol_driver.holding(db, job, 0):
         clock.advance(50)
         assert timers.tick() == 0
         clock.advance(20)
         assert timers.tick() == 1
-    paused = byhand.read_job(db, job)
+    paused = protocol_driver.read_job(db, job)
     assert paused.state is State.PAUSED
     assert paused.reason is not None
     assert paused.reason.code == "time_limit"
-    byhand.ask(db, job, Verb.RESUME)
-    with byhand.holding(db, job, 0):
+    protocol_driver.ask(db, job, Verb.RESUME)
+    with protocol_driver.holding(db, job, 0):
         began = db.audit.find_one({"job_id": job.id, "verb": "begin"}, sort=[("seq", -1)])
         assert began is not None
         clock.at = began["at"] + timedelta(seconds=59)
@@ -91,24 +96,24 @@ def test_a_time_limit_pauses_and_whoever_resumes_gets_as_much_again(
         assert timers.tick() == 1
 
 
-def test_two_monitors_do_what_is_due_once(db: Database, clock: byhand.StandingClock) -> None:
-    jobs = [byhand.make_job(db, dataset=f"d{n}") for n in range(5)]
+def test_two_monitors_do_what_is_due_once(db: Database, clock: protocol_driver.StandingClock) -> None:
+    jobs = [protocol_driver.make_job(db, dataset=f"d{n}") for n in range(5)]
     for job in jobs:
-        byhand.ask(db, job, Verb.PAUSE, until=clock.now() + timedelta(hours=1))
+        protocol_driver.ask(db, job, Verb.PAUSE, until=clock.now() + timedelta(hours=1))
     clock.advance(3_601)
-    senders = [byhand.Recorder() for _ in range(MONITORS)]
+    senders = [protocol_driver.Recorder() for _ in range(MONITORS)]
     done = side_by_side(*(Timers(db=db, sender=sender, clock=clock).tick for sender in senders))
     assert sum(done) == len(jobs)
-    assert {byhand.read_job(db, job).audit_seq for job in jobs} == {3}
+    assert {protocol_driver.read_job(db, job).audit_seq for job in jobs} == {3}
 
 
-def test_two_monitors_start_and_feed_a_job_once(db: Database, clock: byhand.StandingClock) -> None:
+def test_two_monitors_start_and_feed_a_job_once(db: Database, clock: protocol_driver.StandingClock) -> None:
     start = datetime.now(UTC) + timedelta(hours=1)
-    jobs = [byhand.make_job(db, dataset=f"d{n}", start_at=start) for n in range(5)]
+    jobs = [protocol_driver.make_job(db, dataset=f"d{n}", start_at=start) for n in range(5)]
     db.outbox.delete_many({})
     clock.advance(3_700)
-    senders = [byhand.Recorder() for _ in range(MONITORS)]
+    senders = [protocol_driver.Recorder() for _ in range(MONITORS)]
     side_by_side(*(Timers(db=db, sender=sender, clock=clock).tick for sender in senders))
     side_by_side(*(Feeder(db=db, sender=sender).tick for sender in senders))
-    assert [byhand.read_part(db, job, 0).epoch for job in jobs] == [1] * len(jobs)
+    assert [protocol_driver.read_part(db, job, 0).epoch for job in jobs] == [1] * len(jobs)
     assert len(outbox.overdue(db, older_than_seconds=-60, limit=100)) == len(jobs)

@@ -12,14 +12,15 @@ from typing import Any
 
 import pytest
 
-from collect.admin import demo, responses
-from collect.storage import joined, keys
+from collect.admin import demo
+from collect.demo import responses
+from collect.storage import api_keys, bulk_insert
 from collect.testing.system import System
 from gateway import examples
 from integration.gateway.described import DESCRIPTION
 from integration.reference.recording import Book, differences
 from integration.reference.story import play
-from rooms import Room
+from support.isolated_stores import Room
 
 FILE = Path(examples.__file__).parent / "reference" / "examples.json"
 RECORD = "COLLECT_RECORD_EXAMPLES"
@@ -37,12 +38,12 @@ def book(room: Room, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Book]
             seeded = demo.seed(system.db, known={})
             wanted = responses.Wanted(org_id="labs", rows=RESPONSES, first=responses.prepare(system.db, org_id="labs"))
             for block in responses.blocks(wanted):
-                joined.insert(system.db.responses, block)
+                bulk_insert.insert(system.db.responses, block)
             system.gateway()
             system.monitor()
             for kind in ("upload", "export", "teams"):
                 system.worker(kind=kind, slots=1)
-            viewer = keys.create(system.db, org_id="labs", name="dashboard", role="viewer").secret
+            viewer = api_keys.create(system.db, org_id="labs", name="dashboard", role="viewer").secret
             known = {"operator": seeded["COLLECT_API_KEY"], "admin": seeded["COLLECT_ADMIN_KEY"], "viewer": viewer}
             book = Book(url=system.url, keys=known)
             play(book)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from byhand import prepare
 from collect.storage.database import Database, connect
+from support.protocol_driver import prepare
 
 
 @pytest.fixture(scope="module")

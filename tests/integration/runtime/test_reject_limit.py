@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from pymongo.client_session import ClientSession
 
-from byhand import ask, make_job, plan, read_job, read_part
 from collect.errors import FieldError
 from collect.jobs.model import Job, MaxRejected, Part
 from collect.jobs.outcomes import Reject
 from collect.jobs.states import State, Verb
-from collect.runtime.commands import Look
+from collect.runtime.ipc import Look
 from collect.runtime.task import Applied, Chunk, ChunkRows, ChunkSize
 from collect.storage import parts
 from collect.storage.database import Database
-from slots import Numbers, Slot
+from support.protocol_driver import ask, make_job, plan, read_job, read_part
+from support.slots import Numbers, Slot
 
 ERROR = FieldError("n", "not_an_integer", "It is no whole number.")
 ROWS = 1_000

@@ -9,14 +9,14 @@ from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
-from byhand import ask, make_job, plan, read_job
 from collect.jobs.model import Job, Part
 from collect.jobs.states import Verb
-from collect.runtime.commands import Claimed, Ended, Ending, Look, Report
+from collect.runtime.ipc import Claimed, Ended, Ending, Look, Report
 from collect.runtime.task import Applied, Chunk
 from collect.storage.database import Database, connect
 from integration.storage.failpoints import failing
-from slots import Numbers, Slot
+from support.protocol_driver import ask, make_job, plan, read_job
+from support.slots import Numbers, Slot
 
 APP = "a-slot"
 

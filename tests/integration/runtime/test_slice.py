@@ -6,17 +6,17 @@ from datetime import timedelta
 import pytest
 from pymongo.client_session import ClientSession
 
-from byhand import ask, make_job, plan, read_job, read_part
 from collect.errors import ChunkTooBig, NotFound, Transient
 from collect.jobs.model import OUT, Job, Part
 from collect.jobs.states import State, Verb
+from collect.protocol import maintenance
 from collect.runtime import pacing
-from collect.runtime.commands import Alive, Ended, Ending, Look, Publish, Report
+from collect.runtime.ipc import Alive, Ended, Ending, Look, Publish, Report
 from collect.runtime.task import Applied, Chunk, ChunkSize
-from collect.storage import upkeep
 from collect.storage.database import Database, now
 from integration.storage.failpoints import failing
-from slots import Numbers, Slot
+from support.protocol_driver import ask, make_job, plan, read_job, read_part
+from support.slots import Numbers, Slot
 
 
 @pytest.fixture
@@ -121,10 +121,10 @@ def test_a_job_that_has_to_rest_gives_its_slot_to_another_one_and_none_of_its_pa
     assert ending(Slot(db, Numbers()).run(job, 1)) is Ending.RELEASED
     assert read_part(db, job, 1).counts.succeeded == 1
     assert db.parts.count_documents({"job_id": job.id, "status": {"$in": OUT}}) == 0
-    assert job.id not in [hungry.id for hungry in upkeep.hungry(db)]
-    assert upkeep.feed_again(db, job.id).value == 0
+    assert job.id not in [hungry.id for hungry in maintenance.hungry(db)]
+    assert maintenance.feed_again(db, job.id).value == 0
     db.jobs.update_one({"_id": job.id}, {"$set": {"max_rows_per_second": 10.0}})
-    assert upkeep.feed_again(db, job.id).value == 2
+    assert maintenance.feed_again(db, job.id).value == 2
 
 
 def test_an_owner_lets_its_part_go_when_its_job_rests(db: Database) -> None:

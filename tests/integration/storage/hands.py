@@ -15,11 +15,12 @@ from collect.jobs.model import Actor, Job, Part, Phase, Reason, entry_id
 from collect.jobs.outcomes import Applied, Conflict, TakenBack
 from collect.jobs.states import WRITING, State, Verb
 from collect.messaging.messages import RunPart, decode
-from collect.storage import creation, jobs, ledger, ownership, parts, planning, verbs, work
-from collect.storage.creation import NewJob
+from collect.protocol import commits, creation, lease, plan_commits, verbs
+from collect.protocol.creation import NewJob
+from collect.protocol.lease import Tenure, Ticket
+from collect.protocol.verbs import Outcome, Request
+from collect.storage import jobs, ledger, parts
 from collect.storage.database import Database, Transaction, begin, transact
-from collect.storage.ownership import Tenure, Ticket
-from collect.storage.verbs import Outcome, Request
 
 ORG = "labs"
 LOCK = "labs:dataset:baseline"
@@ -195,7 +196,7 @@ class Hand:
 
     def claim(self, message: RunPart, *, redelivered: bool = False) -> bool:
         """Claim, and say that the job runs. ``False``: the ticket is void."""
-        part = ownership.claim(
+        part = lease.claim(
             self.db,
             Ticket(kind=message.kind, job_id=message.job_id, part=message.part, ticket=message.ticket),
             redelivered=redelivered,
@@ -208,7 +209,7 @@ class Hand:
         self.message = message
         self.hold(part)
         if self.job.state in WRITING:
-            ownership.job_begins(self.tenure)
+            lease.job_begins(self.tenure)
         return True
 
     def hold(self, part: Part) -> None:
@@ -237,11 +238,11 @@ class Hand:
             case Phase.UNDO if part.left > 0:
                 self.take_back()
             case Phase.RUN if part.n == 0 and self.job.parts_left == 1:
-                self._ends(lambda: work.finished(self.tenure, {"done": True}))
+                self._ends(lambda: commits.finished(self.tenure, {"done": True}))
             case Phase.RUN | Phase.UNDO:
-                self._ends(lambda: work.part_done(self.tenure))
+                self._ends(lambda: commits.part_done(self.tenure))
             case Phase.FINISH:
-                self._ends(lambda: work.finished(self.tenure, {"done": True}))
+                self._ends(lambda: commits.finished(self.tenure, {"done": True}))
 
     def plan(self) -> None:
         """One transaction of planning: the job's params say how many parts at once, or all (``None``); 0 is all too,
@@ -250,15 +251,15 @@ class Hand:
         at_once = self.job.params["at_once"]
         rest = planned[self.part.cursor.get("planned", 0) :]
         if at_once and rest:
-            planning.some(self.tenure, rest[:at_once])
+            plan_commits.some(self.tenure, rest[:at_once])
         elif at_once == 0 and len(planned) == 1:
-            planning.alone(self.tenure, rest[0])
+            plan_commits.alone(self.tenure, rest[0])
         else:
-            self._ends(lambda: planning.whole(self.tenure, rest))
+            self._ends(lambda: plan_commits.whole(self.tenure, rest))
 
     def chunk(self) -> Applied:
         job, part = self.job, self.part
-        return work.chunk(
+        return commits.chunk(
             self.tenure,
             job,
             cursor={"at": min(part.cursor["at"] + BLOCK, len(part.source["rows"]))},
@@ -271,7 +272,7 @@ class Hand:
         assert entry is not None, f"{this} is missing"
         settled = entry["undone"] and not entry["conflicts"]
         undo = None if settled else lambda session: self.toy.undo(entry["undo"], this, session)
-        work.take_back(self.tenure, entry=entry, undo=undo)
+        commits.take_back(self.tenure, entry=entry, undo=undo)
 
     def work_off(self) -> None:
         """Step until the part is no longer held."""
@@ -282,14 +283,14 @@ class Hand:
                 self.forget()
 
     def release(self) -> None:
-        self._ends(lambda: work.release(self.tenure))
+        self._ends(lambda: commits.release(self.tenure))
 
     def fail(self, code: str = "broken") -> None:
-        self._ends(lambda: work.fail(self.tenure, Reason(code=code, message="It is broken.", where="row 1")))
+        self._ends(lambda: commits.fail(self.tenure, Reason(code=code, message="It is broken.", where="row 1")))
 
     def over_limit(self) -> None:
         why = Reason(code=verbs.OVER_LIMIT, message="Too many.", hint="Look.")
-        self._ends(lambda: work.over_limit(self.tenure, why))
+        self._ends(lambda: commits.over_limit(self.tenure, why))
 
     def die_in_transaction(self) -> Part:
         """Leave a chunk open on the server with all its writes, the last compare-and-set included, as SIGKILL does."""

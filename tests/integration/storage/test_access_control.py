@@ -13,11 +13,11 @@ from collect.storage import indexes
 from collect.storage.database import Database, connect
 from integration.storage.conftest import empty
 from integration.storage.hands import Hand, do, make, run_until_rest, state_of, take_hold
-from servers import MONGODB_WHEEL, unavailable
 from stack import mongodb
 from stack.children import Child
 from stack.ports import free_ports
 from stack.server import ServerMissing
+from support.servers import MONGODB_WHEEL, unavailable
 
 BEFORE_THE_SERVER_GIVES_UP = 8.0
 NAME = "guarded"

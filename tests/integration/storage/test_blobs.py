@@ -17,11 +17,11 @@ from bson import ObjectId
 from obstore.store import from_url
 
 from collect.errors import CollectError, NotFound, StoreFull, TooLarge, Transient
-from collect.storage.blobs import CHUNK_BYTES, TOGETHER_BYTES, Blobs, FileBlobs, GridFsBlobs, open_blobs, stream
 from collect.storage.database import Database
+from collect.storage.object_store import CHUNK_BYTES, TOGETHER_BYTES, Blobs, FileBlobs, GridFsBlobs, open_blobs, stream
 from collect.storage.objects import PIECE_BYTES, ObjectBlobs
 from collect.testing.system import LOOPBACK, free_port
-from s3server import ACCOUNT, refusing, s3_server
+from support.s3_server import ACCOUNT, refusing, s3_server
 
 Act = Callable[[Blobs], object]
 KINDS = ("gridfs", "file", "s3")

@@ -9,7 +9,8 @@ import pytest
 from collect.errors import Conflict, DatasetHeld, Fenced, IllegalTransition, NotFound
 from collect.jobs.model import Job
 from collect.jobs.states import HOLDING, RESTARTABLE, State, Verb
-from collect.storage import creation, locks, upkeep
+from collect.protocol import creation, maintenance
+from collect.storage import locks
 from collect.storage.database import Database, transact
 from integration.storage.conftest import Connect
 from integration.storage.hands import (
@@ -274,9 +275,9 @@ def test_a_job_with_a_time_to_start_enters_its_lock_only_then(db: Database, on_c
     start_at = datetime.now(UTC) + timedelta(hours=1)
     later = make(db, AFTER, start_at=start_at, on_conflict=on_conflict)
     assert line(db) == []
-    assert list(upkeep.due(db, datetime.now(UTC))) == []
+    assert list(maintenance.due(db, datetime.now(UTC))) == []
     holder = job_in(db, State.RUNNING)
-    due = list(upkeep.due(db, start_at + timedelta(seconds=1)))
+    due = list(maintenance.due(db, start_at + timedelta(seconds=1)))
     assert [job.id for job, _ in due] == [later.id]
     for _, act in due:
         act()

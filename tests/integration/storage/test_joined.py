@@ -7,9 +7,9 @@ import pytest
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import BulkWriteError
 
-from collect.storage import joined
+from collect.storage import bulk_insert
+from collect.storage.bulk_insert import Documents
 from collect.storage.database import Database, begin
-from collect.storage.joined import Documents
 
 SOME = [{"_id": f"é{number}", "n": number, "more": {"text": "x" * number}} for number in range(1_000)]
 
@@ -18,18 +18,18 @@ def insert(db: Database, *documents: dict[str, Any]) -> None:
     """As a view of a buffer, which is what a chunk's rows are."""
     raw = memoryview(b"".join(bson.encode(document) for document in documents))
     with db.client.start_session() as session, begin(session):
-        joined.insert(db.rows, Documents(data=raw, count=len(documents)), session=session)
+        bulk_insert.insert(db.rows, Documents(data=raw, count=len(documents)), session=session)
 
 
 @pytest.fixture(params=["at once", "one by one"], autouse=True)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the installed PyMongo lets us, and as one that would not."""
     if request.param == "one by one":
-        monkeypatch.setattr(joined, "_goes_out_as_it_is", lambda: False)
+        monkeypatch.setattr(bulk_insert, "_goes_out_as_it_is", lambda: False)
 
 
 def test_this_pymongo_sends_them_at_once(way: None, request: pytest.FixtureRequest) -> None:
-    assert joined._goes_out_as_it_is() is ("at once" in request.node.name)
+    assert bulk_insert._goes_out_as_it_is() is ("at once" in request.node.name)
 
 
 def test_all_of_them_are_inserted_as_they_are(db: Database) -> None:
@@ -40,14 +40,14 @@ def test_all_of_them_are_inserted_as_they_are(db: Database) -> None:
 def test_without_a_session_each_is_inserted_for_itself(db: Database) -> None:
     db.rows.insert_one(SOME[3])
     with pytest.raises(BulkWriteError) as error:
-        joined.insert(db.rows, Documents.of(RawBSONDocument(bson.encode(document)) for document in SOME))
+        bulk_insert.insert(db.rows, Documents.of(RawBSONDocument(bson.encode(document)) for document in SOME))
     assert [failure["code"] for failure in error.value.details["writeErrors"]] == [11000]
     assert list(db.rows.find().sort("n")) == SOME
 
 
 def test_none_is_nothing(db: Database) -> None:
     with db.client.start_session() as session, begin(session):
-        joined.insert(db.rows, Documents.of([]), session=session)
+        bulk_insert.insert(db.rows, Documents.of([]), session=session)
     assert db.rows.count_documents({}) == 0
 
 
@@ -55,7 +55,7 @@ def test_none_is_nothing(db: Database) -> None:
 def test_more_than_one_document_may_hold(db: Database, size: int) -> None:
     many = [{"_id": n, "text": "x" * size} for n in range(34_000_000 // size)]
     # Each for itself: whether the server can hold all of it in one transaction depends on what else it does.
-    joined.insert(db.rows, Documents.of(RawBSONDocument(bson.encode(document)) for document in many))
+    bulk_insert.insert(db.rows, Documents.of(RawBSONDocument(bson.encode(document)) for document in many))
     assert db.rows.count_documents({"text": {"$regex": f"^x{{{min(size, 30_000)}}}"}}) == len(many)
 
 
@@ -73,4 +73,4 @@ def test_one_that_is_there_already_undoes_the_transaction_as_insert_many_does(db
 
 
 def test_whoever_looks_at_its_fields_sees_the_first(db: Database) -> None:
-    assert joined._BackToBack(bson.encode(SOME[1]) + bson.encode(SOME[2]))["_id"] == SOME[1]["_id"]
+    assert bulk_insert._BackToBack(bson.encode(SOME[1]) + bson.encode(SOME[2]))["_id"] == SOME[1]["_id"]

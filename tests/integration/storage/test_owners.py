@@ -9,7 +9,8 @@ from collect.errors import Fenced
 from collect.jobs.model import MaxRejected, Phase
 from collect.jobs.states import State, Verb
 from collect.messaging.messages import RunPart
-from collect.storage import ownership, parts, reaping, verbs, work
+from collect.protocol import commits, lease, reaper, verbs
+from collect.storage import parts
 from collect.storage.database import Database
 from integration.storage.conftest import Connect
 from integration.storage.hands import (
@@ -144,23 +145,23 @@ def test_at_most_a_window_of_parts_is_out(db: Database) -> None:
 def test_a_lease_is_prolonged_only_when_little_of_it_is_left(db: Database) -> None:
     hand = take_hold(db, make(db))
     before = snapshot(db, "parts")
-    assert not ownership.renew(db, part=hand.part, lease_seconds=LEASE_SECONDS, left_seconds=15.0)
+    assert not lease.renew(db, part=hand.part, lease_seconds=LEASE_SECONDS, left_seconds=15.0)
     assert snapshot(db, "parts") == before
     expire(db, hand.part.id)
-    assert ownership.renew(db, part=hand.part, lease_seconds=LEASE_SECONDS, left_seconds=15.0)
-    assert reaping.expired(db) == []
+    assert lease.renew(db, part=hand.part, lease_seconds=LEASE_SECONDS, left_seconds=15.0)
+    assert reaper.expired(db) == []
     do(db, hand.job, Verb.PAUSE)
-    assert not ownership.renew(db, part=hand.part, lease_seconds=LEASE_SECONDS, left_seconds=60.0)
+    assert not lease.renew(db, part=hand.part, lease_seconds=LEASE_SECONDS, left_seconds=60.0)
 
 
 def test_f10_an_owner_that_slept_longer_than_its_lease_wakes_up_fenced(db: Database) -> None:
     job = make(db)
     sleeper = take_hold(db, job, chunks=1)
     expire(db, sleeper.part.id)
-    lost = reaping.expired(db)
+    lost = reaper.expired(db)
     assert [part.id for part in lost] == [sleeper.part.id]
-    assert reaping.reap(db, lost[0], why="it was silent").value
-    assert not reaping.reap(db, lost[0], why="it was silent").value
+    assert reaper.reap(db, lost[0], why="it was silent").value
+    assert not reaper.reap(db, lost[0], why="it was silent").value
     with pytest.raises(Fenced):
         sleeper.chunk()
     run_until_rest(db)
@@ -171,9 +172,9 @@ def test_f10_an_owner_that_slept_longer_than_its_lease_wakes_up_fenced(db: Datab
 def test_a_lease_that_was_prolonged_meanwhile_is_not_reaped(db: Database) -> None:
     hand = take_hold(db, make(db))
     expire(db, hand.part.id)
-    lost = reaping.expired(db)[0]
+    lost = reaper.expired(db)[0]
     hand.chunk()
-    assert not reaping.reap(db, lost, why="it was silent").value
+    assert not reaper.reap(db, lost, why="it was silent").value
     hand.chunk()
 
 
@@ -181,8 +182,8 @@ def test_a_child_seen_to_die_is_reaped_at_once_whatever_its_lease(db: Database) 
     job = make(db)
     hand = take_hold(db, job, chunks=1)
     lost = hand.die_in_transaction()
-    assert reaping.reap(db, lost, why="killed", expired_only=False).value
-    assert not reaping.reap(db, lost, why="killed", expired_only=False).value
+    assert reaper.reap(db, lost, why="killed", expired_only=False).value
+    assert not reaper.reap(db, lost, why="killed", expired_only=False).value
     run_until_rest(db)
     assert state_of(db, job) is State.SUCCEEDED
     assert db.rows.count_documents({}) == 8
@@ -193,10 +194,10 @@ def test_f6_a_part_lost_five_times_without_a_commit_between_fails_its_job(db: Da
     job = make(db, rows(parts=3))
     hand = take_hold(db, job, chunks=1)
     n = hand.part.n
-    for loss in range(1, reaping.MAX_LOSSES + 1):
+    for loss in range(1, reaper.MAX_LOSSES + 1):
         if how == "reaped":
-            assert reaping.reap(db, hand.part, why=f"loss {loss}", expired_only=False).value
-            if loss == reaping.MAX_LOSSES:
+            assert reaper.reap(db, hand.part, why=f"loss {loss}", expired_only=False).value
+            if loss == reaper.MAX_LOSSES:
                 break
             hand = Hand(db)
             assert hand.claim(newest(db, job, part=n))
@@ -207,7 +208,7 @@ def test_f6_a_part_lost_five_times_without_a_commit_between_fails_its_job(db: Da
             hand = heir
         assert hand.part.losses == loss
     if how == "redelivered":
-        work.fail(hand.tenure, reaping.poisoned(hand.job, hand.part, "it was given away."))
+        commits.fail(hand.tenure, reaper.poisoned(hand.job, hand.part, "it was given away."))
     failed = now_is(db, job)
     assert failed.state is State.FAILED
     assert failed.reason is not None
@@ -222,7 +223,7 @@ def test_f6_a_part_lost_five_times_without_a_commit_between_fails_its_job(db: Da
 def test_a_commit_between_sets_the_losses_back(db: Database) -> None:
     job = make(db, rows(parts=1, per_part=40))
     hand = take_hold(db, job)
-    for _ in range(reaping.MAX_LOSSES * 2):
+    for _ in range(reaper.MAX_LOSSES * 2):
         assert hand.message is not None
         heir = Hand(db, "heir")
         assert heir.claim(hand.message, redelivered=True)

@@ -9,8 +9,9 @@ from collect.errors import Conflict, Fenced
 from collect.jobs.model import Job, Part, Phase
 from collect.jobs.progress import progress, summed
 from collect.jobs.states import State, Verb
+from collect.protocol import reaper
 from collect.runtime.pacing import share
-from collect.storage import parts, reaping
+from collect.storage import parts
 from collect.storage.database import Database, now
 from integration.storage.conftest import Connect
 from integration.storage.failpoints import OUTCOMES, failing
@@ -184,13 +185,13 @@ def test_a_planner_that_is_drained_gives_the_plan_back_and_another_goes_on(db: D
 def test_a_planner_that_is_lost_is_followed_by_one_that_goes_on_behind_what_stands(db: Database, steps: int) -> None:
     job = planning(db)
     lost = planner(db, job, steps=steps)
-    reaping.reap(db, lost.part, why="killed", expired_only=False)
+    reaper.reap(db, lost.part, why="killed", expired_only=False)
     planner(db, job, steps=1)
     with pytest.raises(Fenced):
         lost.step()
     expire(db, of_job(db, job)[0].id)
-    for part in reaping.expired(db):
-        reaping.reap(db, part, why="silent")
+    for part in reaper.expired(db):
+        reaper.reap(db, part, why="silent")
     comes_to_its_end(db, job)
 
 
@@ -209,12 +210,12 @@ def test_a_planner_whose_message_was_given_to_another_plans_nothing_twice(db: Da
 def test_each_part_that_is_planned_forgives_the_losses_before_it(db: Database) -> None:
     job = make(db, rows(parts=4), at_once=1)
     for _ in range(3):
-        for _ in range(reaping.MAX_LOSSES - 1):
-            reaping.reap(db, planner(db, job, steps=0).part, why="killed", expired_only=False)
+        for _ in range(reaper.MAX_LOSSES - 1):
+            reaper.reap(db, planner(db, job, steps=0).part, why="killed", expired_only=False)
         planner(db, job).release()
     assert state_of(db, job) is State.RUNNING
-    for _ in range(reaping.MAX_LOSSES):
-        reaping.reap(db, planner(db, job, steps=0).part, why="killed", expired_only=False)
+    for _ in range(reaper.MAX_LOSSES):
+        reaper.reap(db, planner(db, job, steps=0).part, why="killed", expired_only=False)
     assert state_of(db, job) is State.FAILED
     do(db, job, Verb.RESUME)
     comes_to_its_end(db, job)
@@ -289,7 +290,7 @@ def test_one_owner_plans_runs_and_finishes_a_job_of_one_part(db: Database) -> No
 
 LEAVES: dict[str, Callable[[Database, Hand], object]] = {
     "released": lambda db, hand: hand.release(),
-    "lost": lambda db, hand: reaping.reap(db, hand.part, why="killed", expired_only=False),
+    "lost": lambda db, hand: reaper.reap(db, hand.part, why="killed", expired_only=False),
     "overtaken": lambda db, hand: hand.message and Hand(db, "other").claim(hand.message, redelivered=True),
     "paused": lambda db, hand: do(db, hand.job, Verb.PAUSE),
     "over its limit": lambda db, hand: hand.over_limit(),
@@ -310,7 +311,7 @@ def test_a_part_alone_that_its_owner_leaves_is_ended_by_another(db: Database, ho
         do(db, job, Verb.RESUME)
     for part in of_job(db, job):
         if part.status == "leased":
-            reaping.reap(db, part, why="killed", expired_only=False)
+            reaper.reap(db, part, why="killed", expired_only=False)
     comes_to_its_end(db, job)
 
 

@@ -8,7 +8,7 @@ from collect.jobs.model import Job
 from collect.jobs.outcomes import Reject
 from collect.storage import rejects
 from collect.storage.database import Database
-from uploading import new_job
+from support.upload_driver import new_job
 
 MOST = 7
 

@@ -12,16 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import byhand
-import exported
 from collect.client.transport import Patience
 from collect.errors import Conflict, NotFound, Transient
 from collect.exporting import gzips
 from collect.jobs.model import Job
 from collect.jobs.states import State, Verb
 from collect.storage import results
-from collect.storage.blobs import FileBlobs
 from collect.storage.database import Database, now
+from collect.storage.object_store import FileBlobs
+from support import exported, protocol_driver
 
 SIZES = st.lists(st.integers(0, 40), max_size=8)
 
@@ -53,7 +52,7 @@ class Watched(FileBlobs):
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         while self.meanwhile:
-            byhand.ask(self._db, self._job, self.meanwhile.pop(0))
+            protocol_driver.ask(self._db, self._job, self.meanwhile.pop(0))
         return super().read(name, offset, length)
 
 
@@ -65,7 +64,7 @@ def test_a_stopped_export_that_is_taken_back_while_its_result_is_made_has_none(d
     with pytest.raises(Conflict) as refused:
         results.keep_stopped(db, blobs, job)
     assert refused.value.code == "no_result"
-    found = byhand.read_job(db, job)
+    found = protocol_driver.read_job(db, job)
     assert (found.state, found.result) == (State.UNDOING, None)
 
 
@@ -103,7 +102,7 @@ def test_while_one_makes_it_others_are_told_to_ask_again_and_each_object_is_read
     counted.meanwhile.append(another)
     made = results.keep_stopped(db, counted, job)
     assert refused == ["result_pending"]
-    assert made.result == results.keep_stopped(db, counted, byhand.read_job(db, job)).result
+    assert made.result == results.keep_stopped(db, counted, protocol_driver.read_job(db, job)).result
     assert len(counted.reads) == 3
     assert set(counted.reads.values()) == {1}
 
@@ -157,7 +156,7 @@ def test_who_makes_it_reads_no_further_once_a_verb_was_taken(
     job = exported.stopped(db, counted)
 
     def taken_back() -> None:
-        byhand.ask(db, job, Verb.UNDO)
+        protocol_driver.ask(db, job, Verb.UNDO)
 
     counted.meanwhile.append(taken_back)
     with pytest.raises(Conflict, match="is undoing") as refused:
@@ -170,7 +169,7 @@ def test_what_is_missing_since_the_export_was_taken_back_is_no_damage(db: Databa
     job = exported.stopped(db, counted)
 
     def taken_back() -> None:
-        byhand.ask(db, job, Verb.UNDO)
+        protocol_driver.ask(db, job, Verb.UNDO)
         counted.delete_prefix(results.prefix_of(job.id))
 
     counted.meanwhile = [lambda: None, taken_back]
@@ -211,7 +210,7 @@ def test_a_stopped_export_that_is_packed_is_one_gzip_member(db: Database, blobs:
     job = exported.make(db, format="csv.gz")
     exported.plan(db, blobs, job, lines, header=gzips.member([exported.HEADER]))
     exported.run(db, blobs, job, lines[:1])
-    result = results.keep_stopped(db, blobs, byhand.ask(db, job, Verb.STOP)).result or {}
+    result = results.keep_stopped(db, blobs, protocol_driver.ask(db, job, Verb.STOP)).result or {}
     data = b"".join(results.read(blobs, result["objects"], 0, result["bytes"]))
     reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
     assert reader.decompress(data) == exported.HEADER + b"".join(exported.LINES[0])
@@ -233,7 +232,7 @@ def test_members_of_an_earlier_release_are_joined_as_they_are(db: Database, blob
 def test_of_two_that_make_it_at_once_one_is_kept_and_both_are_given_it(db: Database, blobs: FileBlobs) -> None:
     job = exported.stopped(db, blobs)
     one, other = results.keep_stopped(db, blobs, job), results.keep_stopped(db, blobs, job)
-    assert one.result == other.result == byhand.read_job(db, job).result
+    assert one.result == other.result == protocol_driver.read_job(db, job).result
     assert one.result is not None
     assert one.result["complete"] is False
 
@@ -264,7 +263,7 @@ def test_an_object_that_is_not_as_it_was_written_makes_no_result(db: Database, b
 def test_what_was_not_of_its_field_s_type_is_counted_over_all_chunks(db: Database, blobs: FileBlobs) -> None:
     job = exported.make(db)
     exported.plan(db, blobs, job, [[b"a\n", b"b\n"]])
-    with byhand.holding(db, job, 1) as tenure:
+    with protocol_driver.holding(db, job, 1) as tenure:
         exported.write(db, blobs, tenure, job, b"a\n", misfits={"age": 2})
         exported.write(db, blobs, tenure, job, b"b\n", misfits={"age": 1, "gps": 4})
     last = list(results.assemble(db, blobs, job, complete=True))[-1]
@@ -281,6 +280,6 @@ def test_expiring_again_or_after_it_was_taken_back_does_nothing(db: Database, bl
     assert list(results.expired(db, late)) == []
     with pytest.raises(NotFound):
         list(results.read(blobs, (job.result or {})["objects"], 0, 1))
-    byhand.ask(db, job, Verb.UNDO)
+    protocol_driver.ask(db, job, Verb.UNDO)
     assert results.expire(db, blobs, job, at=late) is False
-    assert byhand.read_job(db, job).result is None
+    assert protocol_driver.read_job(db, job).result is None

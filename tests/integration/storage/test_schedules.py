@@ -16,7 +16,8 @@ from collect.errors import Conflict, Fenced
 from collect.jobs.model import OUT, Job, Part, Phase, entry_id
 from collect.jobs.states import ACTIVE, State, Verb
 from collect.messaging.messages import RunPart
-from collect.storage import parts, reaping, upkeep
+from collect.protocol import maintenance, reaper
+from collect.storage import parts
 from collect.storage.database import Database
 from integration.storage.chances import ACTS, AT_ONCE, CONFLICTS, ENDS, KEYS, TROUBLES, VERBS, chosen, content
 from integration.storage.conftest import empty
@@ -217,15 +218,15 @@ class Schedule(RuleBasedStateMachine):
             self.deaths += 1
 
     def _seen_to_die(self, hand: Hand) -> None:
-        reaping.reap(self.db, hand.part, why="killed", expired_only=False)
+        reaper.reap(self.db, hand.part, why="killed", expired_only=False)
         self._adopt(hand.part.job_id, FAIL)
         hand.forget()
 
     def _expire(self, part_id: str) -> None:
         self.db.kill_sessions([part["lsid"] for part in self.db.parts.find({"_id": part_id}) if part["lsid"]])
         expire(self.db, part_id)
-        for part in reaping.expired(self.db):
-            reaping.reap(self.db, part, why="it was silent")
+        for part in reaper.expired(self.db):
+            reaper.reap(self.db, part, why="it was silent")
             self._adopt(part.job_id, FAIL)
 
     def a_message_is_lost_or_doubled(self, which: int, lost: bool) -> None:
@@ -244,10 +245,10 @@ class Schedule(RuleBasedStateMachine):
         self.db.parts.update_many(
             {"status": "queued"}, [{"$set": {"published_at": {"$subtract": ["$$NOW", 6_000_000]}}}]
         )
-        for part in upkeep.waiting(self.db, older_than_seconds=5):
-            upkeep.publish_again(self.db, part)
-        for job in upkeep.hungry(self.db):
-            upkeep.feed_again(self.db, job.id)
+        for part in maintenance.waiting(self.db, older_than_seconds=5):
+            maintenance.publish_again(self.db, part)
+        for job in maintenance.hungry(self.db):
+            maintenance.feed_again(self.db, job.id)
 
     # What must hold.
 
@@ -319,7 +320,7 @@ class Schedule(RuleBasedStateMachine):
     def _step(self, hand: Hand) -> None:
         part, job_id = hand.part, hand.part.job_id
         ref = next(job for job in self.jobs if job.id == job_id)
-        if part.losses >= reaping.MAX_LOSSES:
+        if part.losses >= reaper.MAX_LOSSES:
             if self._or_fenced(hand, lambda: hand.fail("poison")):
                 self._adopt(job_id, FAIL)
             return

@@ -8,7 +8,7 @@ from pymongo.errors import OperationFailure
 from collect.errors import Fenced, IllegalTransition, NotFound, PreconditionFailed
 from collect.jobs.model import OUT, Job
 from collect.jobs.states import ACTIVE, CORRECTED, MOVES, REPEATS, State, Verb, allowed_verbs
-from collect.storage import feeding, verbs
+from collect.protocol import scheduling, verbs
 from collect.storage.database import Database, Transaction, begin, retryable
 from integration.storage.hands import ORG, Hand, do, make, newest, now_is, request, run_until_rest, snapshot, take_hold
 from integration.storage.states import job_in
@@ -232,7 +232,7 @@ def test_a_verb_that_has_read_of_a_slot_which_lets_go_meanwhile_looks_again(db: 
     def stop() -> None:
         with db.client.start_session() as other, begin(other):
             tx = Transaction(db=db, session=other)
-            feeding.cut(tx, job.id)
+            scheduling.cut(tx, job.id)
             assert tx.cut_sessions[job.id] == [session]
             verbs.freed(db, part_id=hand.part.id, job_id=job.id, session_id=session)
             verbs.apply(tx, job_id=job.id, verb=Verb.STOP, request=request())

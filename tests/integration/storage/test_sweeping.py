@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-import byhand
-import exported
 from collect.jobs.model import Job, Part
 from collect.jobs.outcomes import TakenBack
 from collect.jobs.states import State, Verb
-from collect.storage import parts, reaping, results, verbs, work
-from collect.storage.blobs import FileBlobs
+from collect.protocol import commits, reaper, verbs
+from collect.protocol.lease import Tenure, Ticket, claim
+from collect.storage import parts, results
 from collect.storage.database import Database
-from collect.storage.ownership import Tenure, Ticket, claim
+from collect.storage.object_store import FileBlobs
+from support import exported, protocol_driver
 
 
 @pytest.fixture
@@ -23,10 +23,10 @@ def blobs(tmp_path: Path) -> FileBlobs:
 
 
 def state(db: Database, job: Job) -> State:
-    return byhand.read_job(db, job).state
+    return protocol_driver.read_job(db, job).state
 
 
-def writers(db: Database, job: Job, *, lease_seconds: float = byhand.LEASE_SECONDS) -> bool:
+def writers(db: Database, job: Job, *, lease_seconds: float = protocol_driver.LEASE_SECONDS) -> bool:
     return parts.has_writers(db, job_id=job.id, lease_seconds=lease_seconds)
 
 
@@ -36,23 +36,23 @@ def lets_go(db: Database, tenure: Tenure, *, quiet: bool = True) -> None:
 
 
 def held(db: Database, job: Job, n: int) -> AbstractContextManager[Tenure]:
-    return byhand.holding(db, job, n)
+    return protocol_driver.holding(db, job, n)
 
 
 def test_an_export_that_nobody_has_begun_is_taken_back_at_once(db: Database) -> None:
     job = exported.make(db)
-    assert byhand.ask(db, job, Verb.TERMINATE).state is State.TERMINATED
+    assert protocol_driver.ask(db, job, Verb.TERMINATE).state is State.TERMINATED
 
 
 def test_an_export_that_has_committed_nothing_is_swept_before_it_is_terminated(db: Database) -> None:
     job = exported.make(db)
     with held(db, job, 0) as planner:
-        assert byhand.ask(db, job, Verb.TERMINATE).state is State.TERMINATING
+        assert protocol_driver.ask(db, job, Verb.TERMINATE).state is State.TERMINATING
         lets_go(db, planner)
     with held(db, job, 0) as tenure:
         assert tenure.part.sweep
         assert not writers(db, job)
-        work.part_done(tenure)
+        commits.part_done(tenure)
     assert state(db, job) is State.TERMINATED
 
 
@@ -62,29 +62,29 @@ def test_the_sweep_comes_after_all_that_was_committed(db: Database, blobs: FileB
     exported.plan(db, blobs, job)
     exported.run(db, blobs, job, exported.LINES[:1])
     if verb is Verb.UNDO:
-        byhand.ask(db, job, Verb.STOP)
-    byhand.ask(db, job, verb)
+        protocol_driver.ask(db, job, Verb.STOP)
+    protocol_driver.ask(db, job, verb)
     with held(db, job, 1) as tenure:
         assert not tenure.part.sweep
         while tenure.part.left:
             entry = db.ledger.find_one({"_id": f"{tenure.part.id}:{tenure.part.left - 1}"})
             assert entry is not None
-            work.take_back(tenure, entry=entry, undo=lambda _: TakenBack(deleted=1, restored=0))
-        work.part_done(tenure)
+            commits.take_back(tenure, entry=entry, undo=lambda _: TakenBack(deleted=1, restored=0))
+        commits.part_done(tenure)
     assert state(db, job) in (State.TERMINATING, State.UNDOING)
     with held(db, job, 0) as tenure:
         assert tenure.part.sweep
-        work.part_done(tenure)
+        commits.part_done(tenure)
     assert state(db, job) in (State.TERMINATED, State.UNDONE)
 
 
 def cut(db: Database, job: Job, _part: Part) -> None:
-    byhand.ask(db, job, Verb.PAUSE)
-    byhand.ask(db, job, Verb.RESUME)
+    protocol_driver.ask(db, job, Verb.PAUSE)
+    protocol_driver.ask(db, job, Verb.RESUME)
 
 
 def reaped(db: Database, _job: Job, part: Part) -> None:
-    assert reaping.reap(db, part, why="its lease ran out.", expired_only=False).value
+    assert reaper.reap(db, part, why="its lease ran out.", expired_only=False).value
 
 
 def given_away(db: Database, job: Job, part: Part) -> None:
@@ -104,7 +104,7 @@ def test_an_owner_that_lost_its_part_is_waited_for_until_it_lets_go_or_a_lease_i
     exported.plan(db, blobs, job)
     with held(db, job, 1) as tenure:
         lost(db, job, tenure.part)
-        byhand.ask(db, job, Verb.TERMINATE)
+        protocol_driver.ask(db, job, Verb.TERMINATE)
         assert writers(db, job), "whatever was published since"
         assert not writers(db, job, lease_seconds=0.0)
         lets_go(db, tenure, quiet=False)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from collect.errors import NotFound
 from collect.storage import teams
 from collect.storage.database import Database
-from teamed import person, team
+from support.team_jobs import person, team
 
 NAMES = st.text(
     st.one_of(st.sampled_from("ab|.*\\/ é\ud7ff\ue000\U0010ffff"), st.characters(exclude_categories=["Cs"])),

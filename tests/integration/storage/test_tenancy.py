@@ -7,7 +7,8 @@ import pytest
 
 from collect.errors import NotFound
 from collect.jobs.states import Verb
-from collect.storage import audit, corrections, datasets, files, jobs, ledger, rejects, verbs
+from collect.protocol import corrections, verbs
+from collect.storage import audit, datasets, files, jobs, ledger, rejects
 from collect.storage.database import Database, transact
 from collect.storage.files import InputFile
 from integration.storage.hands import ORG, make, request, run_until_rest, snapshot

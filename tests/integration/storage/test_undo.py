@@ -6,7 +6,8 @@ import pytest
 
 from collect.errors import Fenced
 from collect.jobs.states import State, Verb
-from collect.storage import ledger, parts, reaping
+from collect.protocol import reaper
+from collect.storage import ledger, parts
 from collect.storage.database import Database
 from integration.storage.hands import (
     ORG,
@@ -136,7 +137,7 @@ def test_undo_goes_on_after_its_owner_died_and_takes_nothing_back_twice(db: Data
     do(db, job, Verb.UNDO)
     hand = take_hold(db, job)
     hand.take_back()
-    assert reaping.reap(db, hand.part, why="killed", expired_only=False).value
+    assert reaper.reap(db, hand.part, why="killed", expired_only=False).value
     with pytest.raises(Fenced):
         hand.take_back()
     hand.forget()

@@ -11,7 +11,8 @@ import pytest
 from collect.errors import Fenced
 from collect.jobs.model import OUT, Job
 from collect.jobs.states import State, Verb
-from collect.storage import creation, parts, verbs
+from collect.protocol import creation, verbs
+from collect.storage import parts
 from collect.storage.database import Database, transact
 from integration.storage.conftest import Connect
 from integration.storage.failpoints import OUTCOMES, failing

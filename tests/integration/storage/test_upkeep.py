@@ -7,7 +7,7 @@ import pytest
 from collect.errors import Fenced
 from collect.jobs.model import Job, Phase, Reason, Rest
 from collect.jobs.states import State, Verb
-from collect.storage import upkeep, work
+from collect.protocol import commits, maintenance
 from collect.storage.database import Database, now
 from integration.storage.hands import (
     Hand,
@@ -26,11 +26,11 @@ from integration.storage.hands import (
 def test_a_message_that_was_lost_is_published_again_with_the_same_ticket(db: Database) -> None:
     job = make(db)
     lost = newest(db, job)
-    assert upkeep.waiting(db, older_than_seconds=5) == []
+    assert maintenance.waiting(db, older_than_seconds=5) == []
     db.parts.update_many({}, [{"$set": {"published_at": {"$subtract": ["$$NOW", 6_000]}}}])
-    part = upkeep.waiting(db, older_than_seconds=5)[0]
-    assert upkeep.publish_again(db, part).value
-    assert not upkeep.publish_again(db, part).value
+    part = maintenance.waiting(db, older_than_seconds=5)[0]
+    assert maintenance.publish_again(db, part).value
+    assert not maintenance.publish_again(db, part).value
     again = newest(db, job)
     assert again.ticket == lost.ticket
     assert Hand(db).claim(again)
@@ -75,25 +75,25 @@ def test_the_timers_do_what_is_due_and_only_if_the_job_is_still_as_it_was(db: Da
     now = datetime.now(UTC)
     job = make(db)
     do(db, job, Verb.PAUSE, until=now - timedelta(seconds=1))
-    found = list(upkeep.due(db, now))
+    found = list(maintenance.due(db, now))
     assert [due.id for due, _ in found] == [job.id]
     do(db, job, Verb.PAUSE, until=now + timedelta(hours=1))
     assert found[0][1]() == []
     assert state_of(db, job) is State.PAUSED
     do(db, job, Verb.PAUSE, until=now - timedelta(seconds=1))
-    for _, act in upkeep.due(db, now):
+    for _, act in maintenance.due(db, now):
         act()
     resumed = now_is(db, job)
     assert resumed.state is State.QUEUED
     assert resumed.last_action is not None
     assert resumed.last_action.effective_at is not None
-    assert list(upkeep.due(db, now)) == []
+    assert list(maintenance.due(db, now)) == []
 
 
 def test_nobody_confirmed_in_time(db: Database) -> None:
     job = make(db, confirm=True)
-    assert list(upkeep.due(db, datetime.now(UTC))) == []
-    for _, act in upkeep.due(db, datetime.now(UTC) + timedelta(hours=25)):
+    assert list(maintenance.due(db, datetime.now(UTC))) == []
+    for _, act in maintenance.due(db, datetime.now(UTC) + timedelta(hours=25)):
         act()
     stopped = now_is(db, job)
     assert stopped.state is State.STOPPED
@@ -104,8 +104,8 @@ def test_nobody_confirmed_in_time(db: Database) -> None:
 def test_a_job_that_has_run_too_long_pauses_and_may_be_resumed_for_as_long_again(db: Database) -> None:
     job = make(db, time_limit_seconds=60.0)
     take_hold(db, job)
-    assert list(upkeep.due(db, datetime.now(UTC))) == []
-    for _, act in upkeep.due(db, datetime.now(UTC) + timedelta(seconds=61)):
+    assert list(maintenance.due(db, datetime.now(UTC))) == []
+    for _, act in maintenance.due(db, datetime.now(UTC) + timedelta(seconds=61)):
         act()
     paused = now_is(db, job)
     assert paused.state is State.PAUSED
@@ -118,11 +118,11 @@ def test_a_job_that_has_run_too_long_pauses_and_may_be_resumed_for_as_long_again
 def test_feeding_again_gives_out_what_the_window_allows_and_writes_the_job(db: Database) -> None:
     job = make(db, rows(parts=6))
     hand = take_hold(db, job)
-    assert upkeep.hungry(db) == []
+    assert maintenance.hungry(db) == []
     db.jobs.update_one({"_id": job.id}, {"$set": {"window": 5}})
-    assert [hungry.id for hungry in upkeep.hungry(db)] == [job.id]
+    assert [hungry.id for hungry in maintenance.hungry(db)] == [job.id]
     v = now_is(db, job).v
-    assert upkeep.feed_again(db, job.id).value == 1
+    assert maintenance.feed_again(db, job.id).value == 1
     assert now_is(db, job).v == v + 1
     hand.work_off()
     run_until_rest(db)
@@ -140,13 +140,13 @@ def test_a_job_that_rests_keeps_its_place_under_the_cap(db: Database) -> None:
     one = make(db, lock="labs:dataset:a")
     other = make(db, rows(prefix="other"), lock="labs:dataset:b")
     hand = take_hold(db, one, chunks=1)
-    work.release(hand.tenure, owed=slowed(db, one, rests=timedelta(hours=1)))
-    assert upkeep.hungry(db) == []
-    assert upkeep.feed_again(db, other.id).value == 0
+    commits.release(hand.tenure, owed=slowed(db, one, rests=timedelta(hours=1)))
+    assert maintenance.hungry(db) == []
+    assert maintenance.feed_again(db, other.id).value == 0
     db.jobs.update_one({"_id": one.id}, {"$set": {"rest.until": now() - timedelta(seconds=1)}})
-    assert [hungry.id for hungry in upkeep.hungry(db)] == [one.id]
-    assert upkeep.feed_again(db, other.id).value == 0
-    assert upkeep.feed_again(db, one.id).value > 0
+    assert [hungry.id for hungry in maintenance.hungry(db)] == [one.id]
+    assert maintenance.feed_again(db, other.id).value == 0
+    assert maintenance.feed_again(db, one.id).value > 0
 
 
 def test_what_was_owed_by_another_limit_is_owed_no_longer(db: Database) -> None:
@@ -154,7 +154,7 @@ def test_what_was_owed_by_another_limit_is_owed_no_longer(db: Database) -> None:
     hand = take_hold(db, job, chunks=1)
     owed = slowed(db, job, rests=timedelta(hours=1))
     db.jobs.update_one({"_id": job.id}, {"$set": {"max_rows_per_second": 1_000.0}, "$inc": {"v": 1}})
-    work.release(hand.tenure, owed=owed)
+    commits.release(hand.tenure, owed=owed)
     assert not now_is(db, job).rests(now())
     assert newest(db, job)
 
@@ -164,11 +164,11 @@ def test_what_takes_back_says_what_it_is_put_off_by_until_it_goes_on(db: Databas
     take_hold(db, job, chunks=2)
     do(db, job, Verb.TERMINATE)
     hand = take_hold(db, job)
-    work.release(hand.tenure, put_off=Reason(code=work.PUT_OFF, message="The file store did not answer."))
+    commits.release(hand.tenure, put_off=Reason(code=commits.PUT_OFF, message="The file store did not answer."))
     reason = now_is(db, job).reason
     assert reason is not None
-    assert reason.code == work.PUT_OFF
-    work.goes_on(take_hold(db, job).tenure)
+    assert reason.code == commits.PUT_OFF
+    commits.goes_on(take_hold(db, job).tenure)
     assert now_is(db, job).reason is None
 
 
@@ -177,15 +177,15 @@ def test_the_cap_of_an_organisation_holds_jobs_back_and_never_what_is_taken_back
     one = make(db, lock="labs:dataset:a")
     other = make(db, rows(prefix="other"), lock="labs:dataset:b")
     assert db.parts.count_documents({"job_id": other.id, "status": "queued"}) == 0
-    assert upkeep.hungry(db) == []
+    assert maintenance.hungry(db) == []
     take_hold(db, one, chunks=1)
     do(db, one, Verb.PAUSE)
-    assert [hungry.id for hungry in upkeep.hungry(db)] == [other.id]
-    assert upkeep.feed_again(db, other.id).value == 1
+    assert [hungry.id for hungry in maintenance.hungry(db)] == [other.id]
+    assert maintenance.feed_again(db, other.id).value == 1
     do(db, one, Verb.TERMINATE, request=request("not wanted"))
     assert db.parts.count_documents({"job_id": one.id, "status": "queued"}) == 1
     run_until_rest(db)
     assert state_of(db, one) is State.TERMINATED
-    upkeep.feed_again(db, other.id)
+    maintenance.feed_again(db, other.id)
     run_until_rest(db)
     assert state_of(db, other) is State.SUCCEEDED

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from integration.teams.desk import Desk, Office
-from rooms import Room
+from support.isolated_stores import Room
 
 
 @pytest.fixture(scope="package")

@@ -8,11 +8,11 @@ from typing import Any
 from ulid import ULID
 
 from collect.admin.check import check
-from collect.admin.teams import COLUMNS, Roster, write_csv
 from collect.client.api import CollectClient
 from collect.client.models import Job, Preview
+from collect.demo.teams import COLUMNS, Roster, write_csv
 from collect.jobs.forms import Form
-from collect.storage import forms, keys, organisations
+from collect.storage import api_keys, forms, organisations
 from collect.testing.system import System
 
 FORM = "household-survey"
@@ -100,7 +100,7 @@ class Desk(System):
         organisations.ensure(self.db, org_id=org, name=org)
         form = {"_id": f"{org}:{FORM}", "org_id": org, "form_id": FORM, "title": "t", "version": 1, "fields": []}
         forms.ensure(self.db, Form.model_validate(form))
-        secret = keys.create(self.db, org_id=org, name="desk", role="operator").secret
+        secret = api_keys.create(self.db, org_id=org, name="desk", role="operator").secret
         return Office(desk=self, org=org, client=CollectClient(url=self.url, api_key=secret))
 
     def sound(self) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from collect.admin.teams import Roster, write_csv
 from collect.client.errors import InvalidRequest, Refused
 from collect.client.models import Job
+from collect.demo.teams import Roster, write_csv
 from integration.teams.desk import FORM, Desk, Office, file_of
-from waiting import eventually
+from support.waiting import eventually
 
 PHONE, OTHER = "9845012345", "9845012346"
 

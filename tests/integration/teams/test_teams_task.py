@@ -9,7 +9,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ulid import ULID
 
-import teamed
 from collect.csv.reading import Source, cursor
 from collect.errors import ChunkTooBig
 from collect.jobs.forms import Form
@@ -17,10 +16,11 @@ from collect.jobs.model import Counts, Job, part_id
 from collect.runtime.task import ChunkSize
 from collect.storage import forms, indexes
 from collect.storage.database import Database, connect
-from inmemory import MemoryBlobs
+from support import team_jobs
+from support.in_memory import MemoryBlobs
+from support.upload_driver import Upload, new_job
 from teams_worker import task
 from teams_worker.task import TeamsTask
-from uploading import Upload, new_job
 
 HEADER = "team_name,description,country_code,manager_phone,member_phones,form_ids\n"
 NAMES = ("North", "South", "East / West")
@@ -123,9 +123,9 @@ class Work:
             "title": "t", "version": 1, "fields": []}))  # fmt: skip
         there = set(case.people_before).union(*case.teams_before.values())
         for number in sorted(there):
-            teamed.person(db, e164(number), org_id=self.org, written_by=f"{OTHER_JOB}:1:0")
+            team_jobs.person(db, e164(number), org_id=self.org, written_by=f"{OTHER_JOB}:1:0")
         for name, members in case.teams_before.items():
-            teamed.team(
+            team_jobs.team(
                 db, name, org_id=self.org, written_by=f"{OTHER_JOB}:1:1", members=[e164(one) for one in members]
             )
         self.before = self.all()
@@ -379,7 +379,7 @@ def test_whom_a_displaced_row_named_and_a_correction_names_again_is_no_conflict_
     work.run()
     assert {one["phone"] for one in work.values("members")} == {e164(NUMBERS[0])}
     for number in (NUMBERS[1], NUMBERS[2]):  # as a correction of the second row makes them
-        teamed.person(db, e164(number), org_id=work.org, written_by=f"{work.job.id}:3:0")
+        team_jobs.person(db, e164(number), org_id=work.org, written_by=f"{work.job.id}:3:0")
     assert work.undo() == {}
 
 

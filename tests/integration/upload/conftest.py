@@ -6,7 +6,7 @@ import pytest
 
 from collect.storage import indexes, organisations
 from collect.storage.database import Database, connect
-from correcting import ORG
+from support.corrections import ORG
 
 
 @pytest.fixture(scope="module")

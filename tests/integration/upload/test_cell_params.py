@@ -12,8 +12,8 @@ from collect.jobs.template import Template
 from collect.runtime.task import ChunkSize
 from collect.storage import indexes
 from collect.storage.database import Database, connect
-from inmemory import MemoryBlobs
-from uploading import Upload, new_dataset, new_job
+from support.in_memory import MemoryBlobs
+from support.upload_driver import Upload, new_dataset, new_job
 
 TEMPLATE = Template.model_validate(
     {

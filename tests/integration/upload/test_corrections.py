@@ -14,11 +14,12 @@ from collect.admin.invariants.facts import Facts, Snapshot
 from collect.errors import Conflict
 from collect.jobs.states import State, Verb
 from collect.jobs.template import Template
-from collect.storage import corrections, indexes
+from collect.protocol import corrections
+from collect.storage import indexes
 from collect.storage.database import Database
-from correcting import ORG, Mending
-from inmemory import MemoryBlobs
-from uploading import new_dataset
+from support.corrections import ORG, Mending
+from support.in_memory import MemoryBlobs
+from support.upload_driver import new_dataset
 
 TEMPLATE = Template.model_validate(
     {"key": ["k"], "columns": [{"name": "k", "type": "string"}, {"name": "n", "type": "integer", "required": True}]}

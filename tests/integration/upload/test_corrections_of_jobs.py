@@ -4,18 +4,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from byhand import holding
 from collect.admin.invariants import jobs as invariants_of_jobs
 from collect.errors import Conflict, DatasetHeld, IllegalTransition
 from collect.jobs.model import Part, Reason, part_id
 from collect.jobs.states import State, Verb
-from collect.storage import corrections, datasets, locks, rejects, verbs, work
+from collect.protocol import commits, corrections, verbs
+from collect.storage import datasets, locks, rejects
 from collect.storage import parts as parts_store
 from collect.storage.database import Again, Database, Transaction, begin, transact
-from correcting import ORG, Mending
-from inmemory import MemoryBlobs
 from integration.upload.test_corrections import TEMPLATE, findings, forget_all, small
-from uploading import new_dataset
+from support.corrections import ORG, Mending
+from support.in_memory import MemoryBlobs
+from support.protocol_driver import holding
+from support.upload_driver import new_dataset
 
 
 def test_a_correction_takes_the_lock_if_it_is_free(db: Database) -> None:
@@ -76,7 +77,7 @@ def test_a_failed_job_goes_on_when_it_is_corrected(db: Database) -> None:
     made.plan(cut_at=(2,))
     made.step(1)
     with holding(db, made.job, 2) as tenure:
-        work.fail(tenure, Reason(code="poison", message="It failed."))
+        commits.fail(tenure, Reason(code="poison", message="It failed."))
     db.parts.update_one({"_id": part_id(made.job_id, 2)}, {"$set": {"losses": 4}})
     made.correct({1: {"n": "1"}})
     assert (made.job.state, made.job.reason) == (State.QUEUED, None)

@@ -9,8 +9,8 @@ from collect.jobs.template import Template
 from collect.runtime.task import ChunkSize
 from collect.storage import indexes
 from collect.storage.database import Database, connect
-from inmemory import MemoryBlobs
-from uploading import ORG, Upload, new_dataset, new_job
+from support.in_memory import MemoryBlobs
+from support.upload_driver import ORG, Upload, new_dataset, new_job
 
 TEMPLATE = Template.model_validate(
     {"key": ["k"], "columns": [{"name": "k", "type": "string"}, {"name": "n", "type": "integer"}]}

@@ -14,13 +14,13 @@ from collect.errors import ChunkTooBig, DatasetHeld, NotFound, TaskRefused
 from collect.jobs.model import Job
 from collect.jobs.outcomes import Applied, TakenBack
 from collect.jobs.template import Template
-from collect.rows import lines
+from collect.rows import reread
 from collect.runtime.task import Chunk, ChunkSize
 from collect.storage import datasets, indexes, locks, rejects
-from collect.storage.blobs import Blobs, FileBlobs, GridFsBlobs
 from collect.storage.database import Database, Transaction, connect, transact
-from inmemory import MemoryBlobs
-from uploading import ORG, Upload, new_dataset, new_job
+from collect.storage.object_store import Blobs, FileBlobs, GridFsBlobs
+from support.in_memory import MemoryBlobs
+from support.upload_driver import ORG, Upload, new_dataset, new_job
 
 TEMPLATE = Template.model_validate(
     {
@@ -205,7 +205,7 @@ def twice(db: Database, dataset: str) -> tuple[Upload, CountedBlobs]:
 def test_no_transaction_reads_more_displaced_rows_again_than_it_has_time_for(
     db: Database, dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lines, "MOST_READ_AGAIN", 2)
+    monkeypatch.setattr(reread, "MOST_READ_AGAIN", 2)
     made, _ = twice(db, dataset)
     with pytest.raises(ChunkTooBig) as error:
         made.commit(1, next(made.chunks(1, ChunkSize(rows=4))))

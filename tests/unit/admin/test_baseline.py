@@ -3,7 +3,7 @@ import io
 
 import pytest
 
-from collect.admin.baseline import COLUMNS, MISTAKES, Survey, template, write_csv
+from collect.demo.baseline import COLUMNS, MISTAKES, Survey, template, write_csv
 from collect.errors import InvalidInput
 
 

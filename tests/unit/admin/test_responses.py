@@ -9,8 +9,8 @@ import bson
 import pytest
 from bson.codec_options import CodecOptions
 
-from collect.admin import responses, survey
-from collect.admin.responses import ROWS_A_BLOCK, Wanted
+from collect.demo import responses, survey
+from collect.demo.responses import ROWS_A_BLOCK, Wanted
 from collect.jobs.forms import FieldType
 
 AWARE: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True, tzinfo=UTC)

@@ -11,12 +11,12 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collect.admin import survey
 from collect.admin.cli import collect_admin
 from collect.admin.connection import Admin
-from collect.admin.teams import COLUMNS, NUMBERS_EACH, Roster, save_csv, write_csv
+from collect.demo import survey
+from collect.demo.teams import COLUMNS, NUMBERS_EACH, Roster, save_csv, write_csv
 from collect.errors import InvalidInput
-from collect.jobs.teams import TEMPLATE
+from collect.teams.template import TEMPLATE
 
 
 def made(roster: Roster) -> str:

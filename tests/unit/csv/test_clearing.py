@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from collect.csv.clearing import BlankCells
+from collect.checks.cleared_values import BlankCells
 
 STORED: dict[str, dict[str, Any]] = {
     f"k{n}": {"phone": "+4930901820", "age": 3 if n % 2 else None, "tags": []} for n in range(10)

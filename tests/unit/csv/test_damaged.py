@@ -2,11 +2,11 @@
 
 import pytest
 
-from collect.csv import damaged
+from collect.checks import damaged_text
+from collect.checks.damaged_text import Damage
+from collect.checks.warning import Suspicion
 from collect.csv.cell_rules import CellRules
-from collect.csv.damaged import Damage
 from collect.csv.layout import Layout
-from collect.csv.suspicion import Suspicion
 from collect.jobs.template import Template
 
 TEMPLATE = Template.model_validate(
@@ -24,7 +24,7 @@ LAYOUT = Layout(delimiter=",", columns=("k", "s", "t"))
 
 def warnings(cells: list[str], *, rules: CellRules | None = None, encoding_is_given: bool = False) -> list[Suspicion]:
     rows = [(row, f"r{row},,{cell}".encode()) for row, cell in enumerate(cells, start=1)]
-    return damaged.find(
+    return damaged_text.find(
         rows, LAYOUT, TEMPLATE, rules or CellRules(), looked_at=len(rows), encoding_is_given=encoding_is_given
     )
 
@@ -56,7 +56,7 @@ def as_cp1252(text: str) -> str:
     ],
 )  # fmt: skip
 def test_damage_is_known_by_its_looks(text: str, damage: Damage) -> None:
-    assert damaged.of(text) is damage
+    assert damaged_text.of(text) is damage
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_damage_is_known_by_its_looks(text: str, damage: Damage) -> None:
     ],
 )  # fmt: skip
 def test_ordinary_text_is_not_damaged(text: str) -> None:
-    assert damaged.of(text) is None
+    assert damaged_text.of(text) is None
     assert not warnings([text] * 50)
 
 
@@ -112,4 +112,4 @@ def test_a_file_whose_encoding_was_named_wrongly_may_be_utf_8() -> None:
 def test_what_the_template_or_the_job_knows_is_no_damage() -> None:
     assert not warnings(["#REF!"], rules=CellRules(value_map={"t": {"#REF!": ""}}))
     row = [(1, b"r1,#N/A,x")]
-    assert not damaged.find(row, LAYOUT, TEMPLATE, CellRules(), looked_at=1, encoding_is_given=False)
+    assert not damaged_text.find(row, LAYOUT, TEMPLATE, CellRules(), looked_at=1, encoding_is_given=False)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from collect.csv import encodings, sources
 from collect.errors import TaskRefused
-from inmemory import MemoryBlobs
+from support.in_memory import MemoryBlobs
 
 TEXTS = {
     "cp1251": "имя,возраст\nАнна,31\n",

@@ -16,7 +16,7 @@ from collect.csv.blocks import Block, blocks
 from collect.csv.grammar import Grammar, LoneCarriageReturn
 from collect.csv.reading import Source, cursor, lots
 from collect.errors import TaskRefused
-from inmemory import MemoryBlobs
+from support.in_memory import MemoryBlobs
 
 ROUGH = st.text(alphabet='ab",;\n"é', max_size=60)
 """Anything at all, quotes in odd places included."""

@@ -2,9 +2,9 @@
 
 import pytest
 
+from collect.checks.line_counts import FileLines
 from collect.csv.blocks import blocks
 from collect.csv.grammar import Grammar
-from collect.csv.lines import FileLines
 
 
 def found(text: str, *, width: int, delimiter: str = ",", block: int = 1_000) -> dict[str, dict[str, object]]:

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collect.csv import layout, mending
+from collect.csv import corrections, layout
+from collect.csv.corrections import Given, Sheet
 from collect.csv.grammar import Grammar
 from collect.csv.layout import REJECT_COLUMNS
-from collect.csv.mending import Given, Sheet
 from collect.errors import InvalidInput, TooLarge
 from collect.jobs.template import Template
-from inmemory import MemoryBlobs
+from support.in_memory import MemoryBlobs
 
 TEMPLATE = Template.model_validate(
     {"key": ["k"], "columns": [{"name": name, "type": "string"} for name in ("k", "n", "row")]}
@@ -28,7 +28,7 @@ cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 
 def read(text: str | bytes, sheet: Sheet = SHEET, most_bytes: int = MOST_BYTES) -> dict[int, dict[int, str]]:
     data = text.encode() if isinstance(text, str) else text
-    found = mending.from_csv(MemoryBlobs({"c": data}), "c", sheet=sheet, template=TEMPLATE, most_bytes=most_bytes)
+    found = corrections.from_csv(MemoryBlobs({"c": data}), "c", sheet=sheet, template=TEMPLATE, most_bytes=most_bytes)
     return {one.row: dict(one.cells) for one in found}
 
 
@@ -39,12 +39,12 @@ def codes(ask: Any, *asked: Any, **options: Any) -> list[tuple[str, str]]:
 
 
 def test_values_are_called_as_in_the_template_and_where_it_has_no_such_name_as_in_the_file() -> None:
-    given = mending.from_values([(7, {"n": "1", "note": "x"}), (3, {"Number": "2"})], SHEET)
+    given = corrections.from_values([(7, {"n": "1", "note": "x"}), (3, {"Number": "2"})], SHEET)
     assert given == [Given(row=3, cells={1: "2"}), Given(row=7, cells={1: "1", 2: "x"})]
 
 
 def test_of_two_columns_that_were_exchanged_json_means_the_template_and_csv_the_file() -> None:
-    assert mending.from_values([(1, {"k": "x"})], SWAPPED) == [Given(row=1, cells={1: "x"})]
+    assert corrections.from_values([(1, {"k": "x"})], SWAPPED) == [Given(row=1, cells={1: "x"})]
     assert read("row,k\n1,x\n", SWAPPED) == {1: {0: "x"}}
 
 
@@ -58,7 +58,7 @@ def test_of_two_columns_that_were_exchanged_json_means_the_template_and_csv_the_
     ],
 )
 def test_what_is_wrong_with_values_is_said(rows: list[tuple[int, dict[str, str]]], wrong: list[Any]) -> None:
-    assert codes(mending.from_values, rows, SHEET) == wrong
+    assert codes(corrections.from_values, rows, SHEET) == wrong
 
 
 def test_a_file_of_rejects_is_read_as_it_is_given_out() -> None:
@@ -171,29 +171,29 @@ def test_lines_above_the_header_are_named() -> None:
 def test_more_rows_or_bytes_than_are_put_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TooLarge):
         read("row,k\n1,aaaaaaaaaaaaaaaa\n", most_bytes=10)
-    monkeypatch.setattr(mending, "MOST_ROWS", 2)
+    monkeypatch.setattr(corrections, "MOST_ROWS", 2)
     assert codes(read, "row,k\n1,a\n2,b\n3,c\n4,d\n") == [("rows", "too_many_rows")]
 
 
 def test_only_the_first_errors_are_told_and_all_are_counted() -> None:
     rows = [(n, {"x": "1"}) for n in range(1, 100)]
     with pytest.raises(InvalidInput, match="And 79 more") as refused:
-        mending.from_values(rows, SHEET)
+        corrections.from_values(rows, SHEET)
     assert len(refused.value.errors) == 20
 
 
 def test_a_row_keeps_the_cells_that_are_not_given() -> None:
     given = [Given(row=2, cells={1: "5"}), Given(row=9, cells={0: 'b "x"', 2: "c,d"})]
     lines = {2: 'a,"x, y",z', 9: "b,1,"}
-    assert mending.text_of(given, lines, SHEET, lacking={}) == b'a,5,z\n"b ""x""",1,"c,d"\n'
+    assert corrections.text_of(given, lines, SHEET, lacking={}) == b'a,5,z\n"b ""x""",1,"c,d"\n'
 
 
 def test_a_row_with_another_number_of_cells_needs_all_of_its_columns() -> None:
     lines = {1: "a,1,x,y"}
     with pytest.raises(InvalidInput, match="give all of its columns") as refused:
-        mending.text_of([Given(row=1, cells={1: "5"})], lines, SHEET, lacking={})
+        corrections.text_of([Given(row=1, cells={1: "5"})], lines, SHEET, lacking={})
     assert refused.value.code == "incomplete_row"
-    assert mending.text_of([Given(row=1, cells={0: "a", 1: "5"})], lines, SHEET, lacking={}) == b"a,5,\n"
+    assert corrections.text_of([Given(row=1, cells={0: "a", 1: "5"})], lines, SHEET, lacking={}) == b"a,5,\n"
 
 
 def shown(line: str) -> Given:
@@ -207,20 +207,20 @@ def shown(line: str) -> Given:
 def test_a_line_of_another_number_of_cells_that_comes_back_untouched_is_read_as_it_was_shown(
     line: str, read_again: str
 ) -> None:
-    assert mending.text_of([shown(line)], {1: line}, SHEET, lacking={}) == f"{read_again}\n".encode()
+    assert corrections.text_of([shown(line)], {1: line}, SHEET, lacking={}) == f"{read_again}\n".encode()
 
 
 def test_of_a_row_that_was_cut_a_cell_that_the_file_does_not_send_back_stays() -> None:
     back = Given(row=1, cells={0: "a", 1: "5"}, is_line=True)
-    assert mending.text_of([back], {1: "a,1,x,y"}, SHEET, lacking={}) == b"a,5,x\n"
+    assert corrections.text_of([back], {1: "a,1,x,y"}, SHEET, lacking={}) == b"a,5,x\n"
 
 
 @given(own=st.lists(cells, max_size=6), delimiter=st.sampled_from(layout.DELIMITERS))
 def test_any_row_that_comes_back_as_it_was_shown_has_the_cells_that_were_shown(own: list[str], delimiter: str) -> None:
     sheet = Sheet(headers=("k", "Number", "note"), columns=("k", "n", None), delimiter=delimiter)
-    line = mending.record(own, delimiter)
+    line = corrections.record(own, delimiter)
     back = Given(row=1, cells=dict(enumerate(sheet.shown(layout.parse(line.encode(), delimiter)))), is_line=True)
-    text = mending.text_of([back], {1: line}, sheet, lacking={})
+    text = corrections.text_of([back], {1: line}, sheet, lacking={})
     assert layout.parse(text.removesuffix(b"\n"), delimiter) == [*own, "", "", ""][:3]
 
 
@@ -236,16 +236,16 @@ def test_any_row_that_comes_back_as_it_was_shown_has_the_cells_that_were_shown(o
 def test_a_cell_that_a_moved_column_does_not_have_has_to_be_given(given: Given, is_said: bool) -> None:
     lines, lacking = {1: "a,,x"}, {1: [SHEET.columns[1] or ""]}
     if is_said:
-        assert mending.text_of([given], lines, SHEET, lacking=lacking)
+        assert corrections.text_of([given], lines, SHEET, lacking=lacking)
     else:
         with pytest.raises(InvalidInput, match="since that was moved: give one"):
-            mending.text_of([given], lines, SHEET, lacking=lacking)
+            corrections.text_of([given], lines, SHEET, lacking=lacking)
 
 
 def test_a_row_and_its_correction_fit_into_its_history_together() -> None:
     line = f"a,1,{'x' * (8 * 1024 * 1024 - 100)}"
     with pytest.raises(InvalidInput, match="together"):
-        mending.text_of([Given(row=1, cells={1: "5"})], {1: line}, SHEET, lacking={})
+        corrections.text_of([Given(row=1, cells={1: "5"})], {1: line}, SHEET, lacking={})
 
 
 @given(own=st.lists(cells, min_size=1, max_size=4), data=st.data(), delimiter=st.sampled_from(layout.DELIMITERS))
@@ -254,14 +254,16 @@ def test_what_is_put_together_is_read_as_it_was_meant(own: list[str], data: st.D
     names = tuple(f"c{place}" for place in range(len(own)))
     sheet = Sheet(headers=names, columns=names, delimiter=delimiter)
     changes: Mapping[int, str] = data.draw(st.dictionaries(st.integers(0, len(own) - 1), cells))
-    text = mending.text_of([Given(row=1, cells=changes)], {1: mending.record(own, delimiter)}, sheet, lacking={})
+    text = corrections.text_of(
+        [Given(row=1, cells=changes)], {1: corrections.record(own, delimiter)}, sheet, lacking={}
+    )
     (record,) = Grammar(delimiter, strict=False, every_line=True).split(text, final=True).lines
     assert layout.parse(record, delimiter) == [changes.get(place, cell) for place, cell in enumerate(own)]
 
 
 def test_a_delimiter_and_lines_above_the_header_may_be_said() -> None:
     data = "Rejects of May\nrow|k\n1|a,b\n"
-    found = mending.from_csv(
+    found = corrections.from_csv(
         MemoryBlobs({"c": data.encode()}), "c", sheet=SHEET, template=TEMPLATE, delimiter="|", skip_lines=1,
         most_bytes=MOST_BYTES,
     )  # fmt: skip

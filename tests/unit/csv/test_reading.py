@@ -11,8 +11,8 @@ from collect.csv.reading import Source, cursor, lots
 from collect.csv.row_cells import RowCells
 from collect.jobs.template import Template
 from collect.rows import planning
-from inmemory import MemoryBlobs
-from uploading import new_job
+from support.in_memory import MemoryBlobs
+from support.upload_driver import new_job
 
 TEMPLATE = Template.model_validate(
     {"key": ["k"], "columns": [{"name": name, "type": "string"} for name in ("k", "n", "s")]}

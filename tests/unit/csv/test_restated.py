@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collect.csv import cells, restated
+from collect.csv import cells, corrected_text
 from collect.csv.cells import CellRules
-from collect.csv.mending import Given, Sheet
+from collect.csv.corrections import Given, Sheet
 from collect.jobs.template import Column, ColumnType, Template
 
 PLAIN = CellRules()
@@ -46,7 +46,7 @@ def value(text: str, column: Column, how: CellRules) -> object:
 def test_a_cell_is_written_as_the_job_reads_it(
     kind: ColumnType, text: str, written: CellRules, own: CellRules, becomes: str
 ) -> None:
-    assert restated.cell(text, Column(name="c", type=kind), written, own) == becomes
+    assert corrected_text.cell(text, Column(name="c", type=kind), written, own) == becomes
 
 
 @given(day=st.dates(date(1970, 1, 1), date(2060, 1, 1)), written=rules, own=rules, data=st.data())
@@ -57,18 +57,18 @@ def test_a_day_stays_the_day_that_it_is(day: date, written: CellRules, own: Cell
     text = moment.strftime(data.draw(st.sampled_from(("%Y-%m-%d", *written.date_formats))))
     meant = value(text, column, written)
     if meant is not None and (written.date_formats or not own.date_formats):
-        assert value(restated.cell(text, column, written, own), column, own) == meant
+        assert value(corrected_text.cell(text, column, written, own), column, own) == meant
 
 
 @given(number=st.floats(-1e6, 1e6).map(lambda x: round(x, 4)), written=rules, own=rules)
 def test_a_number_stays_the_number_that_it_is(number: float, written: CellRules, own: CellRules) -> None:
     column = Column(name="c", type=ColumnType.NUMBER)
     text = f"{number:.4f}".replace(".", written.decimal)
-    assert value(restated.cell(text, column, written, own), column, own) == number
+    assert value(corrected_text.cell(text, column, written, own), column, own) == number
 
 
 def test_cells_of_columns_that_are_left_out_stay() -> None:
     template = Template.model_validate({"key": ["k"], "columns": [{"name": "k", "type": "string"}]})
     sheet = Sheet(headers=("k", "note"), columns=("k", None), delimiter=",")
     given_ = Given(row=1, cells={0: " a ", 1: " b "})
-    assert restated.row(given_, sheet, template, CellRules(trim=True), PLAIN).cells == {0: "a", 1: " b "}
+    assert corrected_text.row(given_, sheet, template, CellRules(trim=True), PLAIN).cells == {0: "a", 1: " b "}

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import shifts
-from collect.csv import shifted
-from collect.csv.alignment import ShiftColumn
-from collect.csv.suspicion import Suspicion
+from collect.checks import shifted
+from collect.checks.alignment import ShiftColumn
+from collect.checks.warning import Suspicion
+from support import shifted_files
 
 SEEDS = range(200)
 
 
-def looked(file: shifts.File) -> list[Suspicion]:
+def looked(file: shifted_files.File) -> list[Suspicion]:
     return shifted.find(file.names, file.columns)
 
 
@@ -47,13 +47,13 @@ def phones(count: int, *, seed: int = 1) -> list[str]:
 @pytest.mark.detectors
 @pytest.mark.parametrize("stored", [True, False, None])
 def test_good_files_of_teams_give_no_alarm_whatever_is_stored(stored: bool | None) -> None:
-    alarms = {seed: found for seed in SEEDS if (found := looked(shifts.good(seed, stored=stored)))}
+    alarms = {seed: found for seed in SEEDS if (found := looked(shifted_files.good(seed, stored=stored)))}
     assert alarms == {}
 
 
 @pytest.mark.detectors
 def test_of_200_files_beside_stored_teams_95_percent_are_found_and_mended() -> None:
-    files = [shifts.shifted(seed) for seed in SEEDS]
+    files = [shifted_files.shifted(seed) for seed in SEEDS]
     hits = sum(moves(looked(file)) == file.moves for file in files)
     assert hits >= 0.95 * len(files), hits
 
@@ -61,7 +61,7 @@ def test_of_200_files_beside_stored_teams_95_percent_are_found_and_mended() -> N
 @pytest.mark.detectors
 def test_of_200_files_that_are_the_first_some_are_found_and_few_misread() -> None:
     """Of columns that have slipped together sometimes one is seen, and the next preview tells the other."""
-    files = [shifts.shifted(seed, stored=False) for seed in SEEDS]
+    files = [shifted_files.shifted(seed, stored=False) for seed in SEEDS]
     found = [(moves(looked(file)), file.moves) for file in files]
     assert sum(seen == wanted for seen, wanted in found) >= 50
     assert [seen for seen, wanted in found if not seen.items() <= wanted.items()] == []
@@ -86,7 +86,7 @@ def test_ten_thousand_managers_ten_rows_too_far_down() -> None:
 @given(shift=st.integers(-900, 900).filter(bool), seed=st.integers(0, 100))
 def test_a_slip_of_any_length_is_mended_by_its_contrary(shift: int, seed: int) -> None:
     right = phones(2_000, seed=seed)
-    names, column = managers(shifts.slipped(right, shift, "rotated", random.Random(seed)), right)
+    names, column = managers(shifted_files.slipped(right, shift, "rotated", random.Random(seed)), right)
     assert moves(shifted.find(names, [column])) == {"manager_phone": -shift}
 
 
@@ -136,7 +136,7 @@ def test_a_shift_that_the_request_has_already_is_added_to() -> None:
 
 def first_file(managers_at: list[str], members: list[str], names: list[str]) -> list[Suspicion]:
     columns = [
-        ShiftColumn(name=name, texts=texts, values=[shifts.said(name, text) for text in texts], stored={})
+        ShiftColumn(name=name, texts=texts, values=[shifted_files.said(name, text) for text in texts], stored={})
         for name, texts in (("manager_phone", managers_at), ("member_phones", members))
     ]
     return shifted.find(names, columns)
@@ -157,9 +157,9 @@ def test_in_a_first_file_a_manager_among_the_members_of_another_row_tells_it() -
     right, others = phones(100), phones(100, seed=6)
     members = [f"{one};{other}" for one, other in zip(right, others, strict=True)]
     names = [f"North {n}" if n % 3 else f"South {n}" for n in range(100)]
-    rotated = shifts.slipped(right, 7, "rotated", random.Random(1))
+    rotated = shifted_files.slipped(right, 7, "rotated", random.Random(1))
     assert first_file(rotated, members, names) == []  # which of the two has slipped?
-    (found,) = first_file(shifts.slipped(right, 7, "lost", random.Random(1)), members, names)
+    (found,) = first_file(shifted_files.slipped(right, 7, "lost", random.Random(1)), members, names)
     assert found.suggestion == {"column_shift": {"manager_phone": -7}}
     assert "goes with `member_phones` in 0 of 100 rows" in found.message
 
@@ -170,7 +170,7 @@ def test_in_a_first_file_phones_that_begin_like_their_region_tell_it() -> None:
     right = [f"+9194{region}{rng.randrange(10**7):07d}" for region in regions]
     names = [f"Region {'ABCDEFGH'[region]} {n}" for n, region in enumerate(regions)]
     members = phones(400)
-    (found,) = first_file(shifts.slipped(right, 12, "rotated", rng), members, names)
+    (found,) = first_file(shifted_files.slipped(right, 12, "rotated", rng), members, names)
     assert found.suggestion == {"column_shift": {"manager_phone": -12}}
     assert "goes with the names in" in found.message
     assert first_file(right, members, names) == []
@@ -178,4 +178,4 @@ def test_in_a_first_file_phones_that_begin_like_their_region_tell_it() -> None:
 
 @pytest.mark.detectors
 def test_it_is_found_among_ten_thousand_rows() -> None:
-    assert moves(looked(shifts.shifted_at(10_000, shift=10))) == {"manager_phone": -10}
+    assert moves(looked(shifted_files.shifted_at(10_000, shift=10))) == {"manager_phone": -10}

@@ -16,8 +16,8 @@ from collect.csv.validation import Validator
 from collect.errors import TaskRefused
 from collect.jobs.template import Template
 from collect.rows import planning
-from inmemory import MemoryBlobs
-from uploading import new_job
+from support.in_memory import MemoryBlobs
+from support.upload_driver import new_job
 
 TEMPLATE = Template.model_validate(
     {"key": ["k"], "columns": [{"name": name, "type": "string"} for name in ("k", "a", "b")]}
@@ -101,7 +101,7 @@ def test_the_text_of_a_reject_is_the_row_as_it_was_read() -> None:
 
 
 def test_rows_that_do_not_fit_into_memory_are_not_moved_past(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("collect.csv.shifts.MOST_BYTES", 40)
+    monkeypatch.setattr("collect.csv.realign.MOST_BYTES", 40)
     rows: list[tuple[str, ...]] = [(f"k{n}", "x" * 10, "y") for n in range(20)]
     assert len(read(text_of(rows), a=1)[0]) == 19
     with pytest.raises(TaskRefused, match="Move them by fewer"):

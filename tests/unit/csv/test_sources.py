@@ -10,8 +10,8 @@ from collect.csv import sources
 from collect.errors import TaskRefused
 from collect.jobs.template import Template
 from collect.rows import planning
-from inmemory import MemoryBlobs
-from uploading import new_job
+from support.in_memory import MemoryBlobs
+from support.upload_driver import new_job
 
 TEMPLATE = Template.model_validate(
     {"key": ["k"], "columns": [{"name": "k", "type": "string"}, {"name": "n", "type": "integer"}]}

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-import mistakes
-from collect.admin import baseline
-from collect.csv import swapped
-from collect.csv.facets import FileColumn
-from collect.csv.suspicion import Suspicion, percent
+from collect.checks import swapped
+from collect.checks.column_fit import FileColumn
+from collect.checks.warning import Suspicion, percent
+from collect.demo import baseline
 from collect.jobs.template import Template
+from support import file_generators
 
 SEEDS = range(200)
 
 
-def looked(file: mistakes.File) -> list[Suspicion]:
+def looked(file: file_generators.File) -> list[Suspicion]:
     return swapped.find(file.columns, stored=file.stored, column_map={})
 
 
@@ -47,7 +47,7 @@ def columns(template: dict[str, Any], **texts: list[str]) -> list[FileColumn]:
 @pytest.mark.detectors
 @pytest.mark.parametrize("hundred", range(0, len(SEEDS), 50))
 def test_good_files_with_any_template_beside_any_stored_rows_give_no_alarm(hundred: int) -> None:
-    alarms = {seed: found for seed in SEEDS[hundred : hundred + 50] if (found := looked(mistakes.good(seed)))}
+    alarms = {seed: found for seed in SEEDS[hundred : hundred + 50] if (found := looked(file_generators.good(seed)))}
     assert alarms == {}
 
 
@@ -55,7 +55,7 @@ def test_good_files_with_any_template_beside_any_stored_rows_give_no_alarm(hundr
 def test_of_200_files_with_two_columns_exchanged_95_percent_are_found_and_mended() -> None:
     hits = 0
     for seed in SEEDS:
-        file = mistakes.swapped(seed)
+        file = file_generators.swapped(seed)
         assert file.swapped is not None
         one, other = file.swapped
         match looked(file):

@@ -5,9 +5,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collect.csv import team_changes
-from collect.csv.team_changes import Change, TeamChanges
-from collect.csv.team_rows import Team
+from collect.teams import changes
+from collect.teams.changes import Change, TeamChanges
+from collect.teams.rows import Team
 
 PHONES = ("+919845000001", "+919845000002", "+919845000003")
 
@@ -25,7 +25,7 @@ def judge(teams: list[Team], there: list[dict[str, Any]], *, upsert: bool, known
     others = [one for one in there if one["team_name"] not in {team.name for team in teams}]
     linked = {phone: [one["team_name"] for one in others if phone in one["managers"]] for phone in PHONES}
     linked = {phone: names for phone, names in linked.items() if names}
-    return team_changes.judge(teams, by_name, known=set(known), linked=linked, upsert=upsert, examined_rows=len(teams))
+    return changes.judge(teams, by_name, known=set(known), linked=linked, upsert=upsert, examined_rows=len(teams))
 
 
 def test_an_upsert_counts_what_is_made_what_changes_and_what_stays() -> None:
@@ -68,10 +68,10 @@ def test_whoever_stays_in_a_team_is_counted_where_the_file_has_no_column_of_peop
 
 def test_the_words_say_what_becomes_of_a_team_that_is_there() -> None:
     columns = {"team_name", "manager_phone", "form_ids"}
-    said = " ".join(team_changes.effects(columns, upsert=True))
+    said = " ".join(changes.effects(columns, upsert=True))
     assert "managers and form_ids become those of its row, and are empty where its cell is" in said
     assert "Its description and members stay" in said
-    assert "stays as it is, and its row is rejected" in " ".join(team_changes.effects(columns, upsert=False))
+    assert "stays as it is, and its row is rejected" in " ".join(changes.effects(columns, upsert=False))
 
 
 @given(
@@ -92,7 +92,7 @@ def test_made_changed_and_unchanged_are_all_teams_that_an_upsert_writes(
 def test_where_blanks_keep_a_field_is_that_of_the_rows_above_and_then_what_is_stored() -> None:
     above: dict[str, dict[str, Any]] = {}
     rows = [team(1, "A", managers=PHONES[1:2]), team(2, "A", managers=()), team(3, "B", managers=())]
-    kept = [*team_changes.keeping(rows[:1], above), *team_changes.keeping(rows[1:], above)]
+    kept = [*changes.keeping(rows[:1], above), *changes.keeping(rows[1:], above)]
     assert [one.values for one in kept] == [
         {"team_name": "A", "managers": [PHONES[1]]},
         {"team_name": "A", "managers": [PHONES[1]]},
@@ -104,6 +104,6 @@ def test_where_blanks_keep_a_field_is_that_of_the_rows_above_and_then_what_is_st
 
 def test_the_effects_say_what_a_blank_cell_does() -> None:
     columns = {"team_name", "manager_phone"}
-    assert "and are empty where its cell is." in " ".join(team_changes.effects(columns, upsert=True))
-    kept = " ".join(team_changes.effects(columns, upsert=True, keeps_blanks=True))
+    assert "and are empty where its cell is." in " ".join(changes.effects(columns, upsert=True))
+    kept = " ".join(changes.effects(columns, upsert=True, keeps_blanks=True))
     assert "and stay where its cell is empty." in kept

@@ -7,7 +7,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collect.csv.team_names import name_of, what_is_wrong
+from collect.teams.names import name_of, what_is_wrong
 
 NAMES = {
     "Bengali ra, joiner, ya-phala": "র‍্যাব ঢাকা",

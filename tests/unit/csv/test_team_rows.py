@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collect.csv import phones, team_rows
+from collect.csv import phones
 from collect.csv.grammar import Grammar
 from collect.csv.layout import Layout
 from collect.csv.reading import Lot
-from collect.csv.team_rows import Team
 from collect.csv.validation import Validator
 from collect.errors import FieldError
-from collect.jobs.teams import MOST_FORMS, MOST_MANAGERS, MOST_MEMBERS, MOST_NAME_CHARACTERS, TEMPLATE
+from collect.teams import rows as teams_rows
+from collect.teams.rows import Team
+from collect.teams.template import MOST_FORMS, MOST_MANAGERS, MOST_MEMBERS, MOST_NAME_CHARACTERS, TEMPLATE
 
 FORMS = frozenset({"household-survey", "school visit"})
 PHONE, OTHER = "9845012345", "9845012346"
@@ -31,7 +32,7 @@ def read(rows: list[dict[str, str]]) -> tuple[list[Team], dict[int, tuple[FieldE
     records = grammar.split(text.getvalue().encode(), final=True).lines
     layout = Layout(delimiter=",", columns=tuple(names))
     valid, rejects = Validator(template=TEMPLATE, layout=layout).validate(Lot.of(records, row=1, grammar=grammar))
-    found = team_rows.read(valid, forms=FORMS)
+    found = teams_rows.read(valid, forms=FORMS)
     assert len(found.said) + len(rejects) == len(rows)
     return found.teams, {**found.wrong, **{reject.row: reject.errors for reject in rejects}}
 

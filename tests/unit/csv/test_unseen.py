@@ -8,9 +8,11 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collect.csv import cells, profiles, team_names, unseen
+from collect.checks import profiles
+from collect.csv import cells, unseen
 from collect.csv.cell_rules import CellRules
 from collect.jobs.template import Column
+from collect.teams import names
 
 BY_UNICODE = regex.compile(
     r"[[\p{White_Space}\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cf}\u2800\U0001d159]--[\p{Prepended_Concatenation_Mark}]]",
@@ -57,8 +59,8 @@ def test_an_optional_cell_that_shows_nothing_is_null_and_text_stays_as_it_is(kin
 
 @given(nothing=NOTHING)
 def test_a_name_of_a_team_that_shows_nothing_is_no_name(nothing: str) -> None:
-    name = team_names.name_of(nothing)
-    assert not name or team_names.what_is_wrong(name)
+    name = names.name_of(nothing)
+    assert not name or names.what_is_wrong(name)
 
 
 @pytest.mark.parametrize("text", ["ß", "x", "\u0600", "\u00a0x", "।", "🙂", "\u0301", "-", "\ufffd"])

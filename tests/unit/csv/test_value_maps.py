@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collect.csv import correction_effects, layout, mending, value_maps
+from collect.csv import correction_effects, corrections, layout, value_maps
 from collect.csv.cells import CellRules
 from collect.csv.correction_effects import KeyChange, LeftOut
-from collect.csv.mending import Given, Sheet
+from collect.csv.corrections import Given, Sheet
 from collect.errors import InvalidInput
 from collect.jobs.template import Template
 
@@ -154,7 +154,7 @@ def test_a_map_made_of_the_summary_corrects_every_row_that_it_sums_up(
     sheet = Sheet(headers=SHEET.headers, columns=SHEET.columns, delimiter=delimiter)
     rules = CellRules(trim=trim)
     rejects = [
-        reject(number, mending.record([f"k{number}", *cells], delimiter), DISTRICT, AGE)
+        reject(number, corrections.record([f"k{number}", *cells], delimiter), DISTRICT, AGE)
         for number, cells in enumerate(rows, start=1)
     ]
     found = value_maps.groups(rejects, sheet, TEMPLATE, rules)
@@ -162,7 +162,7 @@ def test_a_map_made_of_the_summary_corrects_every_row_that_it_sums_up(
     value_map = {group.field: {value: good[group.field] for value, _ in group.listed(10**6)} for group in found}
     corrected = value_maps.corrected(rejects, value_map, sheet, TEMPLATE, rules)
     lines = {one["row"]: one["line"] for one in rejects}
-    text = mending.text_of(corrected, lines, sheet, lacking={}).decode()
+    text = corrections.text_of(corrected, lines, sheet, lacking={}).decode()
     assert text == "".join(f"k{number}{delimiter}Nashik{delimiter}7\n" for number in range(1, len(rows) + 1))
 
 

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collect.csv import guarded_text, sampling
+from collect.checks import guarded_text, sampling
 from collect.csv.cell_rules import CellRules
 from collect.csv.validation import Validator
 from collect.exporting import formats
 from collect.exporting.selection import select
 from collect.jobs.forms import FieldType, Form, FormField
 from collect.jobs.template import Template
-from inmemory import MemoryBlobs
+from support.in_memory import MemoryBlobs
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 COLUMNS: list[dict[str, Any]] = [

@@ -8,8 +8,8 @@ import pytest
 from flask_openapi3 import OpenAPI
 
 from gateway.app import create_app
-from gateway.description import METHODS, described
-from gateway.models import CorrectionsForm, RestartBody
+from gateway.openapi.description import METHODS, described
+from gateway.schemas.requests import CorrectionsForm, RestartBody
 from gateway.services import Services
 
 NOT_DESCRIBED = {"/openapi.json", "/docs", "/docs/assets/<name>"}

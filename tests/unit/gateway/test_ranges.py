@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.http import parse_options_header
 
-from gateway.ranges import disposition, partial
+from gateway.http.downloads import disposition, partial
 
 BYTES = b"0123456789"
 SHA256 = "00" * 32

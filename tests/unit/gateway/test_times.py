@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from gateway.times import Time, rfc3339, written
+from gateway.schemas.times import Time, rfc3339, written
 
 TIME = TypeAdapter(Time)
 

@@ -9,7 +9,7 @@ import pytest
 from collect.errors import IllegalTransition
 from collect.jobs.model import Actor, Job
 from collect.jobs.states import LEGAL, State, Trigger, allowed_verbs
-from collect.storage import transitions
+from collect.protocol import transitions
 from collect.storage.database import Transaction
 
 UNLISTED = [moved for moved in itertools.product(Trigger, State, State) if moved not in LEGAL]

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from collect.jobs.model import Actor, Counts, Job, MaxRejected, Part, PartStatus, Phase, Reason, Rest
 from collect.jobs.progress import progress, summed
-from collect.jobs.sentences import status_sentence
 from collect.jobs.states import State
+from collect.jobs.status_text import status_sentence
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from collect.errors import FieldError
 from collect.jobs.model import MaxRejected
 from collect.jobs.outcomes import Reject
-from collect.storage.reject_limit import rows_kept
+from collect.protocol.reject_limit import rows_kept
 
 MOST_ROWS = 60
 

@@ -10,7 +10,7 @@ from collect.errors import Transient
 from collect.messaging import outbox
 from collect.messaging.outbox import OutboxSender
 from collect.messaging.publisher import Publisher, Refused
-from waiting import eventually
+from support.waiting import eventually
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from pymongo.errors import AutoReconnect, ConfigurationError, OperationFailure
 
 from collect.errors import NotFound, Transient
 from monitor.ticking import MAX_FAILURES, Ticker, each
-from waiting import eventually
+from support.waiting import eventually
 
 
 @pytest.fixture

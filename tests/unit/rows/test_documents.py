@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from collect.csv.cells import MOMENT
 from collect.rows import documents
-from collect.storage.joined import Documents
+from collect.storage.bulk_insert import Documents
 
 KINDS: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
     "text": (pa.string(), st.text(max_size=8)),

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collect.checks.preview import CsvPreview, preview
 from collect.csv.layout import DELIMITERS, Params
-from collect.csv.preview import CsvPreview, preview
 from collect.csv.reading import Source, lots
 from collect.csv.validation import Validator
 from collect.errors import TaskRefused
@@ -17,8 +17,8 @@ from collect.jobs.outcomes import Reject
 from collect.jobs.template import Template
 from collect.rows import planning
 from collect.runtime.task import PlannedPart
-from inmemory import MemoryBlobs
-from uploading import new_job
+from support.in_memory import MemoryBlobs
+from support.upload_driver import new_job
 
 TEMPLATE = Template.model_validate(
     {

@@ -10,11 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from collect.checks.preview import preview
 from collect.csv import cells
 from collect.csv.cells import CellRules
-from collect.csv.preview import preview
 from collect.jobs.template import Column, Template
-from inmemory import MemoryBlobs
+from support.in_memory import MemoryBlobs
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "files.md").read_text(encoding="utf-8")
 COLUMN = re.compile(r"(?P<type>[a-z]+)(?:, (?P<required>required)| \((?P<of>[^)]+)\))?")

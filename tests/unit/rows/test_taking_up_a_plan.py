@@ -12,8 +12,8 @@ from collect.jobs.model import FileRef, Job, Part, PartStatus, Phase
 from collect.jobs.template import Template
 from collect.rows import planning
 from collect.runtime.task import PlannedPart
-from inmemory import MemoryBlobs
-from uploading import ORG, new_job
+from support.in_memory import MemoryBlobs
+from support.upload_driver import ORG, new_job
 
 TEMPLATE = Template.model_validate({"key": ["k"], "columns": [{"name": "k", "type": "string"}]})
 MIB = 1024 * 1024

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from collect.csv.preview import preview
+from collect.checks.preview import preview
 from collect.csv.reading import Source, lots
 from collect.csv.validation import Validator
 from collect.errors import TaskRefused
 from collect.jobs.template import Template
 from collect.rows import planning
-from inmemory import MemoryBlobs
-from uglyfiles import FILES, Ugly
-from uploading import new_job
+from support.in_memory import MemoryBlobs
+from support.ugly_files import FILES, Ugly
+from support.upload_driver import new_job
 
 TEMPLATE = Template.model_validate(
     {

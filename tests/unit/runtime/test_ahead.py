@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from collect.runtime.ahead import Unwanted, ahead
-from waiting import eventually
+from collect.runtime.prefetch import Unwanted, ahead
+from support.waiting import eventually
 
 
 class Stopped(Exception):

@@ -5,9 +5,9 @@ from multiprocessing import Pipe
 import pytest
 
 from collect.errors import Abandoned, Drained
-from collect.runtime.commands import Abandon, Drain, Look, Ready, Run
-from collect.runtime.control import Control
-from collect.storage.ownership import Ticket
+from collect.protocol.lease import Ticket
+from collect.runtime.ipc import Abandon, Drain, Look, Ready, Run
+from collect.runtime.slot_pipe import Control
 
 
 def run(number: int) -> Run:

@@ -12,7 +12,7 @@ import pytest
 from collect.jobs.model import Counts
 from collect.runtime.faults import FaultPoints
 from collect.runtime.task import Chunk, Task
-from waiting import eventually
+from support.waiting import eventually
 
 
 class Toy:

@@ -14,20 +14,21 @@ from pydantic import (
     model_validator,
 )
 
-from collect.csv import alike, encodings, layout
-from collect.csv.preview import CsvPreview
-from collect.csv.repeated import SampledKeys
-from collect.csv.suspicion import Suspicion
+from collect.checks import similar_keys
+from collect.checks.duplicate_keys import SampledKeys
+from collect.checks.preview import CsvPreview
+from collect.checks.warning import Suspicion
+from collect.csv import encodings, layout
 from collect.errors import FieldError, InvalidInput
 from collect.jobs.model import MaxRejected
 from collect.jobs.template import Template
 from collect.storage import files, jobs, results
 from collect.storage.files import InputFile
-from gateway import views
-from gateway.cell_models import DateFormat, DecimalMark, DelimiterName, Encoding, Header, ValueMap, spelled
-from gateway.kinds.wanted import Asker
-from gateway.models import Id, RejectLimit, Strict
-from gateway.times import written
+from gateway.kinds.kind import Asker
+from gateway.schemas import views
+from gateway.schemas.cells import DateFormat, DecimalMark, DelimiterName, Encoding, Header, ValueMap, spelled
+from gateway.schemas.requests import Id, RejectLimit, Strict
+from gateway.schemas.times import written
 
 MOST_STORED_KEYS = 100_000
 """Stored keys that a preview reads to find those that are alike: some 0.3 s."""
@@ -207,8 +208,8 @@ def keys_alike(
     there = stored(MOST_STORED_KEYS)
     if there is None:
         some = keys.some(MOST_SPELT_KEYS)
-        there = list(among({spelling for key in some for spelling in (key, *alike.spellings(key))}))
-    return alike.warnings(alike.find(keys.first_rows, there), column=column, may_trim=may_trim)
+        there = list(among({spelling for key in some for spelling in (key, *similar_keys.spellings(key))}))
+    return similar_keys.warnings(similar_keys.find(keys.first_rows, there), column=column, may_trim=may_trim)
 
 
 def _many_rejects(seen: CsvPreview, params: CsvParams) -> list[dict[str, Any]]:

@@ -10,11 +10,11 @@ from collect.exporting import selection
 from collect.exporting.selection import MOST_FILTERS
 from collect.storage import choices, forms
 from collect.storage.files import InputFile
-from gateway.bodies import checked
-from gateway.cell_models import DelimiterName
-from gateway.kinds import weighing
-from gateway.kinds.wanted import Asker, Wanted
-from gateway.models import Id, Strict
+from gateway.http.json_body import checked
+from gateway.kinds import export_preview
+from gateway.kinds.kind import Asker, Wanted
+from gateway.schemas.cells import DelimiterName
+from gateway.schemas.requests import Id, Strict
 
 MOST_COLUMNS = 2_000
 ColumnName = Annotated[str, StringConstraints(max_length=1_000)]
@@ -47,7 +47,7 @@ class ExportParams(Strict):
 
 
 def check(asker: Asker, given: dict[str, Any], sent: InputFile | None) -> Wanted:
-    """See :class:`gateway.kinds.wanted.Kind`. What was asked for is kept, and what it meant where it was silent."""
+    """See :class:`gateway.kinds.kind.Kind`. What was asked for is kept, and what it meant where it was silent."""
     params = checked(ExportParams, given, within="params")
     form = forms.get(asker.db, org_id=asker.org_id, form_id=params.form_id)
     chosen = selection.select(params.model_dump(), form, created_at=asker.at)
@@ -57,7 +57,7 @@ def check(asker: Asker, given: dict[str, Any], sent: InputFile | None) -> Wanted
     kept |= {"format": params.format, "formula_safe": params.formula_safe}
     return Wanted(
         params=kept,
-        preview=lambda confirm: weighing.preview(asker, chosen, confirm, found),
-        gate=lambda confirm: weighing.gate(asker, chosen, confirm),
+        preview=lambda confirm: export_preview.preview(asker, chosen, confirm, found),
+        gate=lambda confirm: export_preview.gate(asker, chosen, confirm),
         choices=tuple(found.by_field.items()),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collect.errors import FieldError, InvalidInput
 from gateway.kinds import exports, teams, uploads
-from gateway.kinds.wanted import Kind
+from gateway.kinds.kind import Kind
 
 _TABLE = (
     Kind(

@@ -8,31 +8,33 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictInt
 
-from collect.csv import layout, team_changes, team_rows
-from collect.csv import preview as csv_preview
-from collect.csv.clearing import BlankCells
-from collect.csv.preview import CsvPreview
+from collect.checks import preview as csv_preview
+from collect.checks.cleared_values import BlankCells
+from collect.checks.duplicate_keys import SampledKeys
+from collect.checks.preview import CsvPreview
+from collect.checks.warning import Suspicion
+from collect.csv import layout
 from collect.csv.reading import Lot
-from collect.csv.repeated import SampledKeys
-from collect.csv.shifts import MOST_ROWS
-from collect.csv.suspicion import Suspicion
-from collect.csv.team_changes import TeamChanges
-from collect.csv.team_rows import Team
-from collect.csv.team_shifts import TeamColumns
+from collect.csv.realign import MOST_ROWS
 from collect.csv.validation import Valid
 from collect.csv.wrong_cells import excerpt
 from collect.errors import FieldError
 from collect.jobs.model import Job
-from collect.jobs.teams import FIELDS, TEMPLATE
 from collect.jobs.template import Template
 from collect.storage import forms
 from collect.storage import teams as team_store
 from collect.storage.database import Database
 from collect.storage.files import InputFile
-from gateway.bodies import checked
+from collect.teams import changes as teams_changes
+from collect.teams import rows as teams_rows
+from collect.teams.changes import TeamChanges
+from collect.teams.rows import Team
+from collect.teams.shifts import TeamColumns
+from collect.teams.template import FIELDS, TEMPLATE
+from gateway.http.json_body import checked
 from gateway.kinds import csv_kinds
 from gateway.kinds.csv_kinds import CsvParams
-from gateway.kinds.wanted import Asker, Wanted
+from gateway.kinds.kind import Asker, Wanted
 
 EXAMINED_ROWS = 100_000
 """A preview looks at the first so many rows: each of them, since what has slipped shows only in rows that follow."""
@@ -60,7 +62,7 @@ class TeamsParams(CsvParams):
 
 
 def check(asker: Asker, given: dict[str, Any], sent: InputFile | None) -> Wanted:
-    """See :class:`gateway.kinds.wanted.Kind`."""
+    """See :class:`gateway.kinds.kind.Kind`."""
     params = checked(TeamsParams, given if sent is None else {**given, "file_id": sent.id}, within="params")
     file = csv_kinds.file_of(asker, params, sent)
     params = csv_kinds.of_own_export(asker, params, file)
@@ -77,20 +79,20 @@ def check(asker: Asker, given: dict[str, Any], sent: InputFile | None) -> Wanted
 
 
 def template(db: Database, job: Job) -> Template:
-    """See :class:`gateway.kinds.wanted.Kind`."""
+    """See :class:`gateway.kinds.kind.Kind`."""
     return TEMPLATE
 
 
 def marked(db: Database, job: Job) -> int:
-    """See :class:`gateway.kinds.wanted.Kind`. Of teams: people come and go with them."""
+    """See :class:`gateway.kinds.kind.Kind`. Of teams: people come and go with them."""
     marked_teams, _ = team_store.marked(db, org_id=job.org_id, job_id=job.id)
     return marked_teams
 
 
 def look(db: Database, job: Job, valid: Valid) -> Mapping[int, Sequence[FieldError]]:
-    """See :class:`gateway.kinds.wanted.Kind`."""
+    """See :class:`gateway.kinds.kind.Kind`."""
     known = frozenset(form.form_id for form in forms.all_of(db, org_id=job.org_id))
-    return team_rows.read(valid, forms=known).wrong
+    return teams_rows.read(valid, forms=known).wrong
 
 
 class _Preview:
@@ -139,18 +141,18 @@ class _Preview:
             ],
             more={
                 "teams": _shown(self._changes(seen), seen.rejects.rejected_rows),
-                "effects": team_changes.effects(columns, upsert=self._upsert, keeps_blanks=self._keeps_blanks),
+                "effects": teams_changes.effects(columns, upsert=self._upsert, keeps_blanks=self._keeps_blanks),
             },
         )
 
     def _look(self, lot: Lot, valid: Valid) -> dict[int, tuple[FieldError, ...]] | None:
         if self._phones > MOST_PHONES:
             return None
-        read = team_rows.read(valid, forms=self._forms)
+        read = teams_rows.read(valid, forms=self._forms)
         found = read.teams
         self._phones += sum(len(team.people) for team in read.said)
         self._stored.update(team_store.stored(self._db, org_id=self._org_id, names=[team.name for team in read.said]))
-        self._teams.extend(team_changes.keeping(found, self._above) if self._keeps_blanks else found)
+        self._teams.extend(teams_changes.keeping(found, self._above) if self._keeps_blanks else found)
         if self._upsert and not self._keeps_blanks:
             for team in found:
                 blanks = [_COLUMNS[field] for field, value in team.values.items() if not value]
@@ -188,9 +190,9 @@ class _Preview:
 
     def _changes(self, seen: CsvPreview) -> TeamChanges:
         written = [team for team in self._teams if self._upsert or team.name not in self._stored]
-        phones = {phone for team in written for phone in team_changes.after(team, self._stored).people}
+        phones = {phone for team in written for phone in teams_changes.after(team, self._stored).people}
         known = {phone for values in self._stored.values() for role in team_store.ROLES for phone in values[role]}
-        return team_changes.judge(
+        return teams_changes.judge(
             self._teams,
             self._stored,
             known=known | team_store.known(self._db, org_id=self._org_id, phones=phones - known),

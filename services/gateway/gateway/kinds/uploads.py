@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from collect.csv import guarded_text, layout, swapped, unlike
-from collect.csv import preview as csv_preview
-from collect.csv.clearing import BlankCells
-from collect.csv.preview import CsvPreview
+from collect.checks import guarded_text, outliers, swapped
+from collect.checks import preview as csv_preview
+from collect.checks.cleared_values import BlankCells
+from collect.checks.duplicate_keys import SampledKeys
+from collect.checks.preview import CsvPreview
+from collect.checks.warning import Suspicion
+from collect.csv import layout
 from collect.csv.reading import Lot
-from collect.csv.repeated import SampledKeys
-from collect.csv.suspicion import Suspicion
 from collect.csv.validation import Valid
 from collect.errors import FieldError
 from collect.jobs.model import Job
@@ -20,10 +21,10 @@ from collect.rows import batch
 from collect.storage import datasets
 from collect.storage.database import Database
 from collect.storage.files import InputFile
-from gateway.bodies import checked
+from gateway.http.json_body import checked
 from gateway.kinds import csv_kinds
 from gateway.kinds.csv_kinds import CsvParams
-from gateway.kinds.wanted import Asker, Wanted
+from gateway.kinds.kind import Asker, Wanted
 
 ROWS_PER_SECOND = 60_000
 """For the estimate of a preview: what one worker of two slots does on a small machine (docs/figures.md)."""
@@ -39,7 +40,7 @@ class UploadParams(CsvParams):
 
 
 def check(asker: Asker, given: dict[str, Any], sent: InputFile | None) -> Wanted:
-    """See :class:`gateway.kinds.wanted.Kind`."""
+    """See :class:`gateway.kinds.kind.Kind`."""
     params = checked(UploadParams, given if sent is None else {**given, "file_id": sent.id}, within="params")
     file = csv_kinds.file_of(asker, params, sent)
     params = csv_kinds.of_own_export(asker, params, file)
@@ -56,12 +57,12 @@ def check(asker: Asker, given: dict[str, Any], sent: InputFile | None) -> Wanted
 
 
 def template(db: Database, job: Job) -> Template:
-    """See :class:`gateway.kinds.wanted.Kind`."""
+    """See :class:`gateway.kinds.kind.Kind`."""
     return datasets.get(db, org_id=job.org_id, name=str(job.params["dataset"]))
 
 
 def marked(db: Database, job: Job) -> int:
-    """See :class:`gateway.kinds.wanted.Kind`."""
+    """See :class:`gateway.kinds.kind.Kind`."""
     return datasets.marked(db, org_id=job.org_id, name=str(job.params["dataset"]), job_id=job.id)
 
 
@@ -152,7 +153,7 @@ class _Preview:
         found = swapped.find(seen.sampled, stored=stored, column_map=self._params.column_map or {})
         told = {name for suspicion in found for name in suspicion.columns}
         guarded = [] if self._params.formula_guarded is not None else guarded_text.find(seen.sampled)
-        return [*guarded, *found, *unlike.find(seen.sampled, stored=stored, told=told)]
+        return [*guarded, *found, *outliers.find(seen.sampled, stored=stored, told=told)]
 
     def _stored(self, keys: Iterable[str], columns: Collection[str] = ()) -> dict[str, dict[str, Any]]:
         return datasets.of_keys(

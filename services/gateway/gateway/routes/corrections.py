@@ -9,30 +9,41 @@ from flask import Response, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 from pymongo.errors import PyMongoError
 
-from collect.csv import mending
+from collect.csv import corrections
 from collect.csv.cells import CellRules
 from collect.errors import FieldError, InvalidInput, Transient
 from collect.jobs.model import Job
 from collect.jobs.states import Verb
 from collect.observability import metrics
-from collect.storage import corrections as history
-from collect.storage import jobs, parts, transitions, verbs
+from collect.protocol import corrections as history
+from collect.protocol import transitions, verbs
+from collect.protocol.verbs import Options, Outcome, Request
+from collect.storage import jobs, parts
 from collect.storage.database import Transaction, now
 from collect.storage.idempotency import Answer
-from collect.storage.verbs import Options, Outcome, Request
-from gateway import bodies, correcting, correction_preview, creating, receiving, views
-from gateway.auth import caller, needs
-from gateway.bodies import checked
-from gateway.correcting import Wanted
-from gateway.creating import Keep, etag
-from gateway.models import CorrectedCells, CorrectionsBody, CorrectionsForm, CorrectionsQuery, CorrectQuery, JobPath
-from gateway.pages import page, place_of_two, two
-from gateway.preconditions import check_unmoved, if_match
-from gateway.receiving import Sent
+from gateway.http import json_body, uploads
+from gateway.http.auth import caller, needs
+from gateway.http.json_body import checked
+from gateway.http.preconditions import check_unmoved, if_match
+from gateway.http.uploads import Sent
+from gateway.jobs import correct as jobs_correct
+from gateway.jobs import correction_preview, create
+from gateway.jobs.correct import Wanted
+from gateway.jobs.create import Keep, etag
 from gateway.routes.jobs import answered, waited
 from gateway.routes.verbs import rests
+from gateway.schemas import views
+from gateway.schemas.pages import page, place_of_two, two
+from gateway.schemas.requests import (
+    CorrectedCells,
+    CorrectionsBody,
+    CorrectionsForm,
+    CorrectionsQuery,
+    CorrectQuery,
+    JobPath,
+)
+from gateway.schemas.times import written
 from gateway.services import services
-from gateway.times import written
 
 CSV = "text/csv"
 FILE_NAME = "corrections.csv"
@@ -55,14 +66,14 @@ def correct(path: JobPath, query: CorrectQuery) -> Response:
 
     A row that would get another key, though its key was not what was wrong, is 409 unless `change_keys` is true.
     """
-    if receiving.is_multipart():
-        with receiving.multipart(*CorrectionsForm.model_fields, most_bytes=correcting.MAX_BYTES) as sent:
+    if uploads.is_multipart():
+        with uploads.multipart(*CorrectionsForm.model_fields, most_bytes=jobs_correct.MAX_BYTES) as sent:
             return _from_file(path, query, sent, checked(CorrectionsForm, _of_form(sent.fields)))
     if request.mimetype == CSV:
-        with receiving.raw(FILE_NAME, most_bytes=correcting.MAX_BYTES) as sent:
+        with uploads.raw(FILE_NAME, most_bytes=jobs_correct.MAX_BYTES) as sent:
             return _from_file(path, query, sent, _of_query(query))
     body = checked(CorrectionsBody, request.get_json())
-    fingerprint = creating.fingerprint_of(body.model_dump(include={"reason", "rows"} | body.model_fields_set))
+    fingerprint = create.fingerprint_of(body.model_dump(include={"reason", "rows"} | body.model_fields_set))
     return _answer(path, query, fingerprint, body.reason, _of_json(body))
 
 
@@ -70,10 +81,12 @@ def _of_form(fields: Mapping[str, str]) -> dict[str, Any]:
     """The fields of a form; lists and maps are JSON, and one format of dates may stand by itself."""
     given: dict[str, Any] = dict(fields)
     if "value_map" in given:
-        given["value_map"] = bodies.parse(given["value_map"])
+        given["value_map"] = json_body.parse(given["value_map"])
     if (formats := given.get("date_formats")) is not None:
         listed = (
-            bodies.parse(f'{{"date_formats": {formats}}}') if formats.startswith("[") else {"date_formats": [formats]}
+            json_body.parse(f'{{"date_formats": {formats}}}')
+            if formats.startswith("[")
+            else {"date_formats": [formats]}
         )
         given |= listed
     return given
@@ -103,7 +116,7 @@ def _of_json(body: CorrectionsBody) -> Wanted:
         raise InvalidInput(said, errors=[FieldError("rows", "missing", said)])
     rows = [(one.row, one.values) for one in body.rows or ()]
     return Wanted(
-        read=(lambda sheet, _: mending.from_values(rows, sheet)) if rows else None,
+        read=(lambda sheet, _: corrections.from_values(rows, sheet)) if rows else None,
         cells=_rules(body),
         value_map=body.value_map or {},
         changes_keys=body.change_keys,
@@ -131,13 +144,13 @@ def _from_file(path: JobPath, query: CorrectQuery, sent: Sent, said: Corrections
     given = said.model_dump(
         include={"reason", "encoding"} | said.model_fields_set & CorrectionsForm.model_fields.keys()
     )
-    fingerprint = creating.fingerprint_of({**given, "sha256": file.sha256})
+    fingerprint = create.fingerprint_of({**given, "sha256": file.sha256})
 
-    def read(sheet: mending.Sheet, template: Any) -> list[mending.Given]:
-        return mending.from_csv(
+    def read(sheet: corrections.Sheet, template: Any) -> list[corrections.Given]:
+        return corrections.from_csv(
             services().blobs, file.blob, sheet=sheet, template=template, encoding=said.encoding,
             delimiter=said.delimiter, has_header=said.has_header, skip_lines=said.skip_lines,
-            keeps_blanks=said.blank == "keep", most_bytes=correcting.MAX_BYTES,
+            keeps_blanks=said.blank == "keep", most_bytes=jobs_correct.MAX_BYTES,
         )  # fmt: skip
 
     wanted = Wanted(read=read, cells=_rules(said), value_map=said.value_map or {}, changes_keys=said.change_keys)
@@ -167,7 +180,7 @@ def _correct(path: JobPath, query: CorrectQuery, fingerprint: str, reason: str, 
             seconds = outcome.job.last_action.latency_ms / 1000
             metrics.VERB_SECONDS.labels(kind=job.kind, verb=Verb.CORRECT.value).observe(seconds)
 
-    answer = creating.once(fingerprint, do)
+    answer = create.once(fingerprint, do)
     if query.wait_seconds and made:
         return answered(waited(made[0], rests, query.wait_seconds), status=202)
     return answer
@@ -190,7 +203,7 @@ def _perform(job: Job, reason: str, wanted: Wanted, keep: Keep) -> Outcome:
         )
         keep(tx, Answer(status=202, body=body, headers={"ETag": etag(corrected)}))
 
-    mended = correcting.prepare(job, wanted)
+    mended = jobs_correct.prepare(job, wanted)
     try:
         return verbs.perform(
             services().db, org_id=job.org_id, job_id=job.id, verb=Verb.CORRECT, request=asked,
@@ -199,5 +212,5 @@ def _perform(job: Job, reason: str, wanted: Wanted, keep: Keep) -> Outcome:
     except (Transient, PyMongoError):  # it may have begun after all, and then needs its rows
         raise
     except Exception:  # whatever it was passes on
-        correcting.discard(job, mended)
+        jobs_correct.discard(job, mended)
         raise

@@ -11,11 +11,11 @@ from collect.errors import FieldError, InvalidInput
 from collect.jobs.template import DatasetName, Template
 from collect.storage import datasets
 from collect.storage.database import Transaction, transact
-from gateway.auth import caller, needs
-from gateway.models import DatasetPath, RowsQuery
-from gateway.pages import page, place
+from gateway.http.auth import caller, needs
+from gateway.schemas.pages import page, place
+from gateway.schemas.requests import DatasetPath, RowsQuery
+from gateway.schemas.times import written
 from gateway.services import services
-from gateway.times import written
 
 blueprint = APIBlueprint("datasets", __name__, url_prefix="/v1/datasets", abp_tags=[Tag(name="datasets")])
 

@@ -12,13 +12,14 @@ from collect.jobs.model import Job
 from collect.jobs.restarts import LEFT_ROWS as LEFT_ROWS
 from collect.storage import audit as audit_log
 from collect.storage import jobs, ledger, parts, rejects
-from gateway import csv_files, reject_summary, views
-from gateway.auth import caller
-from gateway.models import JobPath, RejectsQuery, UnprocessedQuery
-from gateway.pages import PageQuery, one_of_all, page, place
-from gateway.ranges import csv_download
+from gateway.http.auth import caller
+from gateway.http.downloads import csv_download
+from gateway.jobs import csv_downloads, reject_summary
+from gateway.schemas import views
+from gateway.schemas.pages import PageQuery, one_of_all, page, place
+from gateway.schemas.requests import JobPath, RejectsQuery, UnprocessedQuery
+from gateway.schemas.times import written
 from gateway.services import services
-from gateway.times import written
 
 blueprint = APIBlueprint("details", __name__, url_prefix="/v1/jobs/<job_id>", abp_tags=[Tag(name="jobs")])
 
@@ -61,7 +62,7 @@ def show_rejects(path: JobPath, query: RejectsQuery) -> Response | dict[str, Any
     if query.summary:
         return _summary(job, query)
     if query.format == "csv":
-        lines = csv_files.rejects(services().db, services().blobs, job)
+        lines = csv_downloads.rejects(services().db, services().blobs, job)
         return csv_download(lines, name=f"rejects-{job.id}.csv")
     found, following = rejects.page(
         services().db, org_id=job.org_id, job_id=job.id, limit=query.limit, after=place(query, int) or 0
@@ -92,7 +93,7 @@ def unprocessed(path: JobPath, query: UnprocessedQuery) -> Response:
             f"A job that is {job.state.value} has no unprocessed rows to give; a stopped, failed or paused one has.",
             code="no_unprocessed_rows",
         )
-    lines = csv_files.unprocessed(services().db, services().blobs, job)
+    lines = csv_downloads.unprocessed(services().db, services().blobs, job)
     return csv_download(lines, name=f"unprocessed-{job.id}.csv")
 
 

@@ -13,8 +13,8 @@ from typing import Any, cast
 from flask import Blueprint, Response, abort, current_app, make_response, render_template, request
 from flask_openapi3 import OpenAPI
 
-from gateway.auth import public
-from gateway.description import described
+from gateway.http.auth import public
+from gateway.openapi.description import described
 
 POLICY = "; ".join(
     (

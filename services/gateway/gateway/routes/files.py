@@ -6,17 +6,19 @@ from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
 from collect.errors import InvalidInput
-from collect.storage import blobs as blob_store
 from collect.storage import files
+from collect.storage import object_store as blob_store
 from collect.storage.database import Transaction, transact
 from collect.storage.files import InputFile
 from collect.storage.idempotency import Answer
-from gateway import creating, receiving, views
-from gateway.auth import caller, needs
-from gateway.creating import Keep
-from gateway.models import FilePath, FileQuery
-from gateway.ranges import partial
-from gateway.receiving import Sent
+from gateway.http import uploads
+from gateway.http.auth import caller, needs
+from gateway.http.downloads import partial
+from gateway.http.uploads import Sent
+from gateway.jobs import create
+from gateway.jobs.create import Keep
+from gateway.schemas import views
+from gateway.schemas.requests import FilePath, FileQuery
 from gateway.services import services
 
 blueprint = APIBlueprint("files", __name__, url_prefix="/v1/files", abp_tags=[Tag(name="files")])
@@ -29,13 +31,13 @@ def receive(query: FileQuery) -> Response:
 
     Send the raw body with `?name=`, or a multipart body with the part `file`. A file never changes afterwards.
     """
-    opened = receiving.multipart(file_name=query.name) if receiving.is_multipart() else receiving.raw(query.name)
+    opened = uploads.multipart(file_name=query.name) if uploads.is_multipart() else uploads.raw(query.name)
     with opened as sent:
         file = sent.file
         if file is None:
             raise InvalidInput("A multipart body has the file in a part called `file`.", code="no_file")
-        fingerprint = creating.fingerprint_of({"name": file.name, "sha256": file.sha256})
-        return creating.once(fingerprint, lambda keep: make_known(sent, file, keep))
+        fingerprint = create.fingerprint_of({"name": file.name, "sha256": file.sha256})
+        return create.once(fingerprint, lambda keep: make_known(sent, file, keep))
 
 
 @blueprint.get("/<file_id>")

@@ -8,10 +8,10 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from collect.messaging import topology
 from collect.storage import workers
-from gateway.auth import caller
-from gateway.pages import PageQuery, one_of_all, page
+from gateway.http.auth import caller
+from gateway.schemas.pages import PageQuery, one_of_all, page
+from gateway.schemas.times import written
 from gateway.services import services
-from gateway.times import written
 
 blueprint = APIBlueprint("fleet", __name__, url_prefix="/v1", abp_tags=[Tag(name="workers")])
 

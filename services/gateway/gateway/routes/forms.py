@@ -9,8 +9,8 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from collect.jobs.forms import Form
 from collect.storage import forms
-from gateway.auth import caller
-from gateway.pages import PageQuery, one_of_all, page
+from gateway.http.auth import caller
+from gateway.schemas.pages import PageQuery, one_of_all, page
 from gateway.services import services
 
 COUNT_SECONDS = 2.0

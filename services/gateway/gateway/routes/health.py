@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from pymongo.errors import PyMongoError
 from redis import RedisError
 
-from gateway.auth import public
+from gateway.http.auth import public
 from gateway.services import services
 
 _log = logging.getLogger(__name__)

@@ -12,14 +12,16 @@ from collect.errors import InvalidInput
 from collect.jobs.model import Job
 from collect.jobs.states import ENDED, RESTING, State
 from collect.storage import jobs
-from gateway import bodies, creating, receiving, views
-from gateway.auth import caller, needs
-from gateway.bodies import checked
+from gateway.http import json_body, uploads
+from gateway.http.auth import caller, needs
+from gateway.http.json_body import checked
+from gateway.http.uploads import Sent
+from gateway.jobs import create as jobs_create
 from gateway.kinds import table
-from gateway.models import CreateQuery, JobPath, JobQuery, JobsQuery, NewJobBody, PatchBody
-from gateway.pages import page, place
-from gateway.receiving import Sent
 from gateway.routes.files import make_known
+from gateway.schemas import views
+from gateway.schemas.pages import page, place
+from gateway.schemas.requests import CreateQuery, JobPath, JobQuery, JobsQuery, NewJobBody, PatchBody
 from gateway.services import services
 
 AGAIN_SECONDS = 1
@@ -40,30 +42,34 @@ def create(query: CreateQuery) -> Response:
     refused is refused alike. A file that came with a preview is kept, and the answer names it, so that it need not
     be sent again.
     """
-    if receiving.is_multipart():
-        with receiving.multipart("job") as sent:
+    if uploads.is_multipart():
+        with uploads.multipart("job") as sent:
             return _create_with_file(query, sent)
     given = request.get_json()
     body = checked(NewJobBody, given)
     if query.validate_only:
-        return jsonify(creating.preview(creating.choose(body)))
-    return creating.once(creating.fingerprint_of(given), lambda keep: creating.create(creating.choose(body), keep))
+        return jsonify(jobs_create.preview(jobs_create.choose(body)))
+    return jobs_create.once(
+        jobs_create.fingerprint_of(given), lambda keep: jobs_create.create(jobs_create.choose(body), keep)
+    )
 
 
 def _create_with_file(query: CreateQuery, sent: Sent) -> Response:
     """A preview keeps the file, and names it, so that the job can be started without sending it again."""
     if sent.file is None or "job" not in sent.fields:
         raise InvalidInput("A multipart body has the parts `file` and `job`, the job as JSON.", code="no_job")
-    file, given = sent.file, bodies.parse(sent.fields["job"])
+    file, given = sent.file, json_body.parse(sent.fields["job"])
     body = checked(NewJobBody, given)
     if "file_id" in body.params:
         raise InvalidInput("Either name a file by its id or send it along, not both.", code="two_files")
     if query.validate_only:
-        seen = creating.preview(creating.choose(body, sent=file))
+        seen = jobs_create.preview(jobs_create.choose(body, sent=file))
         make_known(sent, file)
         return jsonify(seen)
-    fingerprint = creating.fingerprint_of({"job": given, "sha256": file.sha256})
-    return creating.once(fingerprint, lambda keep: creating.create(creating.choose(body, sent=file), keep, sent=sent))
+    fingerprint = jobs_create.fingerprint_of({"job": given, "sha256": file.sha256})
+    return jobs_create.once(
+        fingerprint, lambda keep: jobs_create.create(jobs_create.choose(body, sent=file), keep, sent=sent)
+    )
 
 
 @blueprint.get("")
@@ -125,7 +131,7 @@ def answered(job: Job, *, status: int) -> Response:
     """A job as a response, with its ETag."""
     response = jsonify(views.job(services().db, job, now=services().clock.now()))
     response.status_code = status
-    response.headers["ETag"] = creating.etag(job)
+    response.headers["ETag"] = jobs_create.etag(job)
     if g.get("ask_again"):
         response.headers["Retry-After"] = str(AGAIN_SECONDS)
     return response

@@ -8,8 +8,8 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from collect.storage import organisations
 from collect.storage.organisations import Organisation
-from gateway.auth import caller, needs
-from gateway.models import OrganisationBody
+from gateway.http.auth import caller, needs
+from gateway.schemas.requests import OrganisationBody
 from gateway.services import services
 
 blueprint = APIBlueprint("organisation", __name__, url_prefix="/v1/organisation", abp_tags=[Tag(name="organisation")])

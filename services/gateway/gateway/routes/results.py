@@ -12,10 +12,11 @@ from collect.errors import Conflict, Gone, NotFound
 from collect.jobs.model import Job
 from collect.storage import jobs
 from collect.storage import results as result_store
-from gateway import making, names, views
-from gateway.auth import caller
-from gateway.models import JobPath, ResultQuery
-from gateway.ranges import partial
+from gateway.http.auth import caller
+from gateway.http.downloads import partial
+from gateway.jobs import partial_result
+from gateway.schemas import names, views
+from gateway.schemas.requests import JobPath, ResultQuery
 from gateway.services import services
 
 blueprint = APIBlueprint("results", __name__, url_prefix="/v1/jobs/<job_id>", abp_tags=[Tag(name="jobs")])
@@ -57,7 +58,7 @@ def manifest(path: JobPath) -> dict[str, Any]:
 
 def _made(path: JobPath) -> Job:
     job = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
-    return making.made(services().db, services().blobs, job)
+    return partial_result.made(services().db, services().blobs, job)
 
 
 def _part(job: Job, n: int) -> Response:

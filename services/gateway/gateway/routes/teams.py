@@ -8,12 +8,12 @@ from typing import Any
 from flask_openapi3 import APIBlueprint, Tag
 from werkzeug.routing import BaseConverter
 
-from collect.csv.team_names import name_of
 from collect.storage import teams
 from collect.storage.database import Document
-from gateway.auth import caller
-from gateway.models import TeamPath, TeamsQuery
-from gateway.pages import page, place
+from collect.teams.names import name_of
+from gateway.http.auth import caller
+from gateway.schemas.pages import page, place
+from gateway.schemas.requests import TeamPath, TeamsQuery
 from gateway.services import services
 
 blueprint = APIBlueprint("teams", __name__, url_prefix="/v1/teams", abp_tags=[Tag(name="teams")])

@@ -11,13 +11,19 @@ from collect.errors import NotFound
 from collect.jobs.model import Job, MaxRejected
 from collect.jobs.states import RESTARTABLE, RESTING, State, Verb
 from collect.observability import metrics
-from collect.storage import jobs, transitions, verbs
-from collect.storage.verbs import Options, Request
-from gateway import creating, receiving, restarting, undo_preview
-from gateway.auth import caller, needs
-from gateway.bodies import checked
-from gateway.creating import Keep
-from gateway.models import (
+from collect.protocol import transitions, verbs
+from collect.protocol.verbs import Options, Request
+from collect.storage import jobs
+from gateway.http import uploads
+from gateway.http.auth import caller, needs
+from gateway.http.json_body import checked
+from gateway.http.preconditions import check_unmoved, if_match
+from gateway.http.uploads import Sent
+from gateway.jobs import create, undo_preview
+from gateway.jobs import restart as jobs_restart
+from gateway.jobs.create import Keep
+from gateway.routes.jobs import answered, waited
+from gateway.schemas.requests import (
     JobPath,
     PauseBody,
     RestartBody,
@@ -28,11 +34,8 @@ from gateway.models import (
     VerbQuery,
     until,
 )
-from gateway.preconditions import check_unmoved, if_match
-from gateway.receiving import Sent
-from gateway.routes.jobs import answered, waited
+from gateway.schemas.times import check_ahead
 from gateway.services import services
-from gateway.times import check_ahead
 
 blueprint = APIBlueprint("verbs", __name__, url_prefix="/v1/jobs/<job_id>", abp_tags=[Tag(name="control")])
 
@@ -131,13 +134,13 @@ def restart(path: JobPath, query: RestartQuery) -> Response:
 
     `validate_only=true` answers a preview. Its warning `rows_of_parent` tells of rows that this job has written.
     """
-    if not receiving.is_multipart():
+    if not uploads.is_multipart():
         body = checked(RestartBody, request.get_json())
-        return _restart(path, query, body, creating.fingerprint_of(restarting.known_before(body)))
-    with receiving.multipart(*restarting.FORM_FIELDS) as sent:
-        body = restarting.of_form(sent)
+        return _restart(path, query, body, create.fingerprint_of(jobs_restart.known_before(body)))
+    with uploads.multipart(*jobs_restart.FORM_FIELDS) as sent:
+        body = jobs_restart.of_form(sent)
         given = {**sent.fields, "sha256": sent.file.sha256 if sent.file else None}
-        return _restart(path, query, body, creating.fingerprint_of(given), sent)
+        return _restart(path, query, body, create.fingerprint_of(given), sent)
 
 
 def _restart(
@@ -146,13 +149,13 @@ def _restart(
     made: list[Job] = []
     if query.validate_only:
         parent = _restartable(path)
-        return jsonify(restarting.preview(parent, restarting.chosen(parent, body, sent), sent))
+        return jsonify(jobs_restart.preview(parent, jobs_restart.chosen(parent, body, sent), sent))
 
     def do(keep: Keep) -> None:
         parent = _restartable(path)
-        made.append(creating.create(restarting.chosen(parent, body, sent), keep, sent=sent))
+        made.append(create.create(jobs_restart.chosen(parent, body, sent), keep, sent=sent))
 
-    answer = creating.once(fingerprint, do)
+    answer = create.once(fingerprint, do)
     if not query.wait_seconds or not made:
         return answer
     rested = answered(waited(made[0], rests, query.wait_seconds), status=202)

@@ -1,0 +1,1 @@
+"""HTTP without a job in it: who calls, bodies, limits, conditions, problems."""

@@ -1,0 +1,1 @@
+"""Jobs as requests ask for them: create, restart, correct, and what they leave to download."""

@@ -1,0 +1,98 @@
+"""What is wrong with a job's rejected rows, by column and code, with the values that are wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from collect.csv import value_maps
+from collect.csv.cells import CellRules
+from collect.csv.corrections import Sheet, record
+from collect.csv.value_maps import MOST_LISTED_BYTES, Group
+from collect.jobs.model import Job
+from collect.jobs.template import Template
+from collect.storage import parts
+from collect.storage import rejects as reject_store
+from collect.storage.database import Database
+from gateway.jobs import csv_downloads
+
+MOST_EXAMINED_BYTES = 64 * 1024 * 1024
+"""Text of rejected rows that one summary reads."""
+TABLE_HEADER = ("column", "code", "value", "count", "replacement")
+
+
+def summary(db: Database, job: Job) -> dict[str, Any]:
+    """Return the errors by column and code; ``examined`` of the ``stored`` rows were looked at.
+
+    Raises:
+        Conflict: the job reads no file.
+    """
+    template = csv_downloads.template_of(db, job)
+    examined = _Examined(db, job)
+    found = _groups(examined, job, template, parts.planned(db, job_id=job.id))
+    counted = parts.counted(db, job_ids=[job.id])[job.id].rejected
+    items = list(_items(found))
+    listed = {
+        (item["field"], item["code"]): [(value["value"], value["count"]) for value in item["values"]] for item in items
+    }
+    return {
+        "items": items,
+        "value_map": value_maps.start(listed),
+        "rejected": counted,
+        "stored": reject_store.count(db, job_id=job.id),
+        "examined": examined.rows,
+    }
+
+
+def table(found: Mapping[str, Any]) -> Iterator[bytes]:
+    """Yield a summary as a CSV whose column ``replacement`` is still to be filled in."""
+    yield (record(TABLE_HEADER, ",") + "\n").encode()
+    for item in found["items"]:
+        for value in item["values"]:
+            cells = (item["field"], item["code"], value["value"], str(value["count"]), "")
+            yield (record(cells, ",") + "\n").encode()
+
+
+class _Examined:
+    """The stored rejects of a job, up to a number of bytes; it counts them as they are read."""
+
+    def __init__(self, db: Database, job: Job) -> None:
+        self._db = db
+        self._job = job
+        self.rows = 0
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        held = 0
+        for reject in reject_store.stream(self._db, org_id=self._job.org_id, job_id=self._job.id):
+            held += len(reject["line"])
+            if held > MOST_EXAMINED_BYTES and self.rows:
+                return
+            self.rows += 1
+            yield reject
+
+
+def _groups(examined: _Examined, job: Job, template: Template, planned: Mapping[str, Any] | None) -> list[Group]:
+    if planned is None:  # nothing of the file has been read, so that nothing is rejected
+        return []
+    columns = tuple(name if name in template.names else None for name in planned["columns"])
+    sheet = Sheet(headers=tuple(name or "" for name in columns), columns=columns, delimiter=planned["delimiter"])
+    return value_maps.groups(examined, sheet, template, CellRules.of(job.params))
+
+
+def _items(groups: Iterable[Group]) -> Iterator[dict[str, Any]]:
+    left = MOST_LISTED_BYTES
+    for group in groups:
+        listed = group.listed(left)
+        left -= sum(value_maps.bytes_of(value) for value, _ in listed)
+        yield _item(group, listed)
+
+
+def _item(group: Group, listed: list[tuple[str, int]]) -> dict[str, Any]:
+    return {
+        "field": group.field,
+        "code": group.code,
+        "count": group.count,
+        "distinct": len(group.values),
+        "values": [{"value": value, "count": count} for value, count in listed],
+        "more": len(group.values) - len(listed),
+    }

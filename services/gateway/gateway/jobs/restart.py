@@ -1,0 +1,131 @@
+"""A job like another: what it takes over from that one, and which of its rows stand in the way."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from collect.csv.layout import is_upsert
+from collect.errors import InvalidInput
+from collect.jobs import restarts
+from collect.jobs.model import Job, MaxRejected
+from collect.storage import jobs
+from gateway.http import json_body
+from gateway.http.json_body import checked
+from gateway.http.uploads import Sent
+from gateway.jobs import create
+from gateway.jobs.create import Chosen
+from gateway.kinds import table
+from gateway.kinds.csv_kinds import DEFAULT_MAX_REJECTED
+from gateway.routes.files import make_known
+from gateway.schemas.requests import NewJobBody, RestartBody
+from gateway.services import services
+
+LIMIT = "max_rejected"
+FORM_FIELDS = ("reason", "params", "priority", "confirm", "time_limit_seconds", "max_rows_per_second")
+_NUMBERS = ("time_limit_seconds", "max_rows_per_second")
+_SINCE = frozenset(FORM_FIELDS) - {"reason", "params"}
+"""Fields of a body that an older release does not know."""
+
+
+def of_form(sent: Sent) -> RestartBody:
+    """Return the body that stands in the fields of a form.
+
+    Raises:
+        InvalidInput: it is wrong, or names a file beside the one that was sent.
+    """
+    given: dict[str, Any] = dict(sent.fields)
+    if "params" in given:
+        given["params"] = json_body.parse(given["params"])
+    for name in _NUMBERS:
+        if name in given:
+            given[name] = _number(given[name])
+    body = checked(RestartBody, given)
+    if sent.file is not None and body.params and "file_id" in body.params:
+        raise InvalidInput("Either name a file by its id or send it along, not both.", code="two_files")
+    return body
+
+
+def known_before(body: RestartBody) -> dict[str, Any]:
+    """Return the body as content of a fingerprint: one that an older release knows has the fingerprint of then."""
+    left_out = _SINCE - body.model_fields_set
+    return body.model_dump(exclude=set(left_out))
+
+
+def chosen(parent: Job, body: RestartBody, sent: Sent | None) -> Chosen:
+    """Return the job that is asked for: the parent's params with those that are given, and its limits as they are now.
+
+    Raises:
+        InvalidInput: the params are not right.
+        NotFound: what they name is not there.
+    """
+    file = sent.file if sent else None
+    given = {**(body.params or {}), **({"file_id": body.file_id} if body.file_id else {})}
+    params = restarts.params(parent.params, given, with_file=file is not None)
+    keeps_limit = LIMIT not in given
+    if keeps_limit and LIMIT in table.kind(parent.kind).params.model_fields:
+        params = _with_limit(params, parent.max_rejected)
+    new = NewJobBody(
+        kind=parent.kind,
+        params=params,
+        reason=body.reason,
+        priority=body.priority or parent.priority,
+        confirm=body.confirm or parent.confirm,
+        time_limit_seconds=_kept(body, "time_limit_seconds", parent.time_limit_seconds),
+        max_rows_per_second=_kept(body, "max_rows_per_second", parent.max_rows_per_second),
+    )
+    made = create.choose(new, sent=file, parent_id=parent.id)
+    return replace(made, new=replace(made.new, max_rejected=parent.max_rejected)) if keeps_limit else made
+
+
+def preview(parent: Job, made: Chosen, sent: Sent | None) -> dict[str, Any]:
+    """Return what the new job would do, with a warning of rows that the one before has written. A file is kept."""
+    seen = create.preview(made)
+    if sent is not None and sent.file is not None:
+        make_known(sent, sent.file)
+    return {**seen, "warnings": [*_rows_of_parent(parent, made), *seen["warnings"]]}
+
+
+def _with_limit(params: dict[str, Any], limit: MaxRejected | None) -> dict[str, Any]:
+    """The params with the limit as it is now, where they say another."""
+    asked = params.get(LIMIT)
+    if limit == (DEFAULT_MAX_REJECTED if asked is None else MaxRejected.model_validate(asked)):
+        return params
+    others = {name: value for name, value in params.items() if name != LIMIT}
+    return others if limit is None else {**others, LIMIT: limit.model_dump(exclude_none=True)}
+
+
+def _kept(body: RestartBody, name: str, of_parent: float | None) -> float | None:
+    given: float | None = getattr(body, name)
+    return given if name in body.model_fields_set else of_parent
+
+
+def _number(text: str) -> Any:
+    """A number in a form, for the model to check."""
+    try:
+        value = json.loads(text, parse_int=float)
+    except ValueError:
+        return text
+    return value if isinstance(value, float) else text
+
+
+def _rows_of_parent(parent: Job, made: Chosen) -> list[dict[str, Any]]:
+    """Warn of rows that the job, or one that it restarts itself, has written and that are still there."""
+    count = table.kind(parent.kind).marked
+    if count is None or is_upsert(made.new.params):
+        return []
+    found: list[dict[str, Any]] = []
+    for job in (parent, *jobs.ancestors(services().db, parent)):
+        rows = count(services().db, job)
+        if rows:
+            found.append(
+                {
+                    "code": "rows_of_parent",
+                    "message": f"{restarts.rows_are_there(job.id, rows)} Rows with the same keys would be rejected. "
+                    f"{restarts.way_out(job, services().clock.now())}",
+                    "columns": [],
+                    "evidence": {"job_id": job.id, "rows": rows, "unprocessed": restarts.unprocessed_link(job)},
+                }
+            )
+    return found

@@ -1,0 +1,1 @@
+"""Bodies and queries of requests, and the shapes of answers."""

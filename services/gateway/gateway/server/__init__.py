@@ -1,0 +1,1 @@
+"""The server around the application: gunicorn, slow clients, unread bodies."""

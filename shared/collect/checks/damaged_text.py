@@ -1,0 +1,207 @@
+"""Cells whose text was damaged before the file was sent: letters that were lost, errors of a spreadsheet's formulas.
+
+Some damage is beyond doubt in a single cell. What people may have typed (``????``) or may mean (``É…``) is said only
+from some cells on: a false alarm costs more trust than it is worth.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from collect.checks.warning import Suspicion
+from collect.csv import layout, unseen
+from collect.csv.cell_rules import CellRules
+from collect.csv.layout import Layout
+from collect.jobs.template import Template
+
+MOST_ROWS_NAMED = 3
+MOST_SAMPLE_CHARACTERS = 60
+LEAST_SHARE = 0.001
+"""Of the rows looked at, from which on damage in doubt is told: a lossy encoding spoils names everywhere, and somebody
+who types ``????`` into one of 10,000 comments does not."""
+FEWEST_READABLE = 0.75
+"""Of the characters of mojibake: some bytes are none in cp1252, and get lost."""
+FEWEST_IN_DOUBT = 2
+"""Cells of damage that a text may have without any, such as a letter before punctuation that looks like mojibake."""
+
+_SUSPECT = re.compile(
+    rb"\?\?|[^\s,;|\"]\?[^\s,;|\"]|\xef\xbf\xbd|#[#a-z\xc2\xd0]|Err:5|\xc3[\x82-\xb4][\xc2\xc5\xc6\xcb\xe2]",
+    re.IGNORECASE,
+)
+"""Bytes without which no cell of a record is damaged, so that few records are cut into cells."""
+_FORMULA_ERROR = re.compile(
+    r"#(?:[¡¿]?(?:NAME|NOM|NOMBRE|NOME|NAAM|NAZWA|ИМЯ)\?"
+    r"|[¡¿]?(?:REF|BEZUG|RIF|VERW|ADR|ССЫЛКА|VALUE|VALEUR|VALOR|VALORE|WERT|WAARDE|ARG|ЗНАЧ|NULL|NUL|NULO|NULLO|LEEG|ZERO|ПУСТО"
+    r"|NUM|NÚM|NOMBRE|NUMERO|ZAHL|GETAL|LICZBA|ЧИСЛО|DIV/0|DEEL/0|DZIEL/0|ДЕЛ/0|SPILL|CALC)!"
+    r"|N/A|NV|N/D|N/B|ND|Н/Д|GETTING_DATA)|Err:5[0-9]{2}",
+    re.IGNORECASE,
+)
+"""Errors of formulas in English, German, French, Spanish, Portuguese, Italian, Dutch, Polish and Russian."""
+_TOO_NARROW = re.compile(r"#{4,}")
+_ONLY_MARKS = re.compile(r"(?=(?:[^?]*\?){4})[?\s\-.,'/()0-9]+")
+"""Four question marks or more, and nothing beside them but what stands between words."""
+_MARK_FOR_LETTER = re.compile(r"[^\W\d_]\?+[^\W\d_]")
+_MARKS_FOR_LETTERS = re.compile(r"[^\W\d_]\?{2,}[^\W\d_]")
+_ADDRESS = re.compile(r"://|www\.|[&=]")
+_FOREIGN_RUN = re.compile(r"[^\x00-\x7f]{2,}")
+_ACCENTED = "\u00c3"
+_CERTAIN_LEADS = ("\u00c2", "\u00e2\u20ac", "\u00f0\u0178")
+"""What the first bytes of accented letters, and those of typographic marks and of emoji, are in cp1252. The first is a
+Portuguese letter too, which may stand before a quotation mark in text of capitals."""
+
+
+class Damage(Enum):
+    """What has happened to a cell, and what to do about it."""
+
+    FORMULA = "the error of a formula in a spreadsheet: mend the formula, or map the text in value_map"
+    TOO_NARROW = "what a spreadsheet shows in a column that is too narrow: widen it and save the file again"
+    LOST = "letters that could not be decoded and are lost: take the file from its source, in UTF-8"
+    QUESTION_MARKS = "question marks in the place of letters, which are lost: save the file again, in UTF-8"
+    MOJIBAKE = "UTF-8 that was read in another encoding: save the file again, in UTF-8"
+
+
+_IN_DOUBT = frozenset({Damage.QUESTION_MARKS})
+
+
+@dataclass(kw_only=True)
+class _Found:
+    rows: list[int] = field(default_factory=list)
+    sample: str
+    fewest: int = FEWEST_IN_DOUBT
+    is_certain: bool = False
+
+    def add(self, row: int, damage: Damage, text: str) -> None:
+        self.rows.append(row)
+        self.is_certain = self.is_certain or is_certain(damage, text)
+        if _ONLY_MARKS.fullmatch(text.strip(unseen.BLANKS)) or _MARKS_FOR_LETTERS.search(text):
+            self.fewest = 1
+
+
+def find(
+    rows: Iterable[tuple[int, bytes]],
+    arranged: Layout,
+    template: Template,
+    rules: CellRules,
+    *,
+    looked_at: int,
+    encoding_is_given: bool,
+) -> list[Suspicion]:
+    """Return a warning for each kind of damage. ``rows``: number and text of the rows that a preview looks at."""
+    expected = {column.name: {*column.null_values, *(column.values or ())} for column in template.columns}
+    found: dict[Damage, dict[str, _Found]] = {}
+    for row, record in rows:
+        if not _SUSPECT.search(record):
+            continue
+        for name, text in zip(arranged.columns, layout.parse(record, arranged.delimiter), strict=False):
+            if name is None or not _SUSPECT.search(text.encode()) or _is_meant(name, text, rules, expected):
+                continue
+            damage = of(text)
+            if damage is not None:
+                found.setdefault(damage, {}).setdefault(name, _Found(sample=text)).add(row, damage, text)
+    told = {damage: _told(columns, looked_at) for damage, columns in found.items()}
+    return [_warning(damage, columns, encoding_is_given) for damage, columns in told.items() if columns]
+
+
+def of(text: str) -> Damage | None:
+    """Return what has happened to a cell's text, if it looks damaged."""
+    bare = text.strip(unseen.BLANKS)
+    if _FORMULA_ERROR.fullmatch(bare):
+        return Damage.FORMULA
+    if _TOO_NARROW.fullmatch(bare):
+        return Damage.TOO_NARROW
+    if "\ufffd" in bare:
+        return Damage.LOST
+    if _ONLY_MARKS.fullmatch(bare) or (_MARK_FOR_LETTER.search(bare) and not _ADDRESS.search(bare)):
+        return Damage.QUESTION_MARKS
+    if any(_decoded(run) for run in _FOREIGN_RUN.findall(text)):
+        return Damage.MOJIBAKE
+    return None
+
+
+def is_certain(damage: Damage, text: str) -> bool:
+    """Return whether one such cell is enough to tell of it."""
+    if damage is not Damage.MOJIBAKE:
+        return damage not in _IN_DOUBT
+    decoded = [(run, read) for run in _FOREIGN_RUN.findall(text) if (read := _decoded(run))]
+    return any(
+        len(read) > 1 or run.startswith(_CERTAIN_LEADS) or (run.startswith(_ACCENTED) and not text.isupper())
+        for run, read in decoded
+    )
+
+
+def _decoded(run: str) -> str | None:
+    """What a run of characters is when its bytes in cp1252 are read as UTF-8; ``None`` when that is no likely text."""
+    raw = b"".join(_byte(letter) for letter in run)
+    read = raw.decode(errors="replace") if len(raw) == len(run) else ""
+    letters = read.replace("\ufffd", "")
+    if len(letters) < FEWEST_READABLE * len(read):
+        return None
+    return letters if letters and _is_likely(letters) else None
+
+
+def _byte(letter: str) -> bytes:
+    """The byte of a character in cp1252, in which five bytes are none and are taken as they are."""
+    try:
+        return letter.encode("cp1252")
+    except UnicodeEncodeError:
+        return bytes([ord(letter)]) if 0x80 <= ord(letter) <= 0x9F else b""
+
+
+def _is_likely(read: str) -> bool:
+    """Whether people write such: Latin letters, typographic marks, emoji; or several letters of one script."""
+    if all(_is_usual(letter) for letter in read):
+        return True
+    scripts = {unicodedata.name(letter, "?").split()[0] for letter in read if unicodedata.category(letter)[0] in "LM"}
+    return len(read) > 1 and len(scripts) == 1 and "?" not in scripts
+
+
+def _is_usual(letter: str) -> bool:
+    return "\u00a0" <= letter <= "\u017f" or "\u2010" <= letter <= "\u2122" or letter >= "\U0001f000"
+
+
+def _is_meant(name: str, text: str, rules: CellRules, expected: Mapping[str, Collection[str]]) -> bool:
+    """Whether the template or the job says what such a cell is."""
+    as_read = text.strip(unseen.BLANKS) if rules.trim else text
+    return as_read in rules.value_map.get(name, ()) or as_read in expected[name]
+
+
+def _told(columns: Mapping[str, _Found], looked_at: int) -> dict[str, _Found]:
+    """The columns with enough cells to be told."""
+    return {
+        name: cells
+        for name, cells in columns.items()
+        if cells.is_certain or len(cells.rows) >= max(_fewest(cells, looked_at), LEAST_SHARE * looked_at)
+    }
+
+
+def _fewest(cells: _Found, looked_at: int) -> int:
+    return cells.fewest if looked_at * LEAST_SHARE < 1 else FEWEST_IN_DOUBT
+
+
+def _warning(damage: Damage, columns: Mapping[str, _Found], encoding_is_given: bool) -> Suspicion:
+    each = ", ".join(_said(name, cells) for name, cells in columns.items())
+    read_otherwise = damage is Damage.MOJIBAKE and encoding_is_given
+    return Suspicion(
+        code="damaged_text",
+        message=f"Text looks damaged in {each}: {damage.value}."
+        + (" Its encoding was named; it may be UTF-8 itself." if read_otherwise else ""),
+        columns=tuple(columns),
+        evidence={
+            name: {
+                "damage": damage.name.lower(), "cells": len(cells.rows), "rows": cells.rows[:MOST_ROWS_NAMED],
+                "sample": cells.sample[:MOST_SAMPLE_CHARACTERS],
+            }
+            for name, cells in columns.items()
+        },
+        suggestion={"encoding": "utf-8"} if read_otherwise else None,
+    )  # fmt: skip
+
+
+def _said(name: str, cells: _Found) -> str:
+    count = len(cells.rows)
+    text = cells.sample if len(cells.sample) <= MOST_SAMPLE_CHARACTERS else cells.sample[:MOST_SAMPLE_CHARACTERS] + "…"
+    return f"{count:,} {'cell' if count == 1 else 'cells'} of `{name}`, such as {text!r} in row {cells.rows[0]:,}"

@@ -1,0 +1,257 @@
+"""What a file looks like before anything is done with it: its columns, its size, and what would be rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from collect.checks import damaged_text, sampling
+from collect.checks.column_fit import FileColumn
+from collect.checks.line_counts import FileLines
+from collect.checks.warning import Suspicion
+from collect.csv import layout
+from collect.csv.blocks import BLOCK_BYTES, Block
+from collect.csv.cell_rules import CellRules
+from collect.csv.files import Opened, open_file
+from collect.csv.grammar import Grammar
+from collect.csv.layout import Layout, Params
+from collect.csv.reading import Lot
+from collect.csv.sources import Readable
+from collect.csv.validation import Valid, Validator
+from collect.errors import FieldError, TaskRefused
+from collect.jobs.model import FileRef
+from collect.jobs.outcomes import Reject
+from collect.jobs.template import Template
+
+SAMPLE_ROWS = 20_000
+MOST_SAMPLED_BYTES = 32 * 1024 * 1024
+"""Of the file, and a block more: what is made of it takes some ten times that."""
+Look = Callable[[Lot, Valid], Mapping[int, Sequence[FieldError]] | None]
+"""Looks at rows that are valid by the template, in the file's order, and says what else is wrong with which.
+
+``None``: it has seen enough before; these rows and all behind them are not of the sample.
+"""
+FEWEST_ROWS_OF_A_BLOCK = 50
+FIRST_ROWS = 10
+SAMPLES = 3
+MOST_REJECTS = 50
+_GUESSED_GZIP_RATIO = 6
+
+_SEEN = (
+    ("integer", r"\A-?[0-9]{1,18}\z"),
+    ("number", r"\A-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?\z"),
+    ("date", r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\z"),
+    ("datetime", r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}.*\z"),
+    ("phone", r"\A\+[0-9][0-9 ()/-]{6,20}\z"),
+    ("boolean", r"(?i)\A(true|false|yes|no)\z"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenColumn:
+    """A column of the file. ``mapped_to`` is the template's, if any; ``type_seen`` what all sampled cells look like."""
+
+    header: str
+    mapped_to: str | None
+    type_seen: str
+    samples: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledRejects:
+    """Rejects among ``sampled_rows`` rows from all over the file, some of them, and how many all rows would make."""
+
+    sampled_rows: int = 0
+    rejected_rows: int = 0
+    estimate: int = 0
+    items: tuple[Reject, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CsvPreview:
+    """What would be read. With ``errors`` the job would fail. ``total_rows`` is exact, or ``None`` if not reached.
+
+    ``sampled``: cells from all over the file, by column of the template, when there are no errors. ``blank_rows``: how
+    many lines are no row, as far as the file was read. ``warnings``: what the file's lines and cells look like.
+    """
+
+    delimiter: str | None = None
+    encoding: str | None = None
+    has_header: bool | None = None
+    columns: tuple[SeenColumn, ...] = ()
+    first_rows: tuple[dict[str, str], ...] = ()
+    total_rows: int | None = None
+    rejects: SampledRejects = field(default_factory=SampledRejects)
+    errors: tuple[FieldError, ...] = ()
+    sampled: tuple[FileColumn, ...] = ()
+    blank_rows: int = 0
+    warnings: tuple[Suspicion, ...] = ()
+
+
+def preview(
+    blobs: Readable,
+    blob_name: str,
+    *,
+    template: Template,
+    params: Mapping[str, Any],
+    sent: FileRef | None = None,
+    first_rows: int | None = None,
+    look: Look | None = None,
+) -> CsvPreview:
+    """Read the whole file once, in flat memory, and validate a sample of it. Blocks for as long as that takes.
+
+    ``params`` are those of the job. ``sent``: compare its bytes with what was sent. ``first_rows``: the sample is the
+    first so many rows, and not rows from all over the file. ``look`` is shown the sample. What is wrong with the file
+    is among the preview's ``errors``; nothing is raised.
+    """
+    how = Params.of(params)
+    try:
+        opened = open_file(blobs, blob_name, template=template, params=how, sent=sent)
+        arranged, errors = layout.arrange(opened.header, template, how, only_key=layout.is_upsert(params))
+    except TaskRefused as refused:
+        return CsvPreview(errors=(_told(refused),))
+    each = _rows_of_a_block(blobs.size(blob_name), is_gzip=opened.text.is_gzip)
+    sample = _Sample(opened.grammar, each=first_rows or each, most=first_rows)
+    lines = FileLines(width=len(arranged.columns), delimiter=opened.header.delimiter)
+    total: int | None = None
+    try:
+        for block in opened.blocks():
+            if block is not None:
+                sample.take(block)
+                lines.look(block)
+        total = sample.rows
+    except TaskRefused as refused:
+        if arranged.present or not errors:  # else the rows are not cut as they should be, as the errors say
+            errors = [*errors, _told(refused)]
+    if total == 0:
+        errors = [*errors, _told(layout.no_rows(opened.header))]
+    return CsvPreview(
+        delimiter=opened.header.delimiter,
+        encoding=opened.text.encoding,
+        has_header=opened.header.is_header,
+        columns=_columns(opened, arranged, sample),
+        first_rows=_first_rows(opened, sample),
+        total_rows=total,
+        rejects=SampledRejects()
+        if errors
+        else _rejects(sample, template, _lacking(opened, arranged, total), params, look),
+        errors=tuple(errors),
+        sampled=() if errors else sampling.columns(opened, arranged, template, sample.records, how.cells),
+        blank_rows=lines.blank + opened.blank_rows,
+        warnings=(
+            *lines.warnings(blank=lines.blank + opened.blank_rows),
+            *(() if errors else _damaged(sample, opened, arranged, template, how)),
+        ),
+    )
+
+
+def _lacking(opened: Opened, arranged: Layout, total: int | None) -> Layout:
+    return replace(arranged, lacking=opened.lacking(1, total or 0))
+
+
+class _Sample:
+    """The first rows of each block: runs of records, with the number of the first record of each."""
+
+    def __init__(self, grammar: Grammar, *, each: int, most: int | None) -> None:
+        self.runs: list[Lot] = []
+        self.rows = 0
+        self._grammar = grammar
+        self._each = each
+        self._left = most
+        self._bytes_left = MOST_SAMPLED_BYTES
+
+    def take(self, block: Block) -> None:
+        self.rows += block.rows
+        if self._left == 0 or self._bytes_left <= 0:
+            return
+        found = self._grammar.split(block.data, lines=self._each, final=True)
+        records = found.lines[: self._left]
+        self._bytes_left -= sum(map(len, records))
+        if self._left is not None:
+            self._left -= len(records)
+        if records:
+            line = block.first_line
+            lines = {index: None if line is None else line + before for index, before in found.strays.items()}
+            self.runs.append(Lot.of(records, row=block.first_row, grammar=self._grammar, lines=lines))
+
+    @property
+    def records(self) -> list[bytes]:
+        return [record for lot in self.runs for record in lot.records]
+
+
+def _rows_of_a_block(size: int, *, is_gzip: bool) -> int:
+    number = max(1, size * (_GUESSED_GZIP_RATIO if is_gzip else 1) // BLOCK_BYTES)
+    return max(FEWEST_ROWS_OF_A_BLOCK, SAMPLE_ROWS // number)
+
+
+def _told(refused: TaskRefused) -> FieldError:
+    return FieldError(refused.where or "file", refused.code, refused.detail)
+
+
+def _rejects(
+    sample: _Sample, template: Template, arranged: Layout, params: Mapping[str, Any], look: Look | None
+) -> SampledRejects:
+    validator = Validator(
+        template=template,
+        layout=arranged,
+        rules=CellRules.of(params),
+        keeps_blanks=layout.keeps_blanks(params),
+    )
+    items: list[Reject] = []
+    sampled = rejected = 0
+    for lot in sample.runs:
+        valid, of_template = validator.validate(lot)
+        others = look(lot, valid) if look else {}
+        if others is None:
+            break
+        of_look = (Reject(row=row, line=lot.line(row), errors=tuple(wrong)) for row, wrong in others.items())
+        rejects = sorted((*of_template, *of_look), key=lambda reject: reject.row)
+        sampled += lot.rows
+        rejected += len(rejects)
+        items.extend(rejects[: max(1, MOST_REJECTS // len(sample.runs))])
+    return SampledRejects(
+        sampled_rows=sampled,
+        rejected_rows=rejected,
+        estimate=round(rejected * sample.rows / sampled) if sampled else 0,
+        items=tuple(items[:MOST_REJECTS]),
+    )
+
+
+def _damaged(sample: _Sample, opened: Opened, arranged: Layout, template: Template, how: Params) -> list[Suspicion]:
+    numbered = ((row, record) for lot in sample.runs for row, record in zip(lot.numbers, lot.records, strict=True))
+    return damaged_text.find(
+        numbered, arranged, template, how.cells,
+        looked_at=len(sample.records),
+        encoding_is_given=how.encoding is not None and opened.text.encoding != "utf-8",
+    )  # fmt: skip
+
+
+def _first_rows(opened: Opened, sample: _Sample) -> tuple[dict[str, str], ...]:
+    names = opened.header.names
+    parsed = (layout.parse(record, opened.grammar.delimiter) for record in sample.records[:FIRST_ROWS])
+    return tuple(dict(zip(names, cells, strict=False)) for cells in parsed)
+
+
+def _columns(opened: Opened, arranged: Layout, sample: _Sample) -> tuple[SeenColumn, ...]:
+    parsed = [layout.parse(record, opened.grammar.delimiter) for record in sampling.spread(sample.records, 1_000)]
+    seen = []
+    for place, (name, column) in enumerate(zip(opened.header.names, arranged.columns, strict=True)):
+        texts = [cells[place] for cells in parsed if place < len(cells) and cells[place]]
+        samples = tuple(dict.fromkeys(texts[:100]))[:SAMPLES]
+        seen.append(SeenColumn(header=name, mapped_to=column, type_seen=type_seen(texts), samples=samples))
+    return tuple(seen)
+
+
+def type_seen(texts: Sequence[str]) -> str:
+    """What all of ``texts`` look like; ``string`` when that is nothing more special, ``empty`` when there are none."""
+    if not texts:
+        return "empty"
+    column = pa.array(texts, pa.string())
+    for name, pattern in _SEEN:
+        if pc.all(pc.match_substring_regex(column, pattern=pattern)).as_py():
+            return name
+    return "string"

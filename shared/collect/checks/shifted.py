@@ -1,0 +1,275 @@
+"""Columns whose cells have slipped by some rows, so that each row has another one's: found by what is stored.
+
+Where nothing is stored that could be compared, :mod:`collect.checks.alignment` looks within the file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from collect.checks import alignment
+from collect.checks.alignment import ShiftColumn
+from collect.checks.warning import Suspicion
+
+FARTHEST = 1_000
+"""Rows by which a column may have slipped."""
+SURE = 4.0
+"""-log10 of the chance below which cells in no order match what is stored at some distance."""
+FOLLOWING = 1.5
+"""The same where another column has slipped by as many rows."""
+ENOUGH = 20
+"""Rows that can be compared with what is stored, from which on the file itself is not asked about a column."""
+_FEWEST_MATCHES = 5
+_FEWEST_BORDERS = 4
+_MOST_BORDERS = 0.8
+_LEAST_BORDER = 0.6
+_LEAST_SHARE = 0.5
+_LEAST_CHANCE = 1e-6
+_TRIED_ROWS = 300
+_NEARLY = 0.85
+_MOST_TRIED = 120
+_NOTHING, _NOT_STORED, _UNREAD = -1, -2, -3
+
+Codes = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Slip:
+    """How a column's cells compare with what is stored, now and when it is moved by ``shift`` rows (down, if > 0)."""
+
+    column: ShiftColumn
+    shift: int
+    compared: int
+    changing: int
+    mended: int
+
+
+def find(
+    names: Sequence[str], columns: Sequence[ShiftColumn], *, column_shift: Mapping[str, int] | None = None
+) -> list[Suspicion]:
+    """The columns that have slipped, those by the same number of rows together.
+
+    ``names``: of each row, by which what is stored is found; so rows may come in any order, and be more or fewer.
+    ``column_shift``: the request's own, as which the cells have been moved already; the suggestion is added to it.
+    Nothing is said of a column without sound evidence. Pure; 10,000 rows of five columns take less than 0.5 s.
+    """
+    slips = _slips(names, columns)
+    compared = {column.name for column in columns if column.compared(names) >= ENOUGH}
+    within: list[alignment.Slipped] = []
+    if any(column.name not in compared and len(set(column.texts)) > 1 for column in columns):
+        known = {slip.column.name for slip in slips}
+        others = [column for column in columns if column.name not in known]
+        in_place = frozenset(column.name for column in others if column.name in compared and column.agrees(names))
+        within = alignment.slipped(names, others, in_place=in_place)
+        within = [each for each in within if compared.isdisjoint(each.columns)]
+    moves = {slip.column.name: slip.shift for slip in slips}
+    moves |= {name: each.shift for each in within for name in each.columns}
+    given = column_shift or {}
+    wanted = {name: given.get(name, 0) + moves.get(name, 0) for name in [*given, *(n for n in moves if n not in given)]}
+    suggestion = {"column_shift": {name: shift for name, shift in wanted.items() if shift}}
+    by_stored = [
+        [slip for slip in slips if slip.shift == shift] for shift in dict.fromkeys(slip.shift for slip in slips)
+    ]
+    return [
+        *(
+            _suspicion(_columns(each), _said(each), {s.column.name: _evidence(s) for s in each}, suggestion)
+            for each in by_stored
+        ),
+        *(_suspicion(each.columns, each.message, each.evidence, suggestion) for each in within),
+    ]
+
+
+def _suspicion(
+    columns: tuple[str, ...], message: str, evidence: Mapping[str, Any], suggestion: Mapping[str, Any]
+) -> Suspicion:
+    return Suspicion(code="column_shifted", message=message, columns=columns, evidence=evidence, suggestion=suggestion)
+
+
+def _columns(slips: Sequence[_Slip]) -> tuple[str, ...]:
+    return tuple(slip.column.name for slip in slips)
+
+
+class _Compared:
+    """A column's cells and what is stored for the names of their rows, as numbers: equal ones for what matches.
+
+    A list of several matches when its first or its last in order does, so that one who has come or gone changes
+    nothing as a rule.
+    """
+
+    def __init__(self, names: Sequence[str], column: ShiftColumn) -> None:
+        codes: dict[str, int] = {}
+
+        def code(values: frozenset[str], pick: Any, *, absent: int) -> int:
+            return codes.setdefault(pick(values), len(codes)) if values else absent
+
+        stored = [column.stored.get(name, frozenset()) for name in names]
+        absent = [_UNREAD if text else _NOTHING for text in column.texts]
+        self.cells = tuple(
+            np.array([code(v, pick, absent=a) for v, a in zip(column.values, absent, strict=True)], np.int32)
+            for pick in (min, max)
+        )
+        self.stored = tuple(
+            np.array([code(v, pick, absent=_NOT_STORED) for v in stored], np.int32) for pick in (min, max)
+        )
+
+    @property
+    def rows(self) -> int:
+        return len(self.cells[0])
+
+    def matches(self, shift: int) -> npt.NDArray[np.bool_]:
+        """For each row that has a cell when the column is moved by ``shift``, whether it matches."""
+        (least, most), (low, high) = self.cells, self.stored
+        here, there = _overlap(self.rows, shift)
+        found: npt.NDArray[np.bool_] = (least[there] == low[here]) | (most[there] == high[here])
+        return found
+
+    def compared(self, shift: int) -> npt.NDArray[np.bool_]:
+        """For the same rows, whether there is both a cell and something stored."""
+        here, there = _overlap(self.rows, shift)
+        found: npt.NDArray[np.bool_] = (self.cells[0][there] != _NOTHING) & (self.stored[0][here] != _NOT_STORED)
+        return found
+
+    @cached_property
+    def others(self) -> npt.NDArray[np.bool_]:
+        """Where a cell has what is stored for some row; what is new or cannot be read has not come from another one."""
+        return np.isin(self.cells[0], self.stored[0][self.stored[0] >= 0])
+
+    @cached_property
+    def by_chance(self) -> float:
+        """The chance that a cell matches a row that it has nothing to do with."""
+        (least, most), (low, high) = self.cells, self.stored
+        common = _chance(least, low)
+        return common if np.array_equal(least, most) and np.array_equal(low, high) else common + _chance(most, high)
+
+
+def _chance(cells: Codes, stored: Codes) -> float:
+    cells, stored = cells[cells >= 0], stored[stored >= 0]
+    size = int(max(cells.max(initial=0), stored.max(initial=0))) + 1
+    frequent = np.bincount(cells, minlength=size) / max(len(cells), 1)
+    common = float(np.dot(frequent, np.bincount(stored, minlength=size) / max(len(stored), 1)))
+    return min(0.5, common + _LEAST_CHANCE)
+
+
+def _overlap(rows: int, shift: int) -> tuple[slice, slice]:
+    """The rows that have a cell when a column is moved by ``shift``, and the rows that these cells come from."""
+    return slice(max(shift, 0), rows + min(shift, 0)), slice(max(-shift, 0), rows - max(shift, 0))
+
+
+def _slips(names: Sequence[str], columns: Sequence[ShiftColumn]) -> list[_Slip]:
+    """Columns that have slipped beside what is stored. What one is sure of, others may follow on less evidence."""
+    compared = {column.name: _Compared(names, column) for column in columns if column.compared(names)}
+    able = [column for column in columns if column.name in compared]
+    found = {column.name: slip for column in able if (slip := _slip(column, compared[column.name])) is not None}
+    for shift in dict.fromkeys(slip.shift for slip in found.values()):
+        for column in able:
+            if column.name not in found and (slip := _slip(column, compared[column.name], shift=shift)) is not None:
+                found[column.name] = slip
+    return [found[column.name] for column in able if column.name in found]
+
+
+def _slip(column: ShiftColumn, compared: _Compared, *, shift: int | None = None) -> _Slip | None:
+    """How the column has slipped, by any number of rows or by that of another one."""
+    rows, matching = int(compared.compared(0).sum()), int(compared.matches(0).sum())
+    if matching > rows - _FEWEST_MATCHES:
+        return None
+    farthest = min(FARTHEST, compared.rows // 2)
+    counts = {each: int(np.count_nonzero(compared.matches(each))) for each in _worth(compared, farthest, shift)}
+    if not counts:
+        return None
+    best = max(counts, key=lambda each: counts[each])
+    there = int(compared.compared(best).sum())
+    if counts[best] < _LEAST_SHARE * there or there < rows / 2 or counts[best] <= matching:
+        return None
+    if (1 - counts[best] / there) * 2 > 1 - matching / rows:
+        return None
+    sure = FOLLOWING if shift is not None else SURE + math.log10(2 * farthest)
+    if _surprise(compared, best) < sure:
+        return None
+    return _Slip(column=column, shift=best, compared=rows, changing=rows - matching, mended=_mended(compared, best))
+
+
+def _worth(compared: _Compared, farthest: int, shift: int | None) -> list[int]:
+    """The shifts, nearest first, that mend about as many as any does of some rows from all over that do not match."""
+    if shift is not None:
+        return [shift] if 0 < abs(shift) <= farthest else []
+    wrong = np.flatnonzero(compared.compared(0) & ~compared.matches(0))
+    rows = wrong[:: max(1, len(wrong) // _TRIED_ROWS)][:, None]
+    shifts = np.array([each for each in sorted(range(-farthest, farthest + 1), key=abs) if each], np.int64)
+    at = rows - shifts[None, :]
+    within = (at >= 0) & (at < compared.rows)
+    at = np.clip(at, 0, compared.rows - 1)
+    mends = [(cells[at] == stored[rows]) for cells, stored in zip(compared.cells, compared.stored, strict=True)]
+    share = ((mends[0] | mends[1]) & within).sum(axis=0) / np.maximum(within.sum(axis=0), 1)
+    share[within.sum(axis=0) * 2 < len(rows)] = 0
+    if not len(share) or share.max() <= 0:
+        return []
+    best: list[int] = shifts[share >= _NEARLY * share.max()][:_MOST_TRIED].tolist()
+    return best
+
+
+def _mended(compared: _Compared, shift: int) -> int:
+    """How many rows that do not match as they are do when the column is moved."""
+    here, _ = _overlap(compared.rows, shift)
+    now = compared.matches(0)[here]
+    return int((compared.matches(shift) & ~now & compared.compared(0)[here]).sum())
+
+
+def _surprise(compared: _Compared, shift: int) -> float:
+    """-log10 of the chance that the shift mends so many mismatches.
+
+    A stretch of rows with one and the same mismatch counts once: a manager's teams given to another, one after the
+    other, are one change. Where cells come in long blocks a stretch is as long as the shift, at each border.
+    """
+    here, _ = _overlap(compared.rows, shift)
+    rows = np.flatnonzero((compared.compared(0) & (compared.others | compared.matches(0)))[here])
+    wrong = ~compared.matches(0)[here][rows]
+    mends = compared.matches(shift)[rows]
+    pairs = compared.cells[0][here][rows].astype(np.int64) * (2**31) + compared.stored[0][here][rows]
+    pairs[~wrong] = -1
+    begins = np.flatnonzero(np.diff(pairs, prepend=-2))
+    ends = np.append(begins[1:], len(pairs))
+    taken = wrong[begins]
+    if not taken.any():
+        return 0.0
+    mended = np.add.reduceat(mends, begins)[taken] * 2 > (ends - begins)[taken]
+    lengths = (rows[ends - 1] - rows[begins] + 1)[taken]
+    borders = mended & (lengths <= abs(shift)) & (lengths >= _LEAST_BORDER * abs(shift))
+    if int(borders.sum()) >= max(_FEWEST_BORDERS, _MOST_BORDERS * len(lengths)):
+        return SURE + math.log10(2 * FARTHEST)
+    if int(mended.sum()) < _FEWEST_MATCHES:
+        return 0.0
+    return _unlikely(int(mended.sum()), len(mended), compared.by_chance)
+
+
+def _unlikely(found: int, of: int, chance: float) -> float:
+    """-log10 of a bound (Chernoff's) for the chance of at least ``found`` of ``of``."""
+    share = found / of
+    if share <= chance:
+        return 0.0
+    divergence = share * math.log(share / chance)
+    if share < 1:
+        divergence += (1 - share) * math.log((1 - share) / (1 - chance))
+    return of * divergence / math.log(10)
+
+
+def _said(slips: Sequence[_Slip]) -> str:
+    """All of them by the same number of rows."""
+    first = slips[0]
+    changing = f"{first.changing:,} of {first.compared:,} {first.column.things} change"
+    mended = f"makes {first.mended:,} of them match"
+    others = "".join(
+        f", and {slip.mended:,} of the {slip.changing:,} {slip.column.things} that change" for slip in slips[1:]
+    )
+    columns = alignment.listed(_columns(slips))
+    return f"{changing}; moving {columns} {alignment.way(first.shift)} {mended}{others} what is stored."
+
+
+def _evidence(slip: _Slip) -> dict[str, Any]:
+    return {"by": "stored", "compared": slip.compared, "changing": slip.changing, "mended": slip.mended}

@@ -1,0 +1,96 @@
+"""Keys that differ only in upper and lower case, in blanks, or in how Unicode writes the same characters."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from collect.checks.warning import Suspicion
+from collect.csv import unseen
+from collect.csv.wrong_cells import excerpt
+
+MOST_NAMED = 3
+MOST_LISTED = 10
+
+
+class Alike(NamedTuple):
+    """A key of the file, and another one that differs from it only so: of an earlier row, or (``None``) stored."""
+
+    key: str
+    row: int
+    like: str
+    like_row: int | None
+
+
+def fold(key: str) -> str:
+    """Return the same text for keys that are alike."""
+    if key.isascii():
+        return "".join(key.split()).casefold()
+    return unseen.without(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", key).casefold()))
+
+
+def spellings(key: str) -> set[str]:
+    """Return usual other spellings of a key, to look up where not every stored key can be read."""
+    bare = key.strip(unseen.BLANKS)
+    plain = unicodedata.normalize("NFKC", bare)
+    found = {
+        spelling
+        for text in (bare, plain, "".join(plain.split()), unicodedata.normalize("NFC", bare),
+                     unicodedata.normalize("NFD", bare))
+        for spelling in (text, text.upper(), text.lower(), text.title())
+    }  # fmt: skip
+    return {*found, f"{bare} ", f" {bare}"} - {key, ""}
+
+
+def find(first_rows: Mapping[str, int], stored: Iterable[str]) -> list[Alike]:
+    """Return the keys that are alike to another, by row. ``first_rows``: key of the file → its first row."""
+    seen: dict[str, str] = {}
+    there: dict[str, str] = {}
+    exact: set[str] = set()
+    for key in stored:
+        there.setdefault(fold(key), key)
+        if key in first_rows:
+            exact.add(key)
+    found = []
+    for key, row in sorted(first_rows.items(), key=lambda item: item[1]):
+        folded = fold(key)
+        before = seen.setdefault(folded, key)
+        if before != key:
+            found.append(Alike(key, row, before, first_rows[before]))
+        elif key not in exact and folded in there:
+            found.append(Alike(key, row, there[folded], None))
+    return found
+
+
+def warnings(found: list[Alike], *, column: str, may_trim: bool) -> list[Suspicion]:
+    """Return the warning of keys that are alike. ``may_trim``: the job does not trim cells, and could."""
+    if not found:
+        return []
+    named = ", ".join(
+        f"{excerpt(each.key)} in row {each.row:,} and {excerpt(each.like)} "
+        + ("that is stored" if each.like_row is None else f"in row {each.like_row:,}")
+        for each in found[:MOST_NAMED]
+    )
+    count = len(found)
+    message = (
+        f"{count:,} {'key differs' if count == 1 else 'keys differ'} from another one only in upper and lower case, in "
+        f"blanks or in how the same characters are written, such as {named}. They count as different keys."
+    )
+    only_blanks = all(each.key.strip(unseen.BLANKS) == each.like.strip(unseen.BLANKS) for each in found)
+    evidence: dict[str, Any] = {
+        "alike": count,
+        "keys": [
+            {"key": each.key[:100], "row": each.row, "like": each.like[:100], "like_row": each.like_row}
+            for each in found[:MOST_LISTED]
+        ],
+    }
+    return [
+        Suspicion(
+            code="keys_alike",
+            message=message,
+            columns=(column,),
+            evidence=evidence,
+            suggestion={"trim": True} if may_trim and only_blanks else None,
+        )
+    ]

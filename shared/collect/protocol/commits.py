@@ -1,0 +1,244 @@
+"""What the owner of a part commits: chunks, undone entries, and the ends of its phases (docs/protocol.md).
+
+Each is one transaction whose last statement is the compare-and-set on the part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pymongo import ReturnDocument
+from pymongo.client_session import ClientSession
+from pymongo.errors import PyMongoError
+
+from collect.jobs.model import Counts, Job, Part, Phase, Reason, Rest, entry_id, part_id
+from collect.jobs.outcomes import Applied, Conflict, TakenBack
+from collect.jobs.progress import summed
+from collect.jobs.states import ACTIVE, WRITING, State, Trigger, Verb
+from collect.protocol import corrections, reject_limit, scheduling, transitions, verbs
+from collect.protocol import undo as protocol_undo
+from collect.protocol.lease import Tenure
+from collect.storage import jobs, ledger, rejects
+from collect.storage.database import Transaction, retryable
+
+PUT_OFF = "put_off"
+"""The code of the reason of a job that runs and gets no further for the moment."""
+
+
+def chunk(
+    tenure: Tenure,
+    job: Job,
+    *,
+    cursor: dict[str, Any],
+    write: Callable[[str, ClientSession], Applied],
+    rows: int = 0,
+    numbers: Sequence[int] = (),
+    mended: Mapping[int, str] | None = None,
+) -> Applied:
+    """Commit one chunk: the task's writes, the rejects, the ledger entry, then the cursor and the right to write.
+
+    ``rows`` is how many rows it has, ``numbers`` are theirs in the file. ``mended``: its rows are rejects until now,
+    with this text.
+
+    Raises:
+        ChunkPastLimit: nothing was written: more of its rows would be rejected than the job's limit allows.
+    """
+    part = tenure.part
+    entry = entry_id(job.id, part.n, part.seq)
+
+    def work(tx: Transaction) -> tuple[Applied, Counts]:
+        taken = corrections.take(tx, part=part, mended=mended or {})
+        applied = write(entry, tx.session)
+        reject_limit.check(tx.db, job=job, part=part, applied=applied, numbers=numbers, rows=rows, session=tx.session)
+        applied = corrections.close(tx, job=job, part=part, taken=taken, mended=mended or {}, applied=applied)
+        _store_rejects(tx, job, part, applied)
+        ledger.insert(tx, part=part, applied=applied)
+        counts = _added(part.counts, applied)
+        tenure.advance(tx, {"seq": part.seq}, {"seq": part.seq + 1, "cursor": cursor, "counts": counts.model_dump()})
+        return applied, counts
+
+    applied, counts = tenure.commit(work, moved=lambda now: now.seq == part.seq + 1)
+    if tenure.part is part:
+        tenure.part = part.model_copy(update={"seq": part.seq + 1, "cursor": cursor, "counts": counts, "losses": 0})
+    return applied
+
+
+def _store_rejects(tx: Transaction, job: Job, part: Part, applied: Applied) -> None:
+    """Among them may be rows that others have mended, and that have lost their place since."""
+    found, revisions = applied.rejects, {}
+    if found and job.corrections:
+        rows = [reject.row for reject in found]
+        revisions = corrections.revisions(tx.db, job_id=job.id, rows=rows, session=tx.session)
+    rejects.store(tx.db, job=job, rejects=found, before=part.counts.rejected, revisions=revisions, session=tx.session)
+
+
+def take_back(tenure: Tenure, *, entry: dict[str, Any], undo: Callable[[ClientSession], TakenBack] | None) -> None:
+    """Commit the undo of one ledger entry, the newest that this part has left. ``None``: it has been undone already."""
+    part = tenure.part
+    left = part.left - 1
+
+    def work(tx: Transaction) -> tuple[Counts, int]:
+        counts, conflicts = part.counts, part.conflicts
+        if undo is not None:
+            taken = undo(tx.session)
+            left_alone = _left_alone(entry, taken)
+            conflicts += len(left_alone) - len(entry["conflicts"])
+            ledger.mark_undone(tx, entry_id=entry["_id"], conflicts=left_alone)
+            counts = counts.model_copy(update={"undone": counts.undone + taken.deleted + taken.restored})
+        fields = {"left": left, "counts": counts.model_dump(), "conflicts": conflicts}
+        tenure.advance(tx, {"left": part.left}, fields)
+        return counts, conflicts
+
+    counts, conflicts = tenure.commit(work, moved=lambda now: now.left == left)
+    if tenure.part is part:
+        tenure.part = part.model_copy(update={"left": left, "counts": counts, "conflicts": conflicts, "losses": 0})
+
+
+def _left_alone(entry: dict[str, Any], taken: TakenBack) -> list[Conflict]:
+    """This look's conflicts. What an earlier look has taken back carries the mark no longer, either."""
+    if not entry["undone"]:
+        return list(taken.conflicts)
+    earlier = {conflict["id"] for conflict in entry["conflicts"]}
+    return [conflict for conflict in taken.conflicts if conflict.id in earlier]
+
+
+def release(tenure: Tenure, *, owed: Rest | None = None, put_off: Reason | None = None) -> None:
+    """The slice is over: the part goes back, and the job's next idle parts go out, this one last.
+
+    ``owed``: as long as the job keeps its limit of rows a second, none goes out before that. ``put_off``: why the slice
+    got no further, for those who look at the job.
+    """
+
+    def work(tx: Transaction) -> None:
+        tenure.let_go(tx, "idle")
+        job = jobs.read(tx, tenure.part.job_id)
+        if owed is not None:
+            job = scheduling.rest(tx, job, owed)
+        if put_off is not None and job.state in ACTIVE:
+            job = jobs.update(tx, job, {"reason": put_off.model_dump()})
+        scheduling.feed(tx, job, after=tenure.part.n)
+
+    tenure.commit(work)
+
+
+def goes_on(tenure: Tenure) -> None:
+    """Something was committed: the job is put off no longer. Nothing depends on it, so it is tried once."""
+    this = {"_id": tenure.part.job_id, "reason.code": PUT_OFF, "state": {"$in": [state.value for state in ACTIVE]}}
+    try:
+        tenure.db.jobs.update_one(this, {"$set": {"reason": None}, "$inc": {"v": 1}})
+    except PyMongoError as error:
+        if not retryable(error):
+            raise
+
+
+def part_done(tenure: Tenure) -> None:
+    """The part has nothing left to do. After the last one the finish is next, or the job is taken back."""
+    mine = tenure.part
+
+    def work(tx: Transaction) -> None:
+        document = tx.db.jobs.find_one_and_update(
+            {"_id": mine.job_id}, {"$inc": {"parts_left": -1, "v": 1}},
+            return_document=ReturnDocument.AFTER, session=tx.session,
+        )  # fmt: skip
+        tenure.let_go(tx, "done")  # before what follows from it, for which only the owner may be right
+        job = Job.model_validate(document)
+        if job.parts_left == 0 and mine.phase == "run":
+            tx.db.parts.update_one(
+                {"_id": part_id(job.id, 0)}, {"$set": {"phase": "finish", "status": "idle"}}, session=tx.session
+            )
+        elif job.parts_left == 0 and not mine.sweep and protocol_undo.sweep(tx, job):
+            jobs.update(tx, job, {"parts_left": 1})
+        elif job.parts_left == 0:
+            _taken_back(tx, job)
+        scheduling.feed(tx, jobs.read(tx, job.id), after=mine.n)
+
+    tenure.commit(work)
+
+
+def settle(tenure: Tenure, write: Callable[[ClientSession], None]) -> None:
+    """Commit something that is left to be written when the rows are."""
+    part = tenure.part
+    cursor = {**part.cursor, "settled": part.cursor.get("settled", 0) + 1}
+
+    def work(tx: Transaction) -> None:
+        write(tx.session)
+        tenure.advance(tx, {"cursor": part.cursor}, {"cursor": cursor})
+
+    tenure.commit(work, moved=lambda now: now.cursor == cursor)
+    if tenure.part is part:
+        tenure.part = part.model_copy(update={"cursor": cursor, "losses": 0})
+
+
+def finished(tenure: Tenure, result: dict[str, Any] | None) -> None:
+    """The job has succeeded. Part 0 does this, right after its own rows when it was the only one."""
+
+    def work(tx: Transaction) -> None:
+        job = jobs.read(tx, tenure.part.job_id)
+        if job.state in WRITING:
+            job = transitions.move(
+                tx, job, trigger=Trigger.FINISH, target=State.SUCCEEDED,
+                request=transitions.by_system("Every row has its outcome."),
+                changes={"result": result, "reason": None, "parts_left": 0},
+            )  # fmt: skip
+            scheduling.dequeue(tx, job)
+        tenure.let_go(tx, "done")
+
+    tenure.commit(work)
+
+
+def over_limit(tenure: Tenure, reason: Reason) -> None:
+    """Too many rejects: the part goes back, and the job pauses itself through the same verb that people use."""
+
+    def work(tx: Transaction) -> None:
+        tenure.let_go(tx, "idle")
+        job = jobs.read(tx, tenure.part.job_id)
+        if job.state in WRITING:
+            request = transitions.by_system(reason.message)
+            verbs.apply(tx, job_id=job.id, verb=Verb.PAUSE, request=request, options=verbs.Options(why=reason))
+
+    tenure.commit(work)
+
+
+def fail(tenure: Tenure, reason: Reason) -> None:
+    """The job cannot go on, and says why."""
+
+    def work(tx: Transaction) -> None:
+        tenure.let_go(tx, "idle")
+        told = _with_rows_before(tx, tenure.part, reason)
+        protocol_undo.fail(tx, jobs.read(tx, tenure.part.job_id), told)
+
+    tenure.commit(work)
+
+
+def _with_rows_before(tx: Transaction, part: Part, reason: Reason) -> Reason:
+    """A plan may be refused after rows further up were written."""
+    if part.phase is not Phase.PLAN:
+        return reason
+    found = tx.db.parts.find({"job_id": part.job_id}, session=tx.session)
+    written = summed(Part.model_validate(document) for document in found).succeeded
+    if not written:
+        return reason
+    message = f"{reason.message} {written:,} rows further up had been written before that."
+    return reason.model_copy(update={"message": message, "hint": reason.hint or "Undo takes them back."})
+
+
+def _taken_back(tx: Transaction, job: Job) -> None:
+    found = tx.db.parts.find({"job_id": job.id}, {"conflicts": 1}, session=tx.session)
+    conflicts = sum(part["conflicts"] for part in found)
+    target = State(job.undo_target or State.UNDONE)
+    said = f"{conflicts} documents were left alone." if conflicts else "Everything was taken back."
+    job = transitions.move(
+        tx, job, trigger=Trigger.TAKEN_BACK, target=target, request=transitions.by_system(said),
+        changes={"conflicts": conflicts, "reason": None},
+    )  # fmt: skip
+    scheduling.dequeue(tx, job)
+
+
+def _added(counts: Counts, applied: Applied) -> Counts:
+    return counts.model_copy(
+        update={
+            name: getattr(counts, name) + getattr(applied, name)
+            for name in ("succeeded", "rejected", "left_out", "created", "changed")
+        }
+    )

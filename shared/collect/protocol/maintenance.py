@@ -1,0 +1,195 @@
+"""What the monitor does so that nothing stays lost and nothing waits for ever. Every act is a compare-and-set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+from pymongo import DESCENDING
+
+from collect.errors import Conflict, NotFound, PreconditionFailed
+from collect.jobs.model import OUT, Job, Part, Priority, Reason
+from collect.jobs.states import ACTIVE, TAKING_BACK, State, Trigger, Verb
+from collect.protocol import admission, scheduling, transitions, verbs
+from collect.protocol.transitions import Request
+from collect.storage import jobs, locks, organisations
+from collect.storage.database import Committed, Database, Transaction, now, transact
+from collect.storage.outbox import OutboxEntry, run_part
+
+_PRIORITIES: dict[Priority, int] = {"high": 0, "normal": 1, "low": 2}
+_ACTIVE = [state.value for state in ACTIVE]
+MAX_DOUBLINGS = 6
+"""A ticket that was published again n times waits 2**n times as long for the next time, up to this n."""
+
+
+def waiting(db: Database, *, older_than_seconds: float, limit: int = 100) -> list[Part]:
+    """Parts that were published that long ago and that nobody has claimed, the longest first.
+
+    Each time that the same ticket is published again doubles the time: what is lost is healed soon, and what only has
+    to wait does not fill the queue.
+    """
+    milliseconds = round(older_than_seconds * 1000)
+    times = {"$cond": [{"$eq": ["$swept.ticket", "$ticket"]}, {"$min": ["$swept.times", MAX_DOUBLINGS]}, 0]}
+    before = {"$subtract": ["$$NOW", {"$multiply": [milliseconds, {"$pow": [2, times]}]}]}
+    query = {"status": "queued", "$expr": {"$lt": ["$published_at", before]}}
+    return [Part.model_validate(document) for document in db.parts.find(query).sort("published_at", 1).limit(limit)]
+
+
+def publish_again(db: Database, part: Part) -> Committed[bool]:
+    """The same ticket once more, in case its message was lost. ``False``: the part has moved on since.
+
+    ``published_at`` is part of the condition: of two monitors that have seen the same part, one publishes it.
+    """
+
+    def work(tx: Transaction) -> bool:
+        done = tx.db.parts.update_one(
+            {"_id": part.id, "ticket": part.ticket, "status": "queued", "published_at": part.published_at},
+            [{"$set": {"published_at": "$$NOW", "swept": {"ticket": "$ticket", "times": _TIMES_SWEPT}}}],
+            session=tx.session,
+        )
+        if done.matched_count:
+            job = tx.db.jobs.find_one({"_id": part.job_id}, {"traceparent": 1}, session=tx.session) or {}
+            tx.publish(run_part(part, traceparent=job.get("traceparent")))
+        return bool(done.matched_count)
+
+    return transact(db, work)
+
+
+_TIMES_SWEPT = {"$cond": [{"$eq": ["$swept.ticket", "$ticket"]}, {"$add": ["$swept.times", 1]}, 1]}
+
+
+def hungry(db: Database) -> list[Job]:
+    """Jobs that may run and have idle parts below their window, by priority, then age, up to each organisation's cap.
+
+    What it leaves out (jobs that rest or wait for a lock, a time or the cap) would cost a transaction each to find out.
+    """
+    found = map(Job.model_validate, db.jobs.find({"state": {"$in": _ACTIVE}}))
+    active = [job for job in found if not job.rests(now())]
+    active.sort(key=lambda job: (_PRIORITIES[job.priority], job.id))
+    heads = locks.holders(db, {job.lock for job in active if job.lock is not None})
+    caps = _Caps(db)
+    return [job for job in active if _at_head(job, heads) and caps.leave_room(job) and _below_window(db, job)]
+
+
+class _Caps:
+    """How many jobs of each organisation have parts out, counting those that are about to."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._out: dict[str, set[str]] = {}
+        self._caps: dict[str, int] = {}
+        pipeline: list[dict[str, Any]] = [
+            {"$match": {"status": {"$in": OUT}}},
+            {"$group": {"_id": {"org_id": "$org_id", "job_id": "$job_id"}}},
+        ]
+        for found in db.parts.aggregate(pipeline):
+            self._out.setdefault(found["_id"]["org_id"], set()).add(found["_id"]["job_id"])
+        for job in db.jobs.find(scheduling.resting(at=now()), {"org_id": 1}):
+            self._out.setdefault(job["org_id"], set()).add(job["_id"])
+
+    def leave_room(self, job: Job) -> bool:
+        """Whether the job may have parts out; from then on it counts as one that has."""
+        out = self._out.setdefault(job.org_id, set())
+        if job.state in TAKING_BACK or job.id in out:
+            return True
+        if job.org_id not in self._caps:
+            self._caps[job.org_id] = organisations.get(self._db, org_id=job.org_id).limits.concurrent_jobs
+        if len(out) >= self._caps[job.org_id]:
+            return False
+        out.add(job.id)
+        return True
+
+
+def _at_head(job: Job, heads: dict[str, str]) -> bool:
+    return job.state in TAKING_BACK or job.lock is None or heads.get(job.lock) == job.id
+
+
+def _below_window(db: Database, job: Job) -> bool:
+    out = db.parts.count_documents({"job_id": job.id, "status": {"$in": OUT}}, limit=job.window)
+    return out < job.window and db.parts.find_one({"job_id": job.id, "status": "idle"}, {"_id": 1}) is not None
+
+
+def feed_again(db: Database, job_id: str) -> Committed[int]:
+    """Publish what the job's window allows. Writes the job's document, so that a verb under way notices."""
+
+    def work(tx: Transaction) -> int:
+        job = jobs.read(tx, job_id)
+        if not scheduling.may_run(tx, job):
+            return 0
+        return scheduling.feed(tx, jobs.update(tx, job, {}))
+
+    return transact(db, work)
+
+
+def set_windows(db: Database, *, kind: str, slots: int) -> int:
+    """Give each active job of the kind its share of the slots, and one part more to wait. Returns jobs changed."""
+    query: dict[str, Any] = {"kind": kind, "state": {"$in": _ACTIVE}}
+    active = len(db.parts.distinct("job_id", {"kind": kind, "status": {"$in": OUT}}))
+    window = max(1, math.ceil(slots / max(1, active))) + 1
+    return db.jobs.update_many({**query, "window": {"$ne": window}}, {"$set": {"window": window}}).modified_count
+
+
+def due(db: Database, now: datetime) -> Iterator[tuple[Job, Callable[[], list[OutboxEntry]]]]:
+    """What is due by the clock: the job as it was found, and what, called, does it and returns what has to be sent."""
+    until = {"state": State.PAUSED.value, "until": {"$ne": None, "$lte": now}}
+    for job in _found(db, {**until, "$expr": {"$eq": ["$until_seq", "$audit_seq"]}}):
+        yield job, _verb(db, job, Verb.RESUME, "The time until which it was paused has come.")
+    for job in _found(db, {"state": State.AWAITING_CONFIRMATION.value, "confirm_by": {"$ne": None, "$lte": now}}):
+        yield job, _verb(db, job, Verb.STOP, "Nobody confirmed it in time.", code="confirmation_expired")
+    for job in _found(db, {"state": State.RUNNING.value, "time_limit_seconds": {"$ne": None}}):
+        if _runs_too_long(db, job, now):
+            yield job, _verb(db, job, Verb.PAUSE, "It has run for as long as it may.", code="time_limit")
+    for job in _found(db, {"state": State.QUEUED.value, "start_at": {"$ne": None, "$lte": now}, "started_at": None}):
+        yield job, _start(db, job)
+
+
+def _found(db: Database, query: dict[str, Any]) -> list[Job]:
+    return [Job.model_validate(document) for document in db.jobs.find(query)]
+
+
+def _runs_too_long(db: Database, job: Job, now: datetime) -> bool:
+    """Counted from when it last began: whoever resumes a job at its limit wants it to go on, for as long again."""
+    limit = job.time_limit_seconds
+    if limit is None or job.started_at is None or (now - job.started_at).total_seconds() < limit:
+        return False
+    last = db.audit.find_one(
+        {"job_id": job.id, "verb": Trigger.BEGIN.value, "seq": {"$lte": job.audit_seq}}, sort=[("seq", DESCENDING)]
+    )
+    return last is None or (now - last["at"]).total_seconds() >= limit
+
+
+def _verb(
+    db: Database, job: Job, verb: Verb, reason: str, *, code: str | None = None
+) -> Callable[[], list[OutboxEntry]]:
+    """``verb`` by the system, if the job is still as it was found; ``code`` makes it the job's reason as well."""
+    request = transitions.by_system(reason).at_version(job.audit_seq)
+    options = verbs.Options(why=Reason(code=code, message=reason) if code else None)
+
+    def act() -> list[OutboxEntry]:
+        try:
+            outcome = verbs.perform(db, org_id=job.org_id, job_id=job.id, verb=verb, request=request, options=options)
+        except (Conflict, PreconditionFailed, NotFound):  # somebody was faster, and what they asked for stands
+            return []
+        return list(outcome.outbox)
+
+    return act
+
+
+def _start(db: Database, job: Job) -> Callable[[], list[OutboxEntry]]:
+    """It enters as if it were created now. Nobody is there to be refused: what would be stands in line instead."""
+    request = Request(actor=job.created_by, reason="The time at which it was to start has come.", requested_at=now())
+
+    def work(tx: Transaction, enter: Callable[[Transaction, Job], None]) -> None:
+        current = jobs.read(tx, job.id)
+        if current.state is State.QUEUED and current.started_at is None and current.start_at == job.start_at:
+            enter(tx, jobs.update(tx, current, {"start_at": None}))
+
+    def act() -> list[OutboxEntry]:
+        try:
+            return list(transact(db, lambda tx: work(tx, lambda tx, job: admission.enter(tx, job, request))).outbox)
+        except (Conflict, NotFound):
+            return list(transact(db, lambda tx: work(tx, admission.stand_in_line)).outbox)
+
+    return act

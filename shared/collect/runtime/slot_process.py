@@ -1,0 +1,75 @@
+"""A slot: a warm child process that runs one slice after the other, and dies with its parent."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from collect.observability import logs, traces
+from collect.runtime.faults import FaultPoints
+from collect.runtime.ipc import Crashed, Ready
+from collect.runtime.processes import die_with, keep_freed_memory
+from collect.runtime.slice import Slice
+from collect.runtime.slot_pipe import Control
+from collect.runtime.task import Task
+from collect.storage.database import Database, connect
+
+SWITCH_SECONDS = 0.0005
+"""Whoever commits waits for the interpreter after each answer of the server, while the next chunk is made beside it."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlotSettings:
+    """What a slot needs to know; it goes to the child as it is. ``make_task`` is a function at the top of a module."""
+
+    service: str
+    mongodb_url: str
+    mongodb_database: str
+    storage_url: str
+    lease_seconds: float
+    make_task: Callable[[Database, str], Task]
+    fault_points: str = ""
+
+
+def slot_main(connection: Connection[Any, Any], settings: SlotSettings, parent_pid: int, name: str) -> None:
+    """The child's main function. Returns when it has been drained."""
+    die_with(parent_pid)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    logs.configure(settings.service)
+    traces.configure(settings.service)
+    keep_freed_memory()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    control = Control(connection=connection)
+    db = connect(settings.mongodb_url, database=settings.mongodb_database, app_name=f"{settings.service}-slot")
+    task = FaultPoints.read(settings.fault_points).around(settings.make_task(db, settings.storage_url))
+    slice_ = Slice(db=db, task=task, control=control, owner=name, lease_seconds=settings.lease_seconds)
+    control.report(Ready())
+    while (command := control.next_run()) is not None:
+        try:
+            ended = slice_.run(command)
+        except Exception as error:  # noqa: BLE001 - the boundary of the process: said, and then it ends
+            _log.error("slot_crashed", extra={"error": _where(error)}, exc_info=True)
+            control.report(Crashed(run=command.run, error=_where(error)))
+            traces.shutdown()
+            sys.exit(1)
+        control.report(ended)
+    traces.shutdown()
+    db.close()
+
+
+def _where(error: Exception) -> str:
+    """The error's type and place. Not its text, in which a row's content may stand."""
+    frames = traceback.extract_tb(error.__traceback__)
+    last = frames[-1] if frames else None
+    place = f" in {os.path.basename(last.filename)}, line {last.lineno}" if last else ""
+    return f"{type(error).__name__}{place}"
