@@ -44,7 +44,7 @@ CONSTANTS = {
     "LOOK_READS": Constant(4, "reads a second per busy slot", "`collect.runtime.slice`, `look`"),
     "SLOT_CONNECTIONS": Constant(4, "database connections per slot that has worked"),
     "WORKER_CONNECTIONS": Constant(3, "database connections per worker's parent process"),
-    "HUNGRY_US": Constant(40, "µs of a monitor's round per waiting job"),
+    "RUNNABLE_US": Constant(40, "µs of a monitor's round per waiting job"),
     "BUSY": Constant(0.7, "of a slot's time at the peak", "a choice: queues grow without bound at 1"),
     "CONTENTION": Constant(
         0.09, "of its speed that each of n takes from each other", "fitted to two runs at load 4 to 5"

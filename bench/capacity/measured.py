@@ -178,7 +178,7 @@ def crowd(rig_: Rig, rows: int) -> None:
             rig_.db.jobs.insert_many({**job, "_id": id_, "state": State.QUEUED.value, "lock": None} for id_ in ids)
             rig_.db.parts.insert_many({**part, "_id": f"{id_}:0", "job_id": id_, "status": "idle"} for id_ in ids)
         began = time.monotonic()
-        maintenance.hungry(rig_.db)
+        maintenance.runnable_jobs(rig_.db)
         say(f"{many:,} waiting jobs: the monitor's query takes {(time.monotonic() - began) * 1000:.0f} ms")
 
 

@@ -70,7 +70,7 @@ def limits() -> str:
         ("gateway, one core", "jobs/s", *per("JOB_GATEWAY_MS")),
         (f"{primary}, small jobs", "jobs/s", *per("JOB_DATABASE_MS", CORES)),
         ("broker, one core, small jobs", "jobs/s", *per("JOB_BROKER_MS")),
-        ("monitor, waiting jobs: one query takes a second", "jobs", *per("HUNGRY_US")),
+        ("monitor, waiting jobs: one query takes a second", "jobs", *per("RUNNABLE_US")),
         (f"cost, not a limit: looks of {slots}", "reads/s", *each("LOOK_READS", SLOTS)),
         (f"cost, not a limit: connections of {slots}", "connections", *each("SLOT_CONNECTIONS", SLOTS)),
         (f"cost, not a limit: connections of {WORKERS} workers", "connections", *each("WORKER_CONNECTIONS", WORKERS)),

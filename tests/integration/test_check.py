@@ -13,7 +13,7 @@ from collect.jobs.model import Job, entry_id
 from collect.jobs.outcomes import Applied
 from collect.jobs.states import State, Verb
 from collect.protocol import commits, maintenance
-from collect.protocol.lease import Tenure
+from collect.protocol.lease import Lease
 from collect.storage.database import Database, connect
 from collect.storage.object_store import GridFsBlobs
 from integration import test_check_teams
@@ -60,8 +60,8 @@ def test_each_step_of_a_job_leaves_all_in_order(db: Database) -> None:
     well()
     protocol_driver.plan(db, job, [20, 10, 5])
     well()
-    with protocol_driver.holding(db, job, 1) as tenure:
-        protocol_driver.write(db, tenure, job, rows=10, rejects=2)
+    with protocol_driver.holding(db, job, 1) as lease:
+        protocol_driver.write(db, lease, job, rows=10, rejects=2)
         well()
     protocol_driver.ask(db, job, Verb.PAUSE)
     protocol_driver.ask(db, job, Verb.PAUSE, until=datetime.now(UTC) + timedelta(hours=1))
@@ -83,8 +83,8 @@ def test_an_undo_with_conflicts_is_in_order_and_so_is_the_second_one(db: Databas
     assert first is not None
     other = protocol_driver.make_job(db, mode="upsert")
     protocol_driver.plan(db, other, [1])
-    with protocol_driver.holding(db, other, 1) as tenure:
-        _overwrite(db, tenure, other, first["_id"])
+    with protocol_driver.holding(db, other, 1) as lease:
+        _overwrite(db, lease, other, first["_id"])
     protocol_driver.ask(db, other, Verb.STOP)
     assert found(db) == []
     protocol_driver.ask(db, job, Verb.UNDO)
@@ -97,12 +97,12 @@ def test_an_undo_with_conflicts_is_in_order_and_so_is_the_second_one(db: Databas
     assert found(db) == []
 
 
-def _overwrite(db: Database, tenure: Tenure, job: Job, row_id: str) -> None:
+def _overwrite(db: Database, lease: Lease, job: Job, row_id: str) -> None:
     def apply(entry: str, session: ClientSession) -> Applied:
         db.rows.update_one({"_id": row_id}, {"$set": {"written_by": entry}}, session=session)
         return Applied(succeeded=1, rejected=0, created=0, changed=1, rejects=(), undo={"ids": []})
 
-    commits.chunk(tenure, job, cursor={"row": 1}, write=apply)
+    commits.chunk(lease, job, cursor={"row": 1}, write=apply)
 
 
 Plant = Callable[[Database, Job], object]
@@ -312,7 +312,7 @@ def test_a_job_that_has_been_fed_again_is_not_stuck(db: Database) -> None:
     _never_fed(db, job)
     findings = check(db, patience_seconds=0.0)
     assert [finding.code for finding in findings] == [Code.STUCK]
-    maintenance.feed_again(db, job.id)
+    maintenance.publish_runnable(db, job.id)
     assert check(db, patience_seconds=0.0) == []
 
 

@@ -56,13 +56,13 @@ def test_each_step_of_a_job_leaves_all_in_order(db: Database) -> None:
     job = team_jobs.make(db)
     protocol_driver.plan(db, job, [4, 2])
     assert found(db) == []
-    with protocol_driver.holding(db, job, 1) as tenure:
-        team_jobs.write(db, tenure, job, ["a", "b"])
+    with protocol_driver.holding(db, job, 1) as lease:
+        team_jobs.write(db, lease, job, ["a", "b"])
         assert found(db) == []
-        team_jobs.write(db, tenure, job, ["c", "d"])
-        commits.part_done(tenure)
-    with protocol_driver.holding(db, job, 2) as tenure:
-        team_jobs.write(db, tenure, job, ["e", "f"])
+        team_jobs.write(db, lease, job, ["c", "d"])
+        commits.part_done(lease)
+    with protocol_driver.holding(db, job, 2) as lease:
+        team_jobs.write(db, lease, job, ["e", "f"])
     assert found(db) == []
     protocol_driver.ask(db, job, Verb.TERMINATE)
     for _ in range(3):
@@ -87,13 +87,13 @@ def test_while_a_job_is_taken_back_its_people_may_go_before_its_teams(db: Databa
 def test_a_team_that_another_job_has_changed_may_carry_its_mark(db: Database, job: Job) -> None:
     other = team_jobs.make(db, mode="upsert")
     protocol_driver.plan(db, other, [2])
-    with protocol_driver.holding(db, other, 1) as tenure:
+    with protocol_driver.holding(db, other, 1) as lease:
 
         def apply(entry: str, session: ClientSession) -> Applied:
             db.teams.update_one({"_id": "labs|a"}, {"$set": {"written_by": entry}}, session=session)
             return Applied(succeeded=2, rejected=0, created=0, changed=1, rejects=(), undo={})
 
-        commits.chunk(tenure, other, cursor={"row": 2}, write=apply)
+        commits.chunk(lease, other, cursor={"row": 2}, write=apply)
     assert found(db) == []
     db.teams.update_one({"_id": "labs|b"}, {"$set": {"written_by": entry_id(other.id, 1, 0)}})
     assert codes(db) == {Code.MARKS_DIFFER}

@@ -61,7 +61,7 @@ class SnapshotSystem(System):
 
     def _writes_the_job_silently(self, this: OpenTransaction, after: Database) -> bool:
         """The job's document is written although nothing in it that the model knows has changed."""
-        if this.transaction.name == "feed":
+        if this.transaction.name == "publish_parts":
             return self._feeding_writes
         handed_over = after.line[:1] == (0,) and this.snapshot.line[:1] != (0,)
         return handed_over and self._handing_over_writes

@@ -101,7 +101,7 @@ def publish(db: Database, n: int) -> Database:
     return sent(with_part(db, n, raised), n, raised.ticket)
 
 
-def feed(db: Database, window: int, after: int = 0) -> Database:
+def publish_parts(db: Database, window: int, after: int = 0) -> Database:
     """Publish idle parts up to the window, round and round, starting behind ``after``."""
     if db.job.state not in ACTIVE or (db.job.state in WRITING and db.line[:1] != (0,)):
         return db
@@ -129,7 +129,7 @@ def dequeue(db: Database, job: int, window: int) -> Database:
     db = db._replace(line=tuple(other for other in db.line if other != job))
     if db.line[:1] == (1,) and db.neighbour is Neighbour.WAITING:
         db = db._replace(neighbour=Neighbour.STARTED, starts=db.starts + 1)
-    return feed(db, window) if db.line[:1] == (0,) else db
+    return publish_parts(db, window) if db.line[:1] == (0,) else db
 
 
 def start_undo(db: Database, window: int, busy: str, target: str) -> Database:
@@ -144,7 +144,7 @@ def start_undo(db: Database, window: int, busy: str, target: str) -> Database:
     to_do = sum(part.status is Status.IDLE for part in turned)
     if not to_do:
         return dequeue(db._replace(job=Job(target, undo_target=target)), 0, window)
-    return feed(db._replace(job=Job(busy, parts_left=to_do, undo_target=target)), window)
+    return publish_parts(db._replace(job=Job(busy, parts_left=to_do, undo_target=target)), window)
 
 
 def fail(db: Database, window: int) -> Database | None:
@@ -168,7 +168,7 @@ def mine(db: Database, worker: int, n: int, epoch: int) -> bool:
 def released(db: Database, n: int, window: int) -> Database:
     part = db.parts[n]
     idle = part._replace(status=Status.IDLE, epoch=part.epoch + 1, owner=None)
-    return feed(with_part(db, n, idle), window, after=n)
+    return publish_parts(with_part(db, n, idle), window, after=n)
 
 
 def unmade(db: Database) -> list[int]:
@@ -181,7 +181,7 @@ def planned_some(db: Database, window: int) -> Database:
     n = unmade(db)[0]
     db = with_part(db, n, db.parts[n]._replace(status=Status.IDLE))
     db = with_part(db, 0, db.parts[0]._replace(planned=n, losses=0))
-    return feed(db._replace(job=db.job._replace(parts_left=db.job.parts_left + 1)), window)
+    return publish_parts(db._replace(job=db.job._replace(parts_left=db.job.parts_left + 1)), window)
 
 
 def planned(db: Database, n: int, window: int) -> Database:
@@ -192,7 +192,7 @@ def planned(db: Database, n: int, window: int) -> Database:
     db = db._replace(parts=made, job=db.job._replace(parts_left=left))
     if left == 0:
         db = with_part(db, 0, db.parts[0]._replace(status=Status.IDLE, phase=Phase.FINISH))
-    return feed(db, window)
+    return publish_parts(db, window)
 
 
 def planned_alone(db: Database) -> Database:
@@ -210,7 +210,7 @@ def part_done(db: Database, n: int, window: int) -> Database:
         return dequeue(db._replace(job=Job(target, undo_target=target)), 0, window)
     if left == 0:
         db = with_part(db, 0, db.parts[0]._replace(status=Status.IDLE, phase=Phase.FINISH))
-    return feed(db, window, after=n)
+    return publish_parts(db, window, after=n)
 
 
 def finished(db: Database, n: int, window: int) -> Database | None:

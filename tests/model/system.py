@@ -20,13 +20,13 @@ from model.stores import (
     Phase,
     Status,
     fail,
-    feed,
     finished,
     mine,
     part_done,
     planned,
     planned_alone,
     planned_some,
+    publish_parts,
     reaped,
     released,
     unmade,
@@ -65,7 +65,7 @@ class System:
             parts=(Part(Status.IDLE, Phase.PLAN), *(run,) * scenario.parts),
         )
         workers = (None,) * scenario.workers
-        return World(feed(db, scenario.window), (), workers, scenario.budget, tuple(sorted(scenario.verbs)))
+        return World(publish_parts(db, scenario.window), (), workers, scenario.budget, tuple(sorted(scenario.verbs)))
 
     # Promises.
 
@@ -256,7 +256,7 @@ class System:
             if part.status is Status.QUEUED and not on_its_way(world, n, part.ticket):
                 yield f"part {n} is swept", True, world._replace(queue=(*world.queue, Delivered(n, part.ticket)))
         if world.budget.feeds and not self.is_busy(world, "monitor"):
-            for after in self.run(spent(world, "feeds"), "monitor", Transaction("feed"), lambda after: after):
+            for after in self.run(spent(world, "feeds"), "monitor", Transaction("publish_parts"), lambda after: after):
                 yield "the monitor feeds", False, after
 
     def _reap(self, world: World, n: int, part: Part) -> Iterator[tuple[str, bool, World]]:
@@ -293,8 +293,8 @@ def apply(db: Database, transaction: Transaction, scenario: Scenario) -> Databas
     match transaction.name:
         case "verb":
             return VERBS[transaction.verb](db, window)
-        case "feed":
-            fed = feed(db, window + 1)  # the monitor has widened it
+        case "publish_parts":
+            fed = publish_parts(db, window + 1)  # the monitor has widened it
             return None if fed == db else fed
         case "reaped as poison":
             held = db.parts[n].epoch == transaction.epoch and db.parts[n].status is Status.LEASED

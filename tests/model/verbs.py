@@ -13,8 +13,8 @@ from model.stores import (
     Status,
     cut,
     dequeue,
-    feed,
     forgiven,
+    publish_parts,
     start_undo,
 )
 
@@ -25,9 +25,9 @@ def pause(db: Database, window: int) -> Database | None:
 
 def resume(db: Database, window: int) -> Database | None:
     if db.job.state == "paused":
-        return feed(db._replace(job=db.job._replace(state="queued")), window)
+        return publish_parts(db._replace(job=db.job._replace(state="queued")), window)
     if db.job.state == "failed" and not db.line:
-        return feed(forgiven(db)._replace(job=db.job._replace(state="queued"), line=(0,)), window)
+        return publish_parts(forgiven(db)._replace(job=db.job._replace(state="queued"), line=(0,)), window)
     return None
 
 
@@ -46,7 +46,7 @@ def undo(db: Database, window: int) -> Database | None:
         return start_undo(db._replace(line=(0,)), window, "undoing", "undone")
     if db.job.state == "undo_failed":
         busy = "terminating" if db.job.undo_target == "terminated" else "undoing"
-        return feed(forgiven(db)._replace(job=db.job._replace(state=busy)), window)
+        return publish_parts(forgiven(db)._replace(job=db.job._replace(state=busy)), window)
     return None
 
 
@@ -65,7 +65,7 @@ def correct(db: Database, window: int) -> Database | None:
         return db
     if job.state == "failed":
         db = forgiven(db)
-    return feed(db._replace(job=job._replace(state="queued", result=False), line=(0,)), window)
+    return publish_parts(db._replace(job=job._replace(state="queued", result=False), line=(0,)), window)
 
 
 def create_behind(db: Database, window: int) -> Database | None:

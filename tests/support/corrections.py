@@ -15,7 +15,7 @@ from collect.jobs.progress import summed
 from collect.jobs.states import State, Verb
 from collect.protocol import commits, corrections, creation, plan_commits, verbs
 from collect.protocol.corrections import Mended
-from collect.protocol.lease import Tenure
+from collect.protocol.lease import Lease
 from collect.protocol.verbs import Options, Request
 from collect.runtime.task import ChunkSize
 from collect.storage import datasets, parts, rejects
@@ -64,13 +64,13 @@ class Mending:
         """Plan; a file of one part is run by part 0 alone, or cut into more before these lines (from 1)."""
         (whole,) = [step for step in self.task.plan(self._unhashed(), None) if step is not None]
         found = [{"source": whole.source, "cursor": whole.cursor, "total": whole.total}]
-        with holding(self.db, self.job, 0) as tenure:
+        with holding(self.db, self.job, 0) as lease:
             places = sorted({1, *(line for line in cut_at if 1 < line <= whole.total)})
             if len(places) == 1:
-                plan_commits.alone(tenure, found[0])
-                commits.release(tenure)
+                plan_commits.alone(lease, found[0])
+                commits.release(lease)
             else:
-                plan_commits.whole(tenure, list(self._cut(found[0], places)))
+                plan_commits.whole(lease, list(self._cut(found[0], places)))
 
     def _unhashed(self) -> Job:
         """The planner compares the file with a checksum, which is none of this test's business."""
@@ -95,48 +95,48 @@ class Mending:
 
     def step(self, n: int, *, size: int = 1_000, chunks: int | None = None) -> None:
         """Claim a part and commit so many chunks of it, or all that it has left; then let it go, or end it."""
-        with holding(self.db, self.job, n) as tenure:
-            match tenure.part.phase:
+        with holding(self.db, self.job, n) as lease:
+            match lease.part.phase:
                 case Phase.FINISH:
-                    commits.finished(tenure, None)
+                    commits.finished(lease, None)
                 case Phase.UNDO:
-                    self._take_back(tenure)
+                    self._take_back(lease)
                 case _:
-                    self._write(tenure, size, chunks)
+                    self._write(lease, size, chunks)
 
-    def _write(self, tenure: Tenure, size: int, chunks: int | None) -> None:
+    def _write(self, lease: Lease, size: int, chunks: int | None) -> None:
         job = read_job(self.db, self.job)
-        for nth, chunk in enumerate(self.task.chunks(job, tenure.part, ChunkSize(rows=size))):
+        for nth, chunk in enumerate(self.task.chunks(job, lease.part, ChunkSize(rows=size))):
             if nth == chunks:
-                commits.release(tenure)
+                commits.release(lease)
                 return
             commits.chunk(
-                tenure,
+                lease,
                 job,
                 cursor=chunk.cursor,
                 write=lambda mark, session, chunk=chunk: self.task.apply(  # type: ignore[misc]
-                    job, tenure.part, chunk, entry_id=mark, session=session
+                    job, lease.part, chunk, entry_id=mark, session=session
                 ),
                 mended=chunk.mended,
             )
-        if tenure.part.n == 0 and self.job.parts_left == 1:
-            commits.finished(tenure, None)
+        if lease.part.n == 0 and self.job.parts_left == 1:
+            commits.finished(lease, None)
         else:
-            commits.part_done(tenure)
+            commits.part_done(lease)
 
-    def _take_back(self, tenure: Tenure) -> None:
-        while tenure.part.left:
-            mark = entry_id(self.job_id, tenure.part.n, tenure.part.left - 1)
+    def _take_back(self, lease: Lease) -> None:
+        while lease.part.left:
+            mark = entry_id(self.job_id, lease.part.n, lease.part.left - 1)
             entry = self.db.ledger.find_one({"_id": mark})
             assert entry is not None
             commits.take_back(
-                tenure,
+                lease,
                 entry=entry,
                 undo=lambda session, entry=entry: self.task.undo(  # type: ignore[misc]
                     self.job, entry["undo"], entry_id=entry["_id"], session=session
                 ),
             )
-        commits.part_done(tenure)
+        commits.part_done(lease)
 
     def run(self, **how: Any) -> None:
         """Until nothing is left to do."""

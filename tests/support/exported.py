@@ -11,7 +11,7 @@ from collect.jobs.model import Job
 from collect.jobs.outcomes import Applied, StoredObject
 from collect.jobs.states import Verb
 from collect.protocol import commits, creation
-from collect.protocol.lease import Tenure
+from collect.protocol.lease import Lease
 from collect.storage import results
 from collect.storage.database import Database, transact
 from collect.storage.object_store import Blobs
@@ -48,15 +48,15 @@ def plan(db: Database, blobs: Blobs, job: Job, lines: Lines = LINES, *, header: 
 def run(db: Database, blobs: Blobs, job: Job, lines: Lines = LINES) -> None:
     """Write every chunk of every part."""
     for n, part in enumerate(lines, start=1):
-        with protocol_driver.holding(db, job, n) as tenure:
+        with protocol_driver.holding(db, job, n) as lease:
             for chunk in part:
-                write(db, blobs, tenure, job, chunk)
-            commits.part_done(tenure)
+                write(db, blobs, lease, job, chunk)
+            commits.part_done(lease)
 
 
-def write(db: Database, blobs: Blobs, tenure: Tenure, job: Job, data: bytes, **undo: Any) -> str:
+def write(db: Database, blobs: Blobs, lease: Lease, job: Job, data: bytes, **undo: Any) -> str:
     """Commit one chunk with one object; the object's name."""
-    part = tenure.part
+    part = lease.part
     name = f"{results.prefix_of(job.id)}part-{part.n}-{part.epoch}-{part.seq}"
     blobs.write(name, [data])
     rows, sha256 = _rows(data), hashlib.sha256(data).hexdigest()
@@ -68,7 +68,7 @@ def write(db: Database, blobs: Blobs, tenure: Tenure, job: Job, data: bytes, **u
             objects=(stored,),
         )  # fmt: skip
 
-    commits.chunk(tenure, job, cursor={"row": part.counts.done + rows}, write=apply)
+    commits.chunk(lease, job, cursor={"row": part.counts.done + rows}, write=apply)
     return name
 
 
@@ -85,8 +85,8 @@ def succeeded(db: Database, blobs: Blobs, lines: Lines = LINES, **params: Any) -
         blobs.write(name, [whole])
         made = {"bytes": len(whole), "sha256": hashlib.sha256(whole).hexdigest()}
         result = {**result, **made, "objects": [{"name": name, "bytes": len(whole)}]}
-    with protocol_driver.holding(db, job, 0) as tenure:
-        commits.finished(tenure, result)
+    with protocol_driver.holding(db, job, 0) as lease:
+        commits.finished(lease, result)
     return protocol_driver.read_job(db, job)
 
 

@@ -16,7 +16,7 @@ from collect.jobs.outcomes import Applied, Conflict, Reject, TakenBack
 from collect.jobs.states import Verb
 from collect.messaging.outbox import Entry, OutboxSender
 from collect.protocol import commits, creation, plan_commits, verbs
-from collect.protocol.lease import Tenure, Ticket, claim, job_begins
+from collect.protocol.lease import Lease, Ticket, claim, job_begins
 from collect.storage import indexes, ledger, organisations
 from collect.storage.database import Database, transact
 
@@ -104,7 +104,7 @@ def read_part(db: Database, job: Job, n: int) -> Part:
 
 
 @contextmanager
-def holding(db: Database, job: Job, n: int, *, lease_seconds: float = LEASE_SECONDS) -> Iterator[Tenure]:
+def holding(db: Database, job: Job, n: int, *, lease_seconds: float = LEASE_SECONDS) -> Iterator[Lease]:
     """Part ``n`` claimed with its present ticket, and a session to work in."""
     ticket = Ticket(kind=job.kind, job_id=job.id, part=n, ticket=read_part(db, job, n).ticket)
     with db.client.start_session(causal_consistency=True) as session:
@@ -117,20 +117,20 @@ def holding(db: Database, job: Job, n: int, *, lease_seconds: float = LEASE_SECO
             lease_seconds=lease_seconds,
         )
         assert part is not None, f"part {n} of {job.id} cannot be claimed"
-        tenure = Tenure(db=db, session=session, part=part, lease_seconds=lease_seconds, rest=lambda _seconds: None)
-        job_begins(tenure)
-        yield tenure
+        lease = Lease(db=db, session=session, part=part, lease_seconds=lease_seconds, rest=lambda _seconds: None)
+        job_begins(lease)
+        yield lease
 
 
 def plan(db: Database, job: Job, totals: Sequence[int]) -> None:
     """Do part 0's planning: a part for each total."""
-    with holding(db, job, 0) as tenure:
-        plan_commits.whole(tenure, [{"source": {}, "cursor": {"row": 0}, "total": total} for total in totals])
+    with holding(db, job, 0) as lease:
+        plan_commits.whole(lease, [{"source": {}, "cursor": {"row": 0}, "total": total} for total in totals])
 
 
-def write(db: Database, tenure: Tenure, job: Job, *, rows: int, rejects: int = 0) -> None:
+def write(db: Database, lease: Lease, job: Job, *, rows: int, rejects: int = 0) -> None:
     """Commit one chunk of new rows, the last of which are rejected."""
-    start = 10_000 * tenure.part.n + tenure.part.counts.done
+    start = 10_000 * lease.part.n + lease.part.counts.done
 
     def apply(entry: str, session: ClientSession) -> Applied:
         kept = rows - rejects
@@ -147,7 +147,7 @@ def write(db: Database, tenure: Tenure, job: Job, *, rows: int, rejects: int = 0
             undo={"ids": [document["_id"] for document in documents]},
         )
 
-    commits.chunk(tenure, job, cursor={"row": start + rows}, write=apply)
+    commits.chunk(lease, job, cursor={"row": start + rows}, write=apply)
 
 
 def row(job: Job, number: int, entry: str) -> dict[str, Any]:
@@ -161,12 +161,12 @@ def row(job: Job, number: int, entry: str) -> dict[str, Any]:
 def run_parts(db: Database, job: Job, *, chunk: int = 10, rejects: int = 0) -> None:
     """Run every part to its end, chunk by chunk, and finish."""
     for part in list(db.parts.find({"job_id": job.id, "phase": Phase.RUN.value}).sort("n", 1)):
-        with holding(db, job, part["n"]) as tenure:
-            while tenure.part.counts.done < tenure.part.total:
-                write(db, tenure, job, rows=min(chunk, tenure.part.total - tenure.part.counts.done), rejects=rejects)
-            commits.part_done(tenure)
-    with holding(db, job, 0) as tenure:
-        commits.finished(tenure, {"rows": 1})
+        with holding(db, job, part["n"]) as lease:
+            while lease.part.counts.done < lease.part.total:
+                write(db, lease, job, rows=min(chunk, lease.part.total - lease.part.counts.done), rejects=rejects)
+            commits.part_done(lease)
+    with holding(db, job, 0) as lease:
+        commits.finished(lease, {"rows": 1})
 
 
 def succeeded(db: Database, *, totals: Sequence[int] = (20, 15), rejects: int = 1, **more: Any) -> Job:
@@ -180,22 +180,22 @@ def succeeded(db: Database, *, totals: Sequence[int] = (20, 15), rejects: int = 
 def take_back(db: Database, job: Job, *, entries: int = 1_000, conflict: Callable[[str], bool] | None = None) -> None:
     """Undo up to that many entries of a job that is being taken back. ``conflict`` picks rows that are left alone."""
     for part in list(db.parts.find({"job_id": job.id, "status": "queued"}).sort("n", 1)):
-        with holding(db, job, part["n"]) as tenure:
-            while tenure.part.left and entries:
-                _take_back_one(db, tenure, conflict or (lambda _id: False))
+        with holding(db, job, part["n"]) as lease:
+            while lease.part.left and entries:
+                _take_back_one(db, lease, conflict or (lambda _id: False))
                 entries -= 1
-            if tenure.part.left:
-                commits.release(tenure)
+            if lease.part.left:
+                commits.release(lease)
             else:
-                commits.part_done(tenure)
+                commits.part_done(lease)
 
 
-def _take_back_one(db: Database, tenure: Tenure, conflict: Callable[[str], bool]) -> None:
-    seq = tenure.part.left - 1
+def _take_back_one(db: Database, lease: Lease, conflict: Callable[[str], bool]) -> None:
+    seq = lease.part.left - 1
     entry = next(
         entry
-        for entry in ledger.of_job(db, org_id=tenure.part.org_id, job_id=tenure.part.job_id)
-        if entry["n"] == tenure.part.n and entry["seq"] == seq
+        for entry in ledger.of_job(db, org_id=lease.part.org_id, job_id=lease.part.job_id)
+        if entry["n"] == lease.part.n and entry["seq"] == seq
     )
     left = [row_id for row_id in entry["undo"]["ids"] if conflict(row_id)]
 
@@ -205,4 +205,4 @@ def _take_back_one(db: Database, tenure: Tenure, conflict: Callable[[str], bool]
         conflicts = tuple(Conflict(id=row_id, row=None, why="somebody else changed it") for row_id in left)
         return TakenBack(deleted=deleted, restored=0, conflicts=conflicts)
 
-    commits.take_back(tenure, entry=entry, undo=undo)
+    commits.take_back(lease, entry=entry, undo=undo)

@@ -9,7 +9,7 @@ from pymongo.client_session import ClientSession
 from collect.jobs.model import Job, Phase
 from collect.jobs.outcomes import Applied, TakenBack
 from collect.protocol import commits, creation
-from collect.protocol.lease import Tenure
+from collect.protocol.lease import Lease
 from collect.storage import ledger, teams
 from collect.storage.database import Database, Document, transact
 from support import protocol_driver
@@ -57,9 +57,9 @@ def make(db: Database, *, org_id: str = protocol_driver.ORG, mode: str = "create
     return transact(db, lambda tx: creation.create(tx, new)).value
 
 
-def write(db: Database, tenure: Tenure, job: Job, names: Sequence[str]) -> None:
+def write(db: Database, lease: Lease, job: Job, names: Sequence[str]) -> None:
     """Commit a chunk: a team of each name, whose manager leads all teams of the chunk, and with a member of its own."""
-    n, seq = tenure.part.n, tenure.part.seq
+    n, seq = lease.part.n, lease.part.seq
 
     def apply(entry: str, session: ClientSession) -> Applied:
         manager, members = f"+9198{n:03}{seq:05}", [f"+9197{n:03}{seq:02}{i:03}" for i in range(len(names))]
@@ -73,7 +73,7 @@ def write(db: Database, tenure: Tenure, job: Job, names: Sequence[str]) -> None:
         ids = {"teams": [each["_id"] for each in made], "members": [each["_id"] for each in people]}
         return Applied(succeeded=len(made), rejected=0, created=len(made), changed=0, rejects=(), undo=ids)
 
-    commits.chunk(tenure, job, cursor={"row": tenure.part.counts.done + len(names)}, write=apply)
+    commits.chunk(lease, job, cursor={"row": lease.part.counts.done + len(names)}, write=apply)
 
 
 def succeeded(db: Database, *, parts: Iterable[Sequence[str]] = (("a", "b", "c"), ("d", "e")), **more: Any) -> Job:
@@ -81,12 +81,12 @@ def succeeded(db: Database, *, parts: Iterable[Sequence[str]] = (("a", "b", "c")
     job, all_parts = make(db, **more), list(parts)
     protocol_driver.plan(db, job, [len(names) for names in all_parts])
     for n, names in enumerate(all_parts, start=1):
-        with protocol_driver.holding(db, job, n) as tenure:
+        with protocol_driver.holding(db, job, n) as lease:
             for start in range(0, len(names), 2):
-                write(db, tenure, job, names[start : start + 2])
-            commits.part_done(tenure)
-    with protocol_driver.holding(db, job, 0) as tenure:
-        commits.finished(tenure, {"rows": 1})
+                write(db, lease, job, names[start : start + 2])
+            commits.part_done(lease)
+    with protocol_driver.holding(db, job, 0) as lease:
+        commits.finished(lease, {"rows": 1})
     return protocol_driver.read_job(db, job)
 
 
@@ -94,18 +94,18 @@ def take_back(db: Database, job: Job, *, entries: int = 1_000) -> None:
     """Undo up to that many entries of a job that is being taken back."""
     phase = {"phase": Phase.UNDO.value, "status": "queued"}
     for part in list(db.parts.find({"job_id": job.id, **phase}).sort("n", 1)):
-        with protocol_driver.holding(db, job, part["n"]) as tenure:
-            while tenure.part.left and entries:
-                _take_back_one(db, tenure)
+        with protocol_driver.holding(db, job, part["n"]) as lease:
+            while lease.part.left and entries:
+                _take_back_one(db, lease)
                 entries -= 1
-            if tenure.part.left:
-                commits.release(tenure)
+            if lease.part.left:
+                commits.release(lease)
             else:
-                commits.part_done(tenure)
+                commits.part_done(lease)
 
 
-def _take_back_one(db: Database, tenure: Tenure) -> None:
-    part = tenure.part
+def _take_back_one(db: Database, lease: Lease) -> None:
+    part = lease.part
     stored = ledger.of_job(db, org_id=part.org_id, job_id=part.job_id)
     entry = next(each for each in stored if (each["n"], each["seq"]) == (part.n, part.left - 1))
 
@@ -116,4 +116,4 @@ def _take_back_one(db: Database, tenure: Tenure) -> None:
         ]
         return TakenBack(deleted=deleted[0].deleted_count, restored=0)
 
-    commits.take_back(tenure, entry=entry, undo=undo)
+    commits.take_back(lease, entry=entry, undo=undo)

@@ -22,9 +22,9 @@ from collect.runtime.probes import readiness
 from collect.storage import outbox
 from collect.storage.database import HUNG_SECONDS, connect
 from collect.storage.object_store import open_blobs
-from monitor.feeder import Feeder
 from monitor.heartbeats import Heartbeats
 from monitor.metrics import Gauges
+from monitor.part_publisher import PartPublisher
 from monitor.queues import Queues
 from monitor.reaper import Reaper
 from monitor.relay import Relay
@@ -109,7 +109,7 @@ class Monitor:
                 after_seconds=found.sweep_after_seconds,
                 busy_after_seconds=found.sweep_busy_after_seconds,
             ).tick,
-            "feeder": Feeder(db=db, sender=sender).tick,
+            "part_publisher": PartPublisher(db=db, sender=sender).tick,
             "timers": Timers(db=db, sender=sender, clock=clock).tick,
             "windows": Windows(db=db, seen_seconds=found.worker_seen_seconds).tick,
             "heartbeats": self._heartbeats.tick,

@@ -18,7 +18,7 @@ from collect.storage.database import Transaction
 
 
 def enter(tx: Transaction, job: Job, request: Request) -> None:
-    """Put the queued ``job`` where its ``on_conflict`` says, and feed it. Without a lock it is only fed.
+    """Put the queued ``job`` where its ``on_conflict`` says, and publish its parts. Without a lock it only publishes.
 
     Raises:
         DatasetHeld: the lock is held and ``on_conflict`` is ``reject``, or the place behind ``supersedes`` is taken.
@@ -26,21 +26,21 @@ def enter(tx: Transaction, job: Job, request: Request) -> None:
         NotFound: the organisation has no such job to supersede.
     """
     if job.lock is None:
-        scheduling.feed(tx, job)
+        scheduling.publish_parts(tx, job)
     elif job.on_conflict == "supersede":
         _supersede(tx, job, job.lock, request)
     elif job.on_conflict == "queue":
         stand_in_line(tx, job)
     else:
         locks.take_free(tx, job.lock, job.id)
-        scheduling.feed(tx, job)
+        scheduling.publish_parts(tx, job)
 
 
 def cut_first(tx: Transaction, *, lock: str, supersedes: str | None) -> None:
     """Cut the job that is going to be superseded, if it writes, before anything else is done in the transaction.
 
     The longer a snapshot has lived when it cuts, the more chunks have committed since, and the more often all of it
-    runs again. A job that takes back already is left alone: nobody would feed it.
+    runs again. A job that takes back already is left alone: no verb would publish its parts.
     """
     old_id = supersedes or next(reversed(locks.queue(tx, lock)), None)
     writes = {"_id": old_id, "lock": lock, "state": {"$in": [state.value for state in WRITING]}}
@@ -52,7 +52,7 @@ def stand_in_line(tx: Transaction, job: Job) -> None:
     """Behind all others, whatever ``on_conflict`` says."""
     if job.lock is not None:
         locks.join(tx, job.lock, job.id)
-    scheduling.feed(tx, job)
+    scheduling.publish_parts(tx, job)
 
 
 def _supersede(tx: Transaction, job: Job, lock: str, request: Request) -> None:
@@ -61,7 +61,7 @@ def _supersede(tx: Transaction, job: Job, lock: str, request: Request) -> None:
     old_id = job.supersedes or (line[-1] if line else None)
     if old_id is None:
         locks.take_free(tx, lock, job.id)
-        scheduling.feed(tx, job)
+        scheduling.publish_parts(tx, job)
         return
     old = jobs.get_in(tx, org_id=job.org_id, job_id=old_id)
     if old.lock != lock:
@@ -73,7 +73,7 @@ def _supersede(tx: Transaction, job: Job, lock: str, request: Request) -> None:
         request_id=request.request_id,
     )
     _replace(tx, job, old, lock, taken, in_line=old.id in line)
-    scheduling.feed(tx, jobs.read(tx, job.id))
+    scheduling.publish_parts(tx, jobs.read(tx, job.id))
 
 
 def _replace(tx: Transaction, job: Job, old: Job, lock: str, request: Request, *, in_line: bool) -> None:

@@ -18,7 +18,7 @@ from collect.jobs.progress import summed
 from collect.jobs.states import ACTIVE, WRITING, State, Trigger, Verb
 from collect.protocol import corrections, reject_limit, scheduling, transitions, verbs
 from collect.protocol import undo as protocol_undo
-from collect.protocol.lease import Tenure
+from collect.protocol.lease import Lease
 from collect.storage import jobs, ledger, rejects
 from collect.storage.database import Transaction, retryable
 
@@ -27,7 +27,7 @@ PUT_OFF = "put_off"
 
 
 def chunk(
-    tenure: Tenure,
+    lease: Lease,
     job: Job,
     *,
     cursor: dict[str, Any],
@@ -44,7 +44,7 @@ def chunk(
     Raises:
         ChunkPastLimit: nothing was written: more of its rows would be rejected than the job's limit allows.
     """
-    part = tenure.part
+    part = lease.part
     entry = entry_id(job.id, part.n, part.seq)
 
     def work(tx: Transaction) -> tuple[Applied, Counts]:
@@ -55,12 +55,12 @@ def chunk(
         _store_rejects(tx, job, part, applied)
         ledger.insert(tx, part=part, applied=applied)
         counts = _added(part.counts, applied)
-        tenure.advance(tx, {"seq": part.seq}, {"seq": part.seq + 1, "cursor": cursor, "counts": counts.model_dump()})
+        lease.advance(tx, {"seq": part.seq}, {"seq": part.seq + 1, "cursor": cursor, "counts": counts.model_dump()})
         return applied, counts
 
-    applied, counts = tenure.commit(work, moved=lambda now: now.seq == part.seq + 1)
-    if tenure.part is part:
-        tenure.part = part.model_copy(update={"seq": part.seq + 1, "cursor": cursor, "counts": counts, "losses": 0})
+    applied, counts = lease.commit(work, moved=lambda now: now.seq == part.seq + 1)
+    if lease.part is part:
+        lease.part = part.model_copy(update={"seq": part.seq + 1, "cursor": cursor, "counts": counts, "losses": 0})
     return applied
 
 
@@ -73,9 +73,9 @@ def _store_rejects(tx: Transaction, job: Job, part: Part, applied: Applied) -> N
     rejects.store(tx.db, job=job, rejects=found, before=part.counts.rejected, revisions=revisions, session=tx.session)
 
 
-def take_back(tenure: Tenure, *, entry: dict[str, Any], undo: Callable[[ClientSession], TakenBack] | None) -> None:
+def take_back(lease: Lease, *, entry: dict[str, Any], undo: Callable[[ClientSession], TakenBack] | None) -> None:
     """Commit the undo of one ledger entry, the newest that this part has left. ``None``: it has been undone already."""
-    part = tenure.part
+    part = lease.part
     left = part.left - 1
 
     def work(tx: Transaction) -> tuple[Counts, int]:
@@ -87,12 +87,12 @@ def take_back(tenure: Tenure, *, entry: dict[str, Any], undo: Callable[[ClientSe
             ledger.mark_undone(tx, entry_id=entry["_id"], conflicts=left_alone)
             counts = counts.model_copy(update={"undone": counts.undone + taken.deleted + taken.restored})
         fields = {"left": left, "counts": counts.model_dump(), "conflicts": conflicts}
-        tenure.advance(tx, {"left": part.left}, fields)
+        lease.advance(tx, {"left": part.left}, fields)
         return counts, conflicts
 
-    counts, conflicts = tenure.commit(work, moved=lambda now: now.left == left)
-    if tenure.part is part:
-        tenure.part = part.model_copy(update={"left": left, "counts": counts, "conflicts": conflicts, "losses": 0})
+    counts, conflicts = lease.commit(work, moved=lambda now: now.left == left)
+    if lease.part is part:
+        lease.part = part.model_copy(update={"left": left, "counts": counts, "conflicts": conflicts, "losses": 0})
 
 
 def _left_alone(entry: dict[str, Any], taken: TakenBack) -> list[Conflict]:
@@ -103,7 +103,7 @@ def _left_alone(entry: dict[str, Any], taken: TakenBack) -> list[Conflict]:
     return [conflict for conflict in taken.conflicts if conflict.id in earlier]
 
 
-def release(tenure: Tenure, *, owed: Rest | None = None, put_off: Reason | None = None) -> None:
+def release(lease: Lease, *, owed: Rest | None = None, put_off: Reason | None = None) -> None:
     """The slice is over: the part goes back, and the job's next idle parts go out, this one last.
 
     ``owed``: as long as the job keeps its limit of rows a second, none goes out before that. ``put_off``: why the slice
@@ -111,37 +111,37 @@ def release(tenure: Tenure, *, owed: Rest | None = None, put_off: Reason | None 
     """
 
     def work(tx: Transaction) -> None:
-        tenure.let_go(tx, "idle")
-        job = jobs.read(tx, tenure.part.job_id)
+        lease.let_go(tx, "idle")
+        job = jobs.read(tx, lease.part.job_id)
         if owed is not None:
             job = scheduling.rest(tx, job, owed)
         if put_off is not None and job.state in ACTIVE:
             job = jobs.update(tx, job, {"reason": put_off.model_dump()})
-        scheduling.feed(tx, job, after=tenure.part.n)
+        scheduling.publish_parts(tx, job, after=lease.part.n)
 
-    tenure.commit(work)
+    lease.commit(work)
 
 
-def goes_on(tenure: Tenure) -> None:
+def goes_on(lease: Lease) -> None:
     """Something was committed: the job is put off no longer. Nothing depends on it, so it is tried once."""
-    this = {"_id": tenure.part.job_id, "reason.code": PUT_OFF, "state": {"$in": [state.value for state in ACTIVE]}}
+    this = {"_id": lease.part.job_id, "reason.code": PUT_OFF, "state": {"$in": [state.value for state in ACTIVE]}}
     try:
-        tenure.db.jobs.update_one(this, {"$set": {"reason": None}, "$inc": {"v": 1}})
+        lease.db.jobs.update_one(this, {"$set": {"reason": None}, "$inc": {"v": 1}})
     except PyMongoError as error:
         if not retryable(error):
             raise
 
 
-def part_done(tenure: Tenure) -> None:
+def part_done(lease: Lease) -> None:
     """The part has nothing left to do. After the last one the finish is next, or the job is taken back."""
-    mine = tenure.part
+    mine = lease.part
 
     def work(tx: Transaction) -> None:
         document = tx.db.jobs.find_one_and_update(
             {"_id": mine.job_id}, {"$inc": {"parts_left": -1, "v": 1}},
             return_document=ReturnDocument.AFTER, session=tx.session,
         )  # fmt: skip
-        tenure.let_go(tx, "done")  # before what follows from it, for which only the owner may be right
+        lease.let_go(tx, "done")  # before what follows from it, for which only the owner may be right
         job = Job.model_validate(document)
         if job.parts_left == 0 and mine.phase == "run":
             tx.db.parts.update_one(
@@ -151,30 +151,30 @@ def part_done(tenure: Tenure) -> None:
             jobs.update(tx, job, {"parts_left": 1})
         elif job.parts_left == 0:
             _taken_back(tx, job)
-        scheduling.feed(tx, jobs.read(tx, job.id), after=mine.n)
+        scheduling.publish_parts(tx, jobs.read(tx, job.id), after=mine.n)
 
-    tenure.commit(work)
+    lease.commit(work)
 
 
-def settle(tenure: Tenure, write: Callable[[ClientSession], None]) -> None:
+def settle(lease: Lease, write: Callable[[ClientSession], None]) -> None:
     """Commit something that is left to be written when the rows are."""
-    part = tenure.part
+    part = lease.part
     cursor = {**part.cursor, "settled": part.cursor.get("settled", 0) + 1}
 
     def work(tx: Transaction) -> None:
         write(tx.session)
-        tenure.advance(tx, {"cursor": part.cursor}, {"cursor": cursor})
+        lease.advance(tx, {"cursor": part.cursor}, {"cursor": cursor})
 
-    tenure.commit(work, moved=lambda now: now.cursor == cursor)
-    if tenure.part is part:
-        tenure.part = part.model_copy(update={"cursor": cursor, "losses": 0})
+    lease.commit(work, moved=lambda now: now.cursor == cursor)
+    if lease.part is part:
+        lease.part = part.model_copy(update={"cursor": cursor, "losses": 0})
 
 
-def finished(tenure: Tenure, result: dict[str, Any] | None) -> None:
+def finished(lease: Lease, result: dict[str, Any] | None) -> None:
     """The job has succeeded. Part 0 does this, right after its own rows when it was the only one."""
 
     def work(tx: Transaction) -> None:
-        job = jobs.read(tx, tenure.part.job_id)
+        job = jobs.read(tx, lease.part.job_id)
         if job.state in WRITING:
             job = transitions.move(
                 tx, job, trigger=Trigger.FINISH, target=State.SUCCEEDED,
@@ -182,33 +182,33 @@ def finished(tenure: Tenure, result: dict[str, Any] | None) -> None:
                 changes={"result": result, "reason": None, "parts_left": 0},
             )  # fmt: skip
             scheduling.dequeue(tx, job)
-        tenure.let_go(tx, "done")
+        lease.let_go(tx, "done")
 
-    tenure.commit(work)
+    lease.commit(work)
 
 
-def over_limit(tenure: Tenure, reason: Reason) -> None:
+def over_limit(lease: Lease, reason: Reason) -> None:
     """Too many rejects: the part goes back, and the job pauses itself through the same verb that people use."""
 
     def work(tx: Transaction) -> None:
-        tenure.let_go(tx, "idle")
-        job = jobs.read(tx, tenure.part.job_id)
+        lease.let_go(tx, "idle")
+        job = jobs.read(tx, lease.part.job_id)
         if job.state in WRITING:
             request = transitions.by_system(reason.message)
             verbs.apply(tx, job_id=job.id, verb=Verb.PAUSE, request=request, options=verbs.Options(why=reason))
 
-    tenure.commit(work)
+    lease.commit(work)
 
 
-def fail(tenure: Tenure, reason: Reason) -> None:
+def fail(lease: Lease, reason: Reason) -> None:
     """The job cannot go on, and says why."""
 
     def work(tx: Transaction) -> None:
-        tenure.let_go(tx, "idle")
-        told = _with_rows_before(tx, tenure.part, reason)
-        protocol_undo.fail(tx, jobs.read(tx, tenure.part.job_id), told)
+        lease.let_go(tx, "idle")
+        told = _with_rows_before(tx, lease.part, reason)
+        protocol_undo.fail(tx, jobs.read(tx, lease.part.job_id), told)
 
-    tenure.commit(work)
+    lease.commit(work)
 
 
 def _with_rows_before(tx: Transaction, part: Part, reason: Reason) -> Reason:

@@ -105,7 +105,7 @@ def start(tx: Transaction, job: Job, mended: Mended, request: Request) -> Job:
     if job.lock is not None:
         locks.take_free(tx, job.lock, job.id)
     job = _move(tx, job, State.QUEUED, request, {**changes, "reason": None})
-    scheduling.feed(tx, job)
+    scheduling.publish_parts(tx, job)
     return job
 
 

@@ -1,6 +1,6 @@
 """An owner's hold on one part: claiming it, and every write that it allows (docs/protocol.md, `claim` to `finish`).
 
-Correctness rests on one filter, :attr:`Tenure.mine`, the last statement of each transaction: it names the epoch. A
+Correctness rests on one filter, :attr:`Lease.mine`, the last statement of each transaction: it names the epoch. A
 write whose outcome is unknown is settled by reading the part again, never by guessing.
 """
 
@@ -127,7 +127,7 @@ def renew(db: Database, *, part: Part, lease_seconds: float, left_seconds: float
     return bool(done.matched_count)
 
 
-class Tenure:
+class Lease:
     """One owner's hold on one part, for one slice, in one session. Not thread-safe.
 
     ``rest(seconds)`` waits between tries, and raises a stop signal when the slice is to end.
@@ -241,29 +241,29 @@ class Tenure:
             return Part.model_validate(document)
 
 
-def job_begins(tenure: Tenure) -> None:
+def job_begins(lease: Lease) -> None:
     """The job is running now, if it was only queued. Nothing depends on it, so it is tried once."""
 
     def work(tx: Transaction) -> None:
-        document = tx.db.jobs.find_one({"_id": tenure.part.job_id, "state": State.QUEUED.value}, session=tx.session)
+        document = tx.db.jobs.find_one({"_id": lease.part.job_id, "state": State.QUEUED.value}, session=tx.session)
         if document is None:
             return
         job = Job.model_validate(document)
         request = transitions.by_system("A worker has claimed a part.")
         changes = {} if job.started_at else {"started_at": request.requested_at}
         transitions.move(tx, job, trigger=Trigger.BEGIN, target=State.RUNNING, request=request, changes=changes)
-        if tx.db.parts.find_one(tenure.mine, {"_id": 1}, session=tx.session) is None:
+        if tx.db.parts.find_one(lease.mine, {"_id": 1}, session=tx.session) is None:
             raise Again
 
-    tx = Transaction(db=tenure.db, session=tenure.session)
+    tx = Transaction(db=lease.db, session=lease.session)
     try:
-        with begin(tenure.session):
+        with begin(lease.session):
             work(tx)
     except (Again, PyMongoError) as error:
         if isinstance(error, PyMongoError) and not retryable(error):
             raise
         return
-    tenure.outbox.extend(tx.outbox)
+    lease.outbox.extend(tx.outbox)
     settle(tx, at=now())
 
 

@@ -60,7 +60,7 @@ def publish_again(db: Database, part: Part) -> Committed[bool]:
 _TIMES_SWEPT = {"$cond": [{"$eq": ["$swept.ticket", "$ticket"]}, {"$add": ["$swept.times", 1]}, 1]}
 
 
-def hungry(db: Database) -> list[Job]:
+def runnable_jobs(db: Database) -> list[Job]:
     """Jobs that may run and have idle parts below their window, by priority, then age, up to each organisation's cap.
 
     What it leaves out (jobs that rest or wait for a lock, a time or the cap) would cost a transaction each to find out.
@@ -111,14 +111,14 @@ def _below_window(db: Database, job: Job) -> bool:
     return out < job.window and db.parts.find_one({"job_id": job.id, "status": "idle"}, {"_id": 1}) is not None
 
 
-def feed_again(db: Database, job_id: str) -> Committed[int]:
+def publish_runnable(db: Database, job_id: str) -> Committed[int]:
     """Publish what the job's window allows. Writes the job's document, so that a verb under way notices."""
 
     def work(tx: Transaction) -> int:
         job = jobs.read(tx, job_id)
         if not scheduling.may_run(tx, job):
             return 0
-        return scheduling.feed(tx, jobs.update(tx, job, {}))
+        return scheduling.publish_parts(tx, jobs.update(tx, job, {}))
 
     return transact(db, work)
 

@@ -12,66 +12,66 @@ from pymongo import ReturnDocument
 
 from collect.jobs.model import Job, Part, Phase, part_id
 from collect.protocol import scheduling
-from collect.protocol.lease import Tenure
+from collect.protocol.lease import Lease
 from collect.storage.database import Transaction
 
 Found = dict[str, Any]
 """A part as the task has planned it: ``{source, cursor, total}``."""
 
 
-def last_planned(tenure: Tenure) -> Part | None:
+def last_planned(lease: Lease) -> Part | None:
     """The last of the parts that stand already: whoever planned before was stopped behind it."""
-    mine = tenure.part
+    mine = lease.part
     if not mine.cursor:
         return None
     this = {"_id": part_id(mine.job_id, mine.cursor["planned"])}
-    return Part.model_validate(tenure.db.parts.find_one(this, session=tenure.session))
+    return Part.model_validate(lease.db.parts.find_one(this, session=lease.session))
 
 
-def some(tenure: Tenure, found: Sequence[Found]) -> None:
+def some(lease: Lease, found: Sequence[Found]) -> None:
     """These parts stand ready, and the plan goes on."""
-    mine, behind = tenure.part, _behind(tenure.part, found)
+    mine, behind = lease.part, _behind(lease.part, found)
 
     def work(tx: Transaction) -> None:
         _insert(tx, mine, found)
         job = _change_job(tx, mine, left=len(found))
-        tenure.advance(tx, {"cursor": mine.cursor}, {"cursor": behind})
-        scheduling.feed(tx, job)
+        lease.advance(tx, {"cursor": mine.cursor}, {"cursor": behind})
+        scheduling.publish_parts(tx, job)
 
-    tenure.commit(work, moved=lambda now: now.cursor == behind)
-    if tenure.part is mine:
-        tenure.part = mine.model_copy(update={"cursor": behind, "losses": 0})
+    lease.commit(work, moved=lambda now: now.cursor == behind)
+    if lease.part is mine:
+        lease.part = mine.model_copy(update={"cursor": behind, "losses": 0})
 
 
-def whole(tenure: Tenure, found: Sequence[Found]) -> None:
+def whole(lease: Lease, found: Sequence[Found]) -> None:
     """The plan ends with these parts. When none is left to do, finishing is next."""
-    mine = tenure.part
+    mine = lease.part
 
     def work(tx: Transaction) -> None:
         _insert(tx, mine, found)
         job = _change_job(tx, mine, left=len(found) - 1, total=_behind(mine, found)["rows"])
         if job.parts_left:
-            tenure.let_go(tx, "done")
+            lease.let_go(tx, "done")
         else:
-            tenure.let_go(tx, "idle")
+            lease.let_go(tx, "idle")
             tx.db.parts.update_one({"_id": mine.id}, {"$set": {"phase": Phase.FINISH.value}}, session=tx.session)
-        scheduling.feed(tx, job)
+        scheduling.publish_parts(tx, job)
 
-    tenure.commit(work)
+    lease.commit(work)
 
 
-def alone(tenure: Tenure, found: Found) -> Job:
+def alone(lease: Lease, found: Found) -> Job:
     """The plan is this one part: the planner itself runs it, as part 0, and holds it as before. Returns the job."""
-    mine = tenure.part
+    mine = lease.part
 
     def work(tx: Transaction) -> Job:
         job = _change_job(tx, mine, left=0, total=found["total"])
-        tenure.advance(tx, {"phase": Phase.PLAN.value}, {"phase": Phase.RUN.value, **found})
+        lease.advance(tx, {"phase": Phase.PLAN.value}, {"phase": Phase.RUN.value, **found})
         return job
 
-    job = tenure.commit(work, moved=lambda now: now.phase is Phase.RUN)
-    if tenure.part is mine:
-        tenure.part = mine.model_copy(update={"phase": Phase.RUN, "losses": 0, **found})
+    job = lease.commit(work, moved=lambda now: now.phase is Phase.RUN)
+    if lease.part is mine:
+        lease.part = mine.model_copy(update={"phase": Phase.RUN, "losses": 0, **found})
     return job
 
 

@@ -1,4 +1,4 @@
-"""Who may run: publishing parts, and taking that right away (docs/protocol.md: `publish`, `feed`, `cut`, `dequeue`).
+"""Who may run: publishing parts, and taking that right away (docs/protocol.md: `publish`, `publish_parts`, `cut`, `dequeue`).
 
 Whoever publishes a part either changes, in the same transaction, a part of that job that was queued or leased, or
 writes the job's document: else two snapshots would not notice each other, and a paused job would hold a live ticket.
@@ -44,7 +44,7 @@ def publish(tx: Transaction, part: Part, *, traceparent: str | None) -> None:
     tx.publish(outbox.run_part(Part.model_validate(document), traceparent=tx.traceparent or traceparent))
 
 
-def feed(tx: Transaction, job: Job, *, after: int = -1) -> int:
+def publish_parts(tx: Transaction, job: Job, *, after: int = -1) -> int:
     """Publish idle parts up to the job's window, round and round by number, starting behind ``after``.
 
     ``job`` is as this transaction has written or read it. Returns the number of parts published.
@@ -151,4 +151,4 @@ def dequeue(tx: Transaction, job: Job) -> None:
         {"_id": head}, {"$inc": {"v": 1}}, return_document=ReturnDocument.AFTER, session=tx.session
     )
     if document is not None:
-        feed(tx, Job.model_validate(document))
+        publish_parts(tx, Job.model_validate(document))

@@ -36,7 +36,7 @@ def start_undo(tx: Transaction, job: Job, *, trigger: Trigger, busy: State, targ
         scheduling.dequeue(tx, job)
         return job
     job = transitions.move(tx, job, trigger=trigger, target=busy, request=request, changes=changes)
-    scheduling.feed(tx, job)
+    scheduling.publish_parts(tx, job)
     return job
 
 
@@ -72,7 +72,7 @@ def undo_again(tx: Transaction, job: Job, request: Request) -> Job:
     tx.db.parts.update_many({"job_id": job.id}, {"$set": {"losses": 0}}, session=tx.session)
     changes = {"undo_target": State.UNDONE.value, "reason": None}
     job = transitions.move(tx, job, trigger=Trigger.UNDO, target=State.UNDOING, request=request, changes=changes)
-    scheduling.feed(tx, job)
+    scheduling.publish_parts(tx, job)
     return job
 
 

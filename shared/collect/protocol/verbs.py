@@ -241,7 +241,7 @@ def _resume(tx: Transaction, job: Job, request: Request, options: Options) -> Jo
     if options.max_rejected is not None:
         changes["max_rejected"] = options.max_rejected.model_dump(exclude_none=True)
     job = transitions.move(tx, job, trigger=Trigger.RESUME, target=State.QUEUED, request=request, changes=changes)
-    scheduling.feed(tx, job)
+    scheduling.publish_parts(tx, job)
     return job
 
 

@@ -26,8 +26,8 @@ from collect.jobs.model import Job, Part, Phase, Reason, Rest
 from collect.jobs.outcomes import Applied
 from collect.jobs.states import WRITING
 from collect.observability import logs, traces
-from collect.protocol import commits, lease, plan_commits
-from collect.protocol.lease import Tenure
+from collect.protocol import commits, plan_commits
+from collect.protocol.lease import Lease, claim, claimed_and_cut, job_begins
 from collect.protocol.reaper import MAX_LOSSES, poisoned
 from collect.protocol.reject_limit import ChunkPastLimit, limit_of
 from collect.runtime import reasons, undo
@@ -93,7 +93,7 @@ class Slice:
         while True:
             self._control.check()
             try:
-                part = part or lease.claim(
+                part = part or claim(
                     self._db,
                     command.ticket,
                     redelivered=command.redelivered,
@@ -102,7 +102,7 @@ class Slice:
                     lease_seconds=self._lease_seconds,
                 )
                 if unanswered:  # whoever has cut it meanwhile waits to hear that this slot is free
-                    part = part or lease.claimed_and_cut(self._db, command.ticket, session_id=session_id)
+                    part = part or claimed_and_cut(self._db, command.ticket, session_id=session_id)
                 return None if part is None else (part, jobs.get(self._db, org_id=part.org_id, job_id=part.job_id))
             except PyMongoError as error:
                 if not retryable(error):
@@ -115,7 +115,7 @@ class Slice:
         if job.id != self._job_id:  # what a chunk of one job takes says nothing of another's
             self._job_id, self._pace = job.id, Pace(self._task.rows)
         self._pace.at_most(self._task.rows.most)  # rows of another stretch may be smaller than some that were too big
-        tenure = Tenure(
+        lease = Lease(
             db=self._db, session=session, part=part, lease_seconds=self._lease_seconds, rest=self._control.rest
         )
         links = [command.traceparent, job.traceparent]
@@ -125,13 +125,13 @@ class Slice:
                 kind=part.kind, phase=part.phase.value, job_id=part.job_id, part=part.n, links=links
             ) as span,
         ):
-            tenure.traceparent = traces.current_traceparent()
+            lease.traceparent = traces.current_traceparent()
             holding = Holding(
-                db=self._db, task=self._task, control=self._control, tenure=tenure, job=job, run=command.run,
+                db=self._db, task=self._task, control=self._control, lease=lease, job=job, run=command.run,
                 pace=self._pace,
             )  # fmt: skip
             ending = holding.work()
-            traces.slice_ended(span, ending=ending.value, seq=tenure.part.seq, epoch=tenure.part.epoch)
+            traces.slice_ended(span, ending=ending.value, seq=lease.part.seq, epoch=lease.part.epoch)
         if ending is not Ending.ABANDONED:
             holding.publish()
         return ending
@@ -141,11 +141,11 @@ class Holding:
     """The loop over a part that is ours."""
 
     def __init__(
-        self, *, db: Database, task: Task, control: Control, tenure: Tenure, job: Job, run: int, pace: Pace
+        self, *, db: Database, task: Task, control: Control, lease: Lease, job: Job, run: int, pace: Pace
     ) -> None:
         self.db = db
         self.task = task
-        self.tenure = tenure
+        self.lease = lease
         self.job = job
         self._control = control
         self._run = run
@@ -162,10 +162,10 @@ class Holding:
             try:
                 return self._work()
             except StoreFull as full:
-                commits.fail(self.tenure, reasons.store_full(full, self.tenure.part.phase))
+                commits.fail(self.lease, reasons.store_full(full, self.lease.part.phase))
                 return Ending.FAILED
             except NotFound as lost:  # a blob: all else that a job needs is the task's to name
-                commits.fail(self.tenure, reasons.file_missing(lost, self.tenure.part.phase))
+                commits.fail(self.lease, reasons.file_missing(lost, self.lease.part.phase))
                 return Ending.FAILED
             except SliceOver as over:
                 return self._release(owed=over.owed)
@@ -178,7 +178,7 @@ class Holding:
                     raise
                 return self._put_off("The database did not answer.", code=type(error).__name__)
             except TaskRefused as refused:
-                commits.fail(self.tenure, reasons.refused(refused))
+                commits.fail(self.lease, reasons.refused(refused))
                 return Ending.FAILED
         except Fenced:
             return Ending.FENCED
@@ -186,7 +186,7 @@ class Holding:
             return Ending.ABANDONED
 
     def _release(self, *, owed: Rest | None = None, put_off: Reason | None = None) -> Ending:
-        commits.release(self.tenure, owed=owed, put_off=put_off)
+        commits.release(self.lease, owed=owed, put_off=put_off)
         return Ending.RELEASED
 
     def _put_off(self, said: str, *, code: str) -> Ending:
@@ -199,16 +199,16 @@ class Holding:
     def got_on(self) -> None:
         """Something was committed: whatever had put the job off is over."""
         if self.job.reason is not None and self.job.reason.code == commits.PUT_OFF:
-            commits.goes_on(self.tenure)
+            commits.goes_on(self.lease)
             self.job = self.job.model_copy(update={"reason": None})
 
     def _work(self) -> Ending:
-        part = self.tenure.part
+        part = self.lease.part
         if part.losses >= MAX_LOSSES:
-            commits.fail(self.tenure, poisoned(self.job, part, "the broker gave its message away."))
+            commits.fail(self.lease, poisoned(self.job, part, "the broker gave its message away."))
             return Ending.FAILED
         if self.job.state in WRITING:
-            lease.job_begins(self.tenure)
+            job_begins(self.lease)
             self.publish()  # whoever listens hears that it runs before he hears what ends it
         self.look()
         match part.phase:
@@ -229,10 +229,10 @@ class Holding:
         began = reached = time.monotonic()
         due = began + WHOLE_PLAN_SECONDS
         found: list[plan_commits.Found] = []
-        for step in self.task.plan(self.job, plan_commits.last_planned(self.tenure)):
+        for step in self.task.plan(self.job, plan_commits.last_planned(self.lease)):
             self.breathe(0.0)
             if found and time.monotonic() >= due:
-                plan_commits.some(self.tenure, found)
+                plan_commits.some(self.lease, found)
                 self.publish()
                 found, due = [], time.monotonic() + SOME_PLAN_SECONDS
                 # The next planner may have to read again up to here: for at least as long as that takes, go on.
@@ -240,10 +240,10 @@ class Holding:
             if step is not None:
                 reached = reached if reached > began else time.monotonic()
                 found.append(asdict(step))
-        if len(found) == 1 and not self.tenure.part.cursor:
-            self.job = plan_commits.alone(self.tenure, found[0])
+        if len(found) == 1 and not self.lease.part.cursor:
+            self.job = plan_commits.alone(self.lease, found[0])
             return self._write()
-        plan_commits.whole(self.tenure, found)
+        plan_commits.whole(self.lease, found)
         return Ending.COMPLETED
 
     def _write(self) -> Ending:
@@ -261,7 +261,7 @@ class Holding:
 
     def _write_on(self) -> Ending:
         """From where the part stands."""
-        chunks = self.task.chunks(self.job, self.tenure.part, self._pace.size)
+        chunks = self.task.chunks(self.job, self.lease.part, self._pace.size)
         since, limit = time.monotonic(), None
         eager = self.job.max_rows_per_second is None  # whoever rests outside has no use for what was made ahead
         with (
@@ -303,25 +303,25 @@ class Holding:
 
     def _commit(self, chunk: Chunk) -> Applied:
         def write(entry_id: str, session: ClientSession) -> Applied:
-            return self.task.apply(self.job, self.tenure.part, chunk, entry_id=entry_id, session=session)
+            return self.task.apply(self.job, self.lease.part, chunk, entry_id=entry_id, session=session)
 
         try:
             return commits.chunk(
-                self.tenure, self.job, cursor=chunk.cursor, write=write, rows=chunk.rows, numbers=chunk.numbers,
+                self.lease, self.job, cursor=chunk.cursor, write=write, rows=chunk.rows, numbers=chunk.numbers,
                 mended=chunk.mended,
             )  # fmt: skip
         except TransactionTooBig as error:
             if chunk.rows == 1:
                 raise
-            part = self.tenure.part
+            part = self.lease.part
             where = f"row {part.counts.done + 1:,} of part {part.n}"
             raise ChunkTooBig(error.detail, where=where, rows=chunk.rows) from error
 
     def _done(self) -> Ending:
         """The part's rows are written. Part 0 has some when it was alone, and then nothing but the finish is left."""
-        if self.tenure.part.n == 0 and self.job.parts_left == 1:
+        if self.lease.part.n == 0 and self.job.parts_left == 1:
             return self._finish()
-        commits.part_done(self.tenure)
+        commits.part_done(self.lease)
         return Ending.COMPLETED
 
     def _finish(self) -> Ending:
@@ -331,15 +331,15 @@ class Holding:
         for step in self.task.finish(self.job):
             self.breathe(0.0)
             if callable(step):
-                commits.settle(self.tenure, step)
+                commits.settle(self.lease, step)
             elif step is not None:
                 result = step
-        commits.finished(self.tenure, result)
+        commits.finished(self.lease, result)
         return Ending.COMPLETED
 
     def publish(self) -> None:
         """Have the parent publish at once what our commits have left in the outbox."""
-        entries, self.tenure.outbox = tuple(self.tenure.outbox), []
+        entries, self.lease.outbox = tuple(self.lease.outbox), []
         if entries:
             self._control.report(Publish(entries=entries))
 
@@ -352,7 +352,7 @@ class Holding:
             raise SliceOver
 
     def _is_over(self) -> bool:
-        rests = self.tenure.part.phase is Phase.RUN and self.job.rests(now())
+        rests = self.lease.part.phase is Phase.RUN and self.job.rests(now())
         return rests or time.monotonic() - self._began >= self._slice_seconds
 
     def breathe(self, rows_per_second: float, chunk: ChunkDone | None = None) -> None:
@@ -370,12 +370,12 @@ class Holding:
         """Read what may have changed: whether the part is still ours, the job's limits, who else waits."""
         self._looked = time.monotonic()
         try:
-            self.tenure.look()
+            self.lease.look()
             document = self.db.jobs.find_one({"_id": self.job.id})
             if document is not None:
                 self.job = Job.model_validate(document)
-            self._pace.limit(share(self.db, self.tenure.part, self.job.max_rows_per_second))
-            self._slice_seconds = queue_behind(self.db, self.tenure.part).slice_seconds
+            self._pace.limit(share(self.db, self.lease.part, self.job.max_rows_per_second))
+            self._slice_seconds = queue_behind(self.db, self.lease.part).slice_seconds
         except PyMongoError as error:  # the next commit finds out what is the matter, and waits for it
             if not retryable(error):
                 raise
@@ -396,5 +396,5 @@ class Holding:
         reason = reasons.over_limit(self.db, self.job, self.task)
         if reason is None:
             return None
-        commits.over_limit(self.tenure, reason)
+        commits.over_limit(self.lease, reason)
         return Ending.FAILED

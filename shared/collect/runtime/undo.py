@@ -25,29 +25,29 @@ def take_back(holding: Holding) -> None:
 
     An entry that has been undone without conflicts is passed by: nothing of it is left to take back.
     """
-    tenure = holding.tenure
-    began_at = tenure.part.left
-    while tenure.part.left > 0:
-        holding.step(release=tenure.part.left < began_at)  # the first one in any case, or none would ever be
+    lease = holding.lease
+    began_at = lease.part.left
+    while lease.part.left > 0:
+        holding.step(release=lease.part.left < began_at)  # the first one in any case, or none would ever be
         began = time.monotonic()
-        this = entry_id(tenure.part.job_id, tenure.part.n, tenure.part.left - 1)
+        this = entry_id(lease.part.job_id, lease.part.n, lease.part.left - 1)
         entry = holding.db.ledger.find_one({"_id": this})
         if entry is None:
             raise LookupError(f"ledger entry {this} is missing")
-        before = tenure.part.counts.undone
+        before = lease.part.counts.undone
 
         def undo(session: ClientSession, record: dict[str, object] = entry["undo"], mark: str = this) -> TakenBack:
             return holding.task.undo(holding.job, record, entry_id=mark, session=session)
 
         settled = entry["undone"] and not entry["conflicts"]
-        commits.take_back(tenure, entry=entry, undo=None if settled else undo)
+        commits.take_back(lease, entry=entry, undo=None if settled else undo)
         holding.got_on()
         seconds = time.monotonic() - began
-        rate = (tenure.part.counts.undone - before) / max(seconds, 1e-6)
+        rate = (lease.part.counts.undone - before) / max(seconds, 1e-6)
         holding.breathe(rate, ChunkDone(phase=Phase.UNDO, seconds=seconds))
-    if tenure.part.sweep:
+    if lease.part.sweep:
         _sweep(holding)
-    commits.part_done(tenure)
+    commits.part_done(lease)
 
 
 def _sweep(holding: Holding) -> None:
@@ -55,8 +55,8 @@ def _sweep(holding: Holding) -> None:
 
     Such an owner says so when it lets go, within a second as a rule. One that is gone is waited for as long as a lease.
     """
-    tenure = holding.tenure
-    while parts.has_writers(holding.db, job_id=tenure.part.job_id, lease_seconds=tenure.lease_seconds):
+    lease = holding.lease
+    while parts.has_writers(holding.db, job_id=lease.part.job_id, lease_seconds=lease.lease_seconds):
         holding.step()
         holding.wait(WRITERS_LOOK_SECONDS)
     for _ in holding.task.sweep(holding.job):

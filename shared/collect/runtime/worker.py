@@ -22,8 +22,8 @@ from collect.messaging.consumer import Consumer, Delivery
 from collect.messaging.messages import Heartbeat, Poke, SlotReport
 from collect.messaging.outbox import OutboxSender
 from collect.observability import metrics
-from collect.protocol import lease as protocol_lease
 from collect.protocol import reaper, verbs
+from collect.protocol.lease import renew
 from collect.runtime import processes
 from collect.runtime.ipc import Alive, ChunkDone, Claimed, Crashed, Ended, Ending, Publish, Ready, Report
 from collect.runtime.slot_handle import Running, Seat
@@ -193,7 +193,7 @@ class Worker:
         self._acted_at = time.monotonic()
         try:
             if seat.silent_seconds() < lease * RENEW_BELOW:
-                protocol_lease.renew(self._db, part=running.part, lease_seconds=lease, left_seconds=lease * RENEW_BELOW)
+                renew(self._db, part=running.part, lease_seconds=lease, left_seconds=lease * RENEW_BELOW)
             if seat.silent_seconds() > self._settings.grace_seconds and not self._still_ours(running.part):
                 _log.warning("slot_killed", extra={"slot": seat.name, "job": running.part.job_id})
                 seat.kill()

@@ -36,10 +36,10 @@ def test_an_export_is_not_gone_on_with_when_what_it_had_written_is_gone_with_its
     blobs = FileBlobs(folder=tmp_path)
     job = exported.make(db)
     exported.plan(db, blobs, job)
-    with protocol_driver.holding(db, job, 1) as tenure:
-        part = tenure.part
-        exported.write(db, blobs, tenure, job, b"r-1,31\n")
-        commits.fail(tenure, Reason(code="store_full", message="No room."))
+    with protocol_driver.holding(db, job, 1) as lease:
+        part = lease.part
+        exported.write(db, blobs, lease, job, b"r-1,31\n")
+        commits.fail(lease, Reason(code="store_full", message="No room."))
     late = now() - timedelta(days=60)
     db.jobs.update_one({"_id": job.id}, {"$set": {"ended_at": late}})
     assert [found.id for found in results.expired(db, now())] == [job.id]

@@ -159,8 +159,8 @@ def test_a_part_whose_lease_has_run_out_is_given_out_again_and_its_owner_is_fenc
     job = protocol_driver.make_job(db)
     protocol_driver.plan(db, job, [20])
     reaper = a_reaper(db, sender, clock)
-    with protocol_driver.holding(db, job, 1) as tenure:
-        protocol_driver.write(db, tenure, job, rows=10)
+    with protocol_driver.holding(db, job, 1) as lease:
+        protocol_driver.write(db, lease, job, rows=10)
         assert reaper.tick() == 0
         expire(db, job, 1)
         assert reaper.tick() == 1
@@ -170,7 +170,7 @@ def test_a_part_whose_lease_has_run_out_is_given_out_again_and_its_owner_is_fenc
             RunPart(job_id=job.id, part=1, kind="upload", ticket=part.ticket)
         ]
         with pytest.raises(Fenced):
-            protocol_driver.write(db, tenure, job, rows=10)
+            protocol_driver.write(db, lease, job, rows=10)
     assert db.rows.count_documents({}) == 10
 
 
@@ -180,11 +180,11 @@ def test_the_transaction_that_an_owner_has_left_open_is_ended(
     job = protocol_driver.make_job(db)
     protocol_driver.plan(db, job, [20])
     reaper = a_reaper(db, sender, clock)
-    with protocol_driver.holding(db, job, 1) as tenure:
+    with protocol_driver.holding(db, job, 1) as lease:
         expire(db, job, 1)
-        tenure.session.start_transaction()
-        db.rows.insert_one(protocol_driver.row(job, 1, "never"), session=tenure.session)
-        db.parts.update_one(tenure.mine, {"$set": {"seq": 1}}, session=tenure.session)
+        lease.session.start_transaction()
+        db.rows.insert_one(protocol_driver.row(job, 1, "never"), session=lease.session)
+        db.parts.update_one(lease.mine, {"$set": {"seq": 1}}, session=lease.session)
         assert reaper.tick() == 1
     assert db.rows.count_documents({}) == 0
 

@@ -118,8 +118,8 @@ def failed(db: Database, blobs: Blobs) -> Job:
     job = exported.make(db)
     exported.plan(db, blobs, job)
     exported.run(db, blobs, job, exported.LINES[:1])
-    with protocol_driver.holding(db, job, 3) as tenure:
-        commits.fail(tenure, Reason(code="store_full", message="No room."))
+    with protocol_driver.holding(db, job, 3) as lease:
+        commits.fail(lease, Reason(code="store_full", message="No room."))
     return protocol_driver.read_job(db, job)
 
 

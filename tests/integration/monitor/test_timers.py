@@ -7,7 +7,7 @@ from collect.jobs.states import State, Verb
 from collect.protocol import maintenance
 from collect.storage import outbox
 from collect.storage.database import Database
-from monitor.feeder import Feeder
+from monitor.part_publisher import PartPublisher
 from monitor.timers import Timers
 from support import protocol_driver
 from support.monitor_fixtures import MONITORS, side_by_side
@@ -114,6 +114,6 @@ def test_two_monitors_start_and_feed_a_job_once(db: Database, clock: protocol_dr
     clock.advance(3_700)
     senders = [protocol_driver.Recorder() for _ in range(MONITORS)]
     side_by_side(*(Timers(db=db, sender=sender, clock=clock).tick for sender in senders))
-    side_by_side(*(Feeder(db=db, sender=sender).tick for sender in senders))
+    side_by_side(*(PartPublisher(db=db, sender=sender).tick for sender in senders))
     assert [protocol_driver.read_part(db, job, 0).epoch for job in jobs] == [1] * len(jobs)
     assert len(outbox.overdue(db, older_than_seconds=-60, limit=100)) == len(jobs)

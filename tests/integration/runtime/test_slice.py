@@ -121,10 +121,10 @@ def test_a_job_that_has_to_rest_gives_its_slot_to_another_one_and_none_of_its_pa
     assert ending(Slot(db, Numbers()).run(job, 1)) is Ending.RELEASED
     assert read_part(db, job, 1).counts.succeeded == 1
     assert db.parts.count_documents({"job_id": job.id, "status": {"$in": OUT}}) == 0
-    assert job.id not in [hungry.id for hungry in maintenance.hungry(db)]
-    assert maintenance.feed_again(db, job.id).value == 0
+    assert job.id not in [runnable.id for runnable in maintenance.runnable_jobs(db)]
+    assert maintenance.publish_runnable(db, job.id).value == 0
     db.jobs.update_one({"_id": job.id}, {"$set": {"max_rows_per_second": 10.0}})
-    assert maintenance.feed_again(db, job.id).value == 2
+    assert maintenance.publish_runnable(db, job.id).value == 2
 
 
 def test_an_owner_lets_its_part_go_when_its_job_rests(db: Database) -> None:

@@ -15,9 +15,9 @@ from collect.jobs.model import Actor, Job, Part, Phase, Reason, entry_id
 from collect.jobs.outcomes import Applied, Conflict, TakenBack
 from collect.jobs.states import WRITING, State, Verb
 from collect.messaging.messages import RunPart, decode
-from collect.protocol import commits, creation, lease, plan_commits, verbs
+from collect.protocol import commits, creation, plan_commits, verbs
 from collect.protocol.creation import NewJob
-from collect.protocol.lease import Tenure, Ticket
+from collect.protocol.lease import Lease, Ticket, claim, job_begins
 from collect.protocol.verbs import Outcome, Request
 from collect.storage import jobs, ledger, parts
 from collect.storage.database import Database, Transaction, begin, transact
@@ -34,7 +34,7 @@ Row = tuple[str, int]
 
 
 def pause_for(seconds: float) -> None:
-    """What a tenure does between tries."""
+    """What a lease does between tries."""
     threading.Event().wait(seconds)
 
 
@@ -178,11 +178,11 @@ class Hand:
         self.message: RunPart | None = None
         self.between: Callable[[], None] | None = None
         """Called once, between a commit that went wrong and the next try."""
-        self._tenure: Tenure | None = None
+        self._tenure: Lease | None = None
         self._left_open: list[ClientSession] = []
 
     @property
-    def tenure(self) -> Tenure:
+    def lease(self) -> Lease:
         assert self._tenure is not None
         return self._tenure
 
@@ -192,11 +192,11 @@ class Hand:
 
     @property
     def part(self) -> Part:
-        return self.tenure.part
+        return self.lease.part
 
     def claim(self, message: RunPart, *, redelivered: bool = False) -> bool:
         """Claim, and say that the job runs. ``False``: the ticket is void."""
-        part = lease.claim(
+        part = claim(
             self.db,
             Ticket(kind=message.kind, job_id=message.job_id, part=message.part, ticket=message.ticket),
             redelivered=redelivered,
@@ -209,12 +209,12 @@ class Hand:
         self.message = message
         self.hold(part)
         if self.job.state in WRITING:
-            lease.job_begins(self.tenure)
+            job_begins(self.lease)
         return True
 
     def hold(self, part: Part) -> None:
         """Be the owner of the part as it is, without claiming it."""
-        self._tenure = Tenure(db=self.db, session=self.session, part=part, lease_seconds=LEASE_SECONDS, rest=self._rest)
+        self._tenure = Lease(db=self.db, session=self.session, part=part, lease_seconds=LEASE_SECONDS, rest=self._rest)
 
     def _rest(self, seconds: float) -> None:
         between, self.between = self.between, None
@@ -238,11 +238,11 @@ class Hand:
             case Phase.UNDO if part.left > 0:
                 self.take_back()
             case Phase.RUN if part.n == 0 and self.job.parts_left == 1:
-                self._ends(lambda: commits.finished(self.tenure, {"done": True}))
+                self._ends(lambda: commits.finished(self.lease, {"done": True}))
             case Phase.RUN | Phase.UNDO:
-                self._ends(lambda: commits.part_done(self.tenure))
+                self._ends(lambda: commits.part_done(self.lease))
             case Phase.FINISH:
-                self._ends(lambda: commits.finished(self.tenure, {"done": True}))
+                self._ends(lambda: commits.finished(self.lease, {"done": True}))
 
     def plan(self) -> None:
         """One transaction of planning: the job's params say how many parts at once, or all (``None``); 0 is all too,
@@ -251,16 +251,16 @@ class Hand:
         at_once = self.job.params["at_once"]
         rest = planned[self.part.cursor.get("planned", 0) :]
         if at_once and rest:
-            plan_commits.some(self.tenure, rest[:at_once])
+            plan_commits.some(self.lease, rest[:at_once])
         elif at_once == 0 and len(planned) == 1:
-            plan_commits.alone(self.tenure, rest[0])
+            plan_commits.alone(self.lease, rest[0])
         else:
-            self._ends(lambda: plan_commits.whole(self.tenure, rest))
+            self._ends(lambda: plan_commits.whole(self.lease, rest))
 
     def chunk(self) -> Applied:
         job, part = self.job, self.part
         return commits.chunk(
-            self.tenure,
+            self.lease,
             job,
             cursor={"at": min(part.cursor["at"] + BLOCK, len(part.source["rows"]))},
             write=lambda entry, session: self.toy.write(job, part, entry, session),
@@ -272,7 +272,7 @@ class Hand:
         assert entry is not None, f"{this} is missing"
         settled = entry["undone"] and not entry["conflicts"]
         undo = None if settled else lambda session: self.toy.undo(entry["undo"], this, session)
-        commits.take_back(self.tenure, entry=entry, undo=undo)
+        commits.take_back(self.lease, entry=entry, undo=undo)
 
     def work_off(self) -> None:
         """Step until the part is no longer held."""
@@ -283,14 +283,14 @@ class Hand:
                 self.forget()
 
     def release(self) -> None:
-        self._ends(lambda: commits.release(self.tenure))
+        self._ends(lambda: commits.release(self.lease))
 
     def fail(self, code: str = "broken") -> None:
-        self._ends(lambda: commits.fail(self.tenure, Reason(code=code, message="It is broken.", where="row 1")))
+        self._ends(lambda: commits.fail(self.lease, Reason(code=code, message="It is broken.", where="row 1")))
 
     def over_limit(self) -> None:
         why = Reason(code=verbs.OVER_LIMIT, message="Too many.", hint="Look.")
-        self._ends(lambda: commits.over_limit(self.tenure, why))
+        self._ends(lambda: commits.over_limit(self.lease, why))
 
     def die_in_transaction(self) -> Part:
         """Leave a chunk open on the server with all its writes, the last compare-and-set included, as SIGKILL does."""
@@ -300,7 +300,7 @@ class Hand:
         entry = entry_id(job.id, part.n, part.seq)
         applied = self.toy.write(job, part, entry, self.session)
         ledger.insert(tx, part=part, applied=applied)
-        self.tenure.advance(tx, {"seq": part.seq}, {"seq": part.seq + 1})
+        self.lease.advance(tx, {"seq": part.seq}, {"seq": part.seq + 1})
         self.forget()
         self._left_open.append(self.session)
         self.session = self.db.client.start_session(causal_consistency=True)

@@ -9,7 +9,8 @@ from collect.errors import Fenced
 from collect.jobs.model import MaxRejected, Phase
 from collect.jobs.states import State, Verb
 from collect.messaging.messages import RunPart
-from collect.protocol import commits, lease, reaper, verbs
+from collect.protocol import commits, reaper, verbs
+from collect.protocol.lease import renew
 from collect.storage import parts
 from collect.storage.database import Database
 from integration.storage.conftest import Connect
@@ -145,13 +146,13 @@ def test_at_most_a_window_of_parts_is_out(db: Database) -> None:
 def test_a_lease_is_prolonged_only_when_little_of_it_is_left(db: Database) -> None:
     hand = take_hold(db, make(db))
     before = snapshot(db, "parts")
-    assert not lease.renew(db, part=hand.part, lease_seconds=LEASE_SECONDS, left_seconds=15.0)
+    assert not renew(db, part=hand.part, lease_seconds=LEASE_SECONDS, left_seconds=15.0)
     assert snapshot(db, "parts") == before
     expire(db, hand.part.id)
-    assert lease.renew(db, part=hand.part, lease_seconds=LEASE_SECONDS, left_seconds=15.0)
+    assert renew(db, part=hand.part, lease_seconds=LEASE_SECONDS, left_seconds=15.0)
     assert reaper.expired(db) == []
     do(db, hand.job, Verb.PAUSE)
-    assert not lease.renew(db, part=hand.part, lease_seconds=LEASE_SECONDS, left_seconds=60.0)
+    assert not renew(db, part=hand.part, lease_seconds=LEASE_SECONDS, left_seconds=60.0)
 
 
 def test_f10_an_owner_that_slept_longer_than_its_lease_wakes_up_fenced(db: Database) -> None:
@@ -208,7 +209,7 @@ def test_f6_a_part_lost_five_times_without_a_commit_between_fails_its_job(db: Da
             hand = heir
         assert hand.part.losses == loss
     if how == "redelivered":
-        commits.fail(hand.tenure, reaper.poisoned(hand.job, hand.part, "it was given away."))
+        commits.fail(hand.lease, reaper.poisoned(hand.job, hand.part, "it was given away."))
     failed = now_is(db, job)
     assert failed.state is State.FAILED
     assert failed.reason is not None

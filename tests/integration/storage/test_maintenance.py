@@ -118,11 +118,11 @@ def test_a_job_that_has_run_too_long_pauses_and_may_be_resumed_for_as_long_again
 def test_feeding_again_gives_out_what_the_window_allows_and_writes_the_job(db: Database) -> None:
     job = make(db, rows(parts=6))
     hand = take_hold(db, job)
-    assert maintenance.hungry(db) == []
+    assert maintenance.runnable_jobs(db) == []
     db.jobs.update_one({"_id": job.id}, {"$set": {"window": 5}})
-    assert [hungry.id for hungry in maintenance.hungry(db)] == [job.id]
+    assert [runnable.id for runnable in maintenance.runnable_jobs(db)] == [job.id]
     v = now_is(db, job).v
-    assert maintenance.feed_again(db, job.id).value == 1
+    assert maintenance.publish_runnable(db, job.id).value == 1
     assert now_is(db, job).v == v + 1
     hand.work_off()
     run_until_rest(db)
@@ -140,13 +140,13 @@ def test_a_job_that_rests_keeps_its_place_under_the_cap(db: Database) -> None:
     one = make(db, lock="labs:dataset:a")
     other = make(db, rows(prefix="other"), lock="labs:dataset:b")
     hand = take_hold(db, one, chunks=1)
-    commits.release(hand.tenure, owed=slowed(db, one, rests=timedelta(hours=1)))
-    assert maintenance.hungry(db) == []
-    assert maintenance.feed_again(db, other.id).value == 0
+    commits.release(hand.lease, owed=slowed(db, one, rests=timedelta(hours=1)))
+    assert maintenance.runnable_jobs(db) == []
+    assert maintenance.publish_runnable(db, other.id).value == 0
     db.jobs.update_one({"_id": one.id}, {"$set": {"rest.until": now() - timedelta(seconds=1)}})
-    assert [hungry.id for hungry in maintenance.hungry(db)] == [one.id]
-    assert maintenance.feed_again(db, other.id).value == 0
-    assert maintenance.feed_again(db, one.id).value > 0
+    assert [runnable.id for runnable in maintenance.runnable_jobs(db)] == [one.id]
+    assert maintenance.publish_runnable(db, other.id).value == 0
+    assert maintenance.publish_runnable(db, one.id).value > 0
 
 
 def test_what_was_owed_by_another_limit_is_owed_no_longer(db: Database) -> None:
@@ -154,7 +154,7 @@ def test_what_was_owed_by_another_limit_is_owed_no_longer(db: Database) -> None:
     hand = take_hold(db, job, chunks=1)
     owed = slowed(db, job, rests=timedelta(hours=1))
     db.jobs.update_one({"_id": job.id}, {"$set": {"max_rows_per_second": 1_000.0}, "$inc": {"v": 1}})
-    commits.release(hand.tenure, owed=owed)
+    commits.release(hand.lease, owed=owed)
     assert not now_is(db, job).rests(now())
     assert newest(db, job)
 
@@ -164,11 +164,11 @@ def test_what_takes_back_says_what_it_is_put_off_by_until_it_goes_on(db: Databas
     take_hold(db, job, chunks=2)
     do(db, job, Verb.TERMINATE)
     hand = take_hold(db, job)
-    commits.release(hand.tenure, put_off=Reason(code=commits.PUT_OFF, message="The file store did not answer."))
+    commits.release(hand.lease, put_off=Reason(code=commits.PUT_OFF, message="The file store did not answer."))
     reason = now_is(db, job).reason
     assert reason is not None
     assert reason.code == commits.PUT_OFF
-    commits.goes_on(take_hold(db, job).tenure)
+    commits.goes_on(take_hold(db, job).lease)
     assert now_is(db, job).reason is None
 
 
@@ -177,15 +177,15 @@ def test_the_cap_of_an_organisation_holds_jobs_back_and_never_what_is_taken_back
     one = make(db, lock="labs:dataset:a")
     other = make(db, rows(prefix="other"), lock="labs:dataset:b")
     assert db.parts.count_documents({"job_id": other.id, "status": "queued"}) == 0
-    assert maintenance.hungry(db) == []
+    assert maintenance.runnable_jobs(db) == []
     take_hold(db, one, chunks=1)
     do(db, one, Verb.PAUSE)
-    assert [hungry.id for hungry in maintenance.hungry(db)] == [other.id]
-    assert maintenance.feed_again(db, other.id).value == 1
+    assert [runnable.id for runnable in maintenance.runnable_jobs(db)] == [other.id]
+    assert maintenance.publish_runnable(db, other.id).value == 1
     do(db, one, Verb.TERMINATE, request=request("not wanted"))
     assert db.parts.count_documents({"job_id": one.id, "status": "queued"}) == 1
     run_until_rest(db)
     assert state_of(db, one) is State.TERMINATED
-    maintenance.feed_again(db, other.id)
+    maintenance.publish_runnable(db, other.id)
     run_until_rest(db)
     assert state_of(db, other) is State.SUCCEEDED

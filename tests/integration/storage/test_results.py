@@ -263,9 +263,9 @@ def test_an_object_that_is_not_as_it_was_written_makes_no_result(db: Database, b
 def test_what_was_not_of_its_field_s_type_is_counted_over_all_chunks(db: Database, blobs: FileBlobs) -> None:
     job = exported.make(db)
     exported.plan(db, blobs, job, [[b"a\n", b"b\n"]])
-    with protocol_driver.holding(db, job, 1) as tenure:
-        exported.write(db, blobs, tenure, job, b"a\n", misfits={"age": 2})
-        exported.write(db, blobs, tenure, job, b"b\n", misfits={"age": 1, "gps": 4})
+    with protocol_driver.holding(db, job, 1) as lease:
+        exported.write(db, blobs, lease, job, b"a\n", misfits={"age": 2})
+        exported.write(db, blobs, lease, job, b"b\n", misfits={"age": 1, "gps": 4})
     last = list(results.assemble(db, blobs, job, complete=True))[-1]
     assert last is not None
     assert last["misfits"] == {"age": 3, "gps": 4}

@@ -247,8 +247,8 @@ class Schedule(RuleBasedStateMachine):
         )
         for part in maintenance.waiting(self.db, older_than_seconds=5):
             maintenance.publish_again(self.db, part)
-        for job in maintenance.hungry(self.db):
-            maintenance.feed_again(self.db, job.id)
+        for job in maintenance.runnable_jobs(self.db):
+            maintenance.publish_runnable(self.db, job.id)
 
     # What must hold.
 
@@ -360,7 +360,7 @@ class Schedule(RuleBasedStateMachine):
         return True
 
     def _still_ours(self, hand: Hand) -> bool:
-        return self.db.parts.find_one(hand.tenure.mine) is not None
+        return self.db.parts.find_one(hand.lease.mine) is not None
 
     def _with_busy(self, which: int, act: Callable[[Hand], object]) -> None:
         busy = [hand for hand in self.hands if hand.busy]

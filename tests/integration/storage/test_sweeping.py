@@ -10,7 +10,7 @@ from collect.jobs.model import Job, Part
 from collect.jobs.outcomes import TakenBack
 from collect.jobs.states import State, Verb
 from collect.protocol import commits, reaper, verbs
-from collect.protocol.lease import Tenure, Ticket, claim
+from collect.protocol.lease import Lease, Ticket, claim
 from collect.storage import parts, results
 from collect.storage.database import Database
 from collect.storage.object_store import FileBlobs
@@ -30,12 +30,12 @@ def writers(db: Database, job: Job, *, lease_seconds: float = protocol_driver.LE
     return parts.has_writers(db, job_id=job.id, lease_seconds=lease_seconds)
 
 
-def lets_go(db: Database, tenure: Tenure, *, quiet: bool = True) -> None:
-    part = tenure.part
-    verbs.freed(db, part_id=part.id, job_id=part.job_id, session_id=db.session_id(tenure.session), quiet=quiet)
+def lets_go(db: Database, lease: Lease, *, quiet: bool = True) -> None:
+    part = lease.part
+    verbs.freed(db, part_id=part.id, job_id=part.job_id, session_id=db.session_id(lease.session), quiet=quiet)
 
 
-def held(db: Database, job: Job, n: int) -> AbstractContextManager[Tenure]:
+def held(db: Database, job: Job, n: int) -> AbstractContextManager[Lease]:
     return protocol_driver.holding(db, job, n)
 
 
@@ -49,10 +49,10 @@ def test_an_export_that_has_committed_nothing_is_swept_before_it_is_terminated(d
     with held(db, job, 0) as planner:
         assert protocol_driver.ask(db, job, Verb.TERMINATE).state is State.TERMINATING
         lets_go(db, planner)
-    with held(db, job, 0) as tenure:
-        assert tenure.part.sweep
+    with held(db, job, 0) as lease:
+        assert lease.part.sweep
         assert not writers(db, job)
-        commits.part_done(tenure)
+        commits.part_done(lease)
     assert state(db, job) is State.TERMINATED
 
 
@@ -64,17 +64,17 @@ def test_the_sweep_comes_after_all_that_was_committed(db: Database, blobs: FileB
     if verb is Verb.UNDO:
         protocol_driver.ask(db, job, Verb.STOP)
     protocol_driver.ask(db, job, verb)
-    with held(db, job, 1) as tenure:
-        assert not tenure.part.sweep
-        while tenure.part.left:
-            entry = db.ledger.find_one({"_id": f"{tenure.part.id}:{tenure.part.left - 1}"})
+    with held(db, job, 1) as lease:
+        assert not lease.part.sweep
+        while lease.part.left:
+            entry = db.ledger.find_one({"_id": f"{lease.part.id}:{lease.part.left - 1}"})
             assert entry is not None
-            commits.take_back(tenure, entry=entry, undo=lambda _: TakenBack(deleted=1, restored=0))
-        commits.part_done(tenure)
+            commits.take_back(lease, entry=entry, undo=lambda _: TakenBack(deleted=1, restored=0))
+        commits.part_done(lease)
     assert state(db, job) in (State.TERMINATING, State.UNDOING)
-    with held(db, job, 0) as tenure:
-        assert tenure.part.sweep
-        commits.part_done(tenure)
+    with held(db, job, 0) as lease:
+        assert lease.part.sweep
+        commits.part_done(lease)
     assert state(db, job) in (State.TERMINATED, State.UNDONE)
 
 
@@ -102,14 +102,14 @@ def test_an_owner_that_lost_its_part_is_waited_for_until_it_lets_go_or_a_lease_i
 ) -> None:
     job = exported.make(db)
     exported.plan(db, blobs, job)
-    with held(db, job, 1) as tenure:
-        lost(db, job, tenure.part)
+    with held(db, job, 1) as lease:
+        lost(db, job, lease.part)
         protocol_driver.ask(db, job, Verb.TERMINATE)
         assert writers(db, job), "whatever was published since"
         assert not writers(db, job, lease_seconds=0.0)
-        lets_go(db, tenure, quiet=False)
+        lets_go(db, lease, quiet=False)
         assert writers(db, job), "it was killed, and what it sent last may be under way"
-        lets_go(db, tenure)
+        lets_go(db, lease)
     assert writers(db, job) == (lost is given_away), "the other one has been cut as well"
 
 

@@ -76,8 +76,8 @@ def test_a_failed_job_goes_on_when_it_is_corrected(db: Database) -> None:
     made = Mending.begin(db, MemoryBlobs(), b"k,n\na,x\nb,2\nc,3\n", dataset=new_dataset(db, TEMPLATE))
     made.plan(cut_at=(2,))
     made.step(1)
-    with holding(db, made.job, 2) as tenure:
-        commits.fail(tenure, Reason(code="poison", message="It failed."))
+    with holding(db, made.job, 2) as lease:
+        commits.fail(lease, Reason(code="poison", message="It failed."))
     db.parts.update_one({"_id": part_id(made.job_id, 2)}, {"$set": {"losses": 4}})
     made.correct({1: {"n": "1"}})
     assert (made.job.state, made.job.reason) == (State.QUEUED, None)

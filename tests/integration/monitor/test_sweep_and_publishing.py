@@ -12,8 +12,8 @@ from collect.messaging.publisher import Publisher
 from collect.protocol import maintenance
 from collect.storage import organisations, workers
 from collect.storage.database import Database
-from monitor.feeder import Feeder
 from monitor.heartbeats import Heartbeats
+from monitor.part_publisher import PartPublisher
 from monitor.queues import Queues
 from monitor.relay import Relay
 from monitor.sweep import Sweeper
@@ -106,14 +106,14 @@ def test_when_the_cap_has_room_again_the_more_urgent_job_is_fed_first(
     first = protocol_driver.make_job(db, dataset="a")
     older = protocol_driver.make_job(db, dataset="b")
     urgent = protocol_driver.make_job(db, dataset="c", priority="high")
-    feeder = Feeder(db=db, sender=sender)
-    assert feeder.tick() == 0
+    publisher = PartPublisher(db=db, sender=sender)
+    assert publisher.tick() == 0
     protocol_driver.ask(db, first, Verb.PAUSE)
-    assert feeder.tick() == 1
+    assert publisher.tick() == 1
     assert protocol_driver.read_part(db, urgent, 0).status is PartStatus.QUEUED
     assert protocol_driver.read_part(db, older, 0).status is PartStatus.IDLE
     protocol_driver.ask(db, urgent, Verb.STOP)
-    assert feeder.tick() == 1
+    assert publisher.tick() == 1
     assert protocol_driver.read_part(db, older, 0).status is PartStatus.QUEUED
 
 
@@ -121,8 +121,8 @@ def test_a_job_behind_its_lock_or_before_its_time_is_not_hungry(db: Database, se
     protocol_driver.make_job(db)
     protocol_driver.make_job(db, on_conflict="queue")
     protocol_driver.make_job(db, dataset="later", start_at=datetime.now(UTC) + timedelta(hours=1))
-    assert maintenance.hungry(db) == []
-    assert Feeder(db=db, sender=sender).tick() == 0
+    assert maintenance.runnable_jobs(db) == []
+    assert PartPublisher(db=db, sender=sender).tick() == 0
 
 
 def beat(worker_id: str, *, slots: int = 2, at: datetime | None = None, busy: bool = False) -> Heartbeat:
@@ -137,7 +137,7 @@ def test_the_slots_are_shared_among_the_jobs_that_want_them(db: Database, sender
     windows = Windows(db=db, seen_seconds=10.0)
     assert windows.tick() == 1
     assert protocol_driver.read_job(db, job).window == 9
-    assert Feeder(db=db, sender=sender).tick() == 5
+    assert PartPublisher(db=db, sender=sender).tick() == 5
     protocol_driver.make_job(db, dataset="second")
     assert windows.tick() == 2
     assert protocol_driver.read_job(db, job).window == 5
