@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from collect.checks import shifted, swapped
-from collect.checks.warning import Suspicion
+from collect.checks.warning import Warning
 from rig import percentile, say
 from support import file_generators, shifted_files
 
@@ -33,7 +33,7 @@ class Tally:
     wrong: int = 0
     milliseconds: list[float] = field(default_factory=list)
 
-    def add(self, check: Callable[[], Sequence[Suspicion]], *, wanted: dict[str, object] | None) -> None:
+    def add(self, check: Callable[[], Sequence[Warning]], *, wanted: dict[str, object] | None) -> None:
         """``wanted``: the suggestion that mends the file; ``None`` for a good one."""
         began = time.process_time()
         found = check()

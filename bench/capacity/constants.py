@@ -41,7 +41,7 @@ CONSTANTS = {
     "UPLOAD_PART_MB": Constant(64, "MiB of file per part of a big job", "`collect.rows.planning`"),
     "EXPORT_PART_ROWS": Constant(300_000, "rows per part of a big job", "`export_worker.planning`"),
     "HEARTBEATS": Constant(1, "messages a second per worker", "`collect.runtime.worker`"),
-    "LOOK_READS": Constant(4, "reads a second per busy slot", "`collect.runtime.slice`, `look`"),
+    "LOOK_READS": Constant(4, "reads a second per busy slot", "`collect.runtime.part_run`, `look`"),
     "SLOT_CONNECTIONS": Constant(4, "database connections per slot that has worked"),
     "WORKER_CONNECTIONS": Constant(3, "database connections per worker's parent process"),
     "RUNNABLE_US": Constant(40, "µs of a monitor's round per waiting job"),

@@ -79,7 +79,7 @@ def in_calls() -> Iterator[tuple[str, str | None]]:
         name = name_of(node.func)
         for keyword in node.keywords:
             code = text(keyword.value) or named.get(name_of(keyword.value)) if keyword.arg == "code" else None
-            if code and name != "Suspicion":
+            if code and name != "Warning":
                 yield code, status_of(node)
         place = MOST_FIELDS.get(len(node.args)) if name in ("add", "_wrong") else TOLD_BY_PLACE.get(name)
         if place is not None and place < len(node.args) and (code := text(node.args[place])):
@@ -130,7 +130,7 @@ def test_what_previews_warn_of_is_listed_with_the_command_line() -> None:
         code
         for tree in trees()
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and name_of(node.func) == "Suspicion"
+        if isinstance(node, ast.Call) and name_of(node.func) == "Warning"
         for keyword in node.keywords
         if keyword.arg == "code" and (code := text(keyword.value))
     }

@@ -54,7 +54,7 @@ class Numbers:
     def sweep(self, job: Job) -> Iterator[None]:
         yield None
 
-    def suspicion(self, job: Job) -> str | None:
+    def diagnose(self, job: Job) -> str | None:
         return None
 
     def finish(self, job: Job) -> Iterator[dict[str, Any] | None]:

@@ -138,7 +138,7 @@ class ExportTask:
             for name in [name for _, name in began if name not in committed]:
                 self._blobs.delete(name)
 
-    def suspicion(self, job: Job) -> str | None:
+    def diagnose(self, job: Job) -> str | None:
         """An export rejects nothing."""
         return None
 

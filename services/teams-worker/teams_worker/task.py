@@ -84,7 +84,7 @@ class TeamsTask:
         """A job of teams has no objects."""
         yield None
 
-    def suspicion(self, job: Job) -> str | None:
+    def diagnose(self, job: Job) -> str | None:
         """Whether a column of its file looks as if it had slipped."""
         return diagnosis.at_teams(self._db, self._blobs, job)
 

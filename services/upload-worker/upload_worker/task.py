@@ -63,7 +63,7 @@ class UploadTask:
         """An upload has no objects."""
         yield None
 
-    def suspicion(self, job: Job) -> str | None:
+    def diagnose(self, job: Job) -> str | None:
         """Whether two columns of its file look exchanged."""
         return diagnosis.at_rows(self._db, self._blobs, job, template=self._template(job))
 

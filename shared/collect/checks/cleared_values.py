@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from collect.checks.warning import Suspicion
+from collect.checks.warning import Warning
 from collect.csv.validation import Valid
 
 MOST_COLUMNS_NAMED = 5
@@ -43,7 +43,7 @@ class BlankCells:
 
     def warnings(
         self, stored: Mapping[str, Mapping[str, Any]], *, looked_at: int, total_rows: int | None
-    ) -> list[Suspicion]:
+    ) -> list[Warning]:
         """Return what an upsert would empty.
 
         ``stored``: key → the values of :attr:`columns` that are stored. ``looked_at``: how many rows the preview looked
@@ -61,7 +61,7 @@ class BlankCells:
 
     def _warning(
         self, held: Mapping[str, int], cleared: Mapping[str, Sequence[int]], looked_at: int, total_rows: int
-    ) -> Suspicion:
+    ) -> Warning:
         names = sorted(cleared, key=lambda name: -len(cleared[name]))
         each = [
             f"{len(cleared[name]):,} of {held[name]:,} of `{name}` (first in row {min(cleared[name]):,})"
@@ -82,6 +82,6 @@ class BlankCells:
             }
             for name, rows in cleared.items()
         }  # fmt: skip
-        return Suspicion(
+        return Warning(
             code="would_clear", message=message, columns=tuple(names), evidence=evidence, suggestion={"blank": "keep"}
         )

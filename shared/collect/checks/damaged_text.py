@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from collect.checks.warning import Suspicion
+from collect.checks.warning import Warning
 from collect.csv import layout, unseen
 from collect.csv.cell_rules import CellRules
 from collect.csv.layout import Layout
@@ -89,7 +89,7 @@ def find(
     *,
     looked_at: int,
     encoding_is_given: bool,
-) -> list[Suspicion]:
+) -> list[Warning]:
     """Return a warning for each kind of damage. ``rows``: number and text of the rows that a preview looks at."""
     expected = {column.name: {*column.null_values, *(column.values or ())} for column in template.columns}
     found: dict[Damage, dict[str, _Found]] = {}
@@ -182,10 +182,10 @@ def _fewest(cells: _Found, looked_at: int) -> int:
     return cells.fewest if looked_at * LEAST_SHARE < 1 else FEWEST_IN_DOUBT
 
 
-def _warning(damage: Damage, columns: Mapping[str, _Found], encoding_is_given: bool) -> Suspicion:
+def _warning(damage: Damage, columns: Mapping[str, _Found], encoding_is_given: bool) -> Warning:
     each = ", ".join(_said(name, cells) for name, cells in columns.items())
     read_otherwise = damage is Damage.MOJIBAKE and encoding_is_given
-    return Suspicion(
+    return Warning(
         code="damaged_text",
         message=f"Text looks damaged in {each}: {damage.value}."
         + (" Its encoding was named; it may be UTF-8 itself." if read_otherwise else ""),

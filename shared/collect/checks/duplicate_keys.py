@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from collect.checks.warning import Suspicion
+from collect.checks.warning import Warning
 from collect.csv.reading import Lot
 from collect.csv.validation import Valid
 from collect.csv.wrong_cells import excerpt
@@ -42,7 +42,7 @@ class SampledKeys:
         keys = list(self._first)
         return keys[:: max(1, len(keys) // most)][:most]
 
-    def repeated(self, *, upsert: bool) -> list[Suspicion]:
+    def repeated(self, *, upsert: bool) -> list[Warning]:
         """That keys come again, and what becomes of such rows."""
         if not self._again:
             return []
@@ -54,4 +54,4 @@ class SampledKeys:
             f"up, such as {excerpt(key)} in rows {first:,} and {row:,}: {follows}."
         )
         evidence = {"sampled_rows": self._sampled, "repeated": count, "key": key[:100], "rows": [first, row]}
-        return [Suspicion(code="duplicate_keys", message=message, evidence=evidence)]
+        return [Warning(code="duplicate_keys", message=message, evidence=evidence)]

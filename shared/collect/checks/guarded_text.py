@@ -6,14 +6,14 @@ import re
 from collections.abc import Sequence
 
 from collect.checks.column_fit import FileColumn
-from collect.checks.warning import Suspicion
+from collect.checks.warning import Warning
 from collect.csv.guards import GUARDED
 
 MOST_SHOWN = 5
 _GUARDED = re.compile(GUARDED)
 
 
-def find(sampled: Sequence[FileColumn]) -> list[Suspicion]:
+def find(sampled: Sequence[FileColumn]) -> list[Warning]:
     """Return a warning, if some cells look as exports guard them."""
     found = {column.column.name: [text for text in column.texts if _GUARDED.match(text)] for column in sampled}
     found = {name: texts for name, texts in found.items() if texts}
@@ -27,5 +27,5 @@ def find(sampled: Sequence[FileColumn]) -> list[Suspicion]:
     evidence = {name: texts[:MOST_SHOWN] for name, texts in found.items()}
     suggestion = {"formula_guarded": True}
     return [
-        Suspicion(code="guarded_text", message=message, columns=tuple(found), evidence=evidence, suggestion=suggestion)
+        Warning(code="guarded_text", message=message, columns=tuple(found), evidence=evidence, suggestion=suggestion)
     ]

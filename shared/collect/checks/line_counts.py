@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from collect.checks.warning import Suspicion
+from collect.checks.warning import Warning
 from collect.csv.blocks import SHOWN_BYTES, Block
 
 FEWEST_COLUMNS = 2
@@ -49,13 +49,13 @@ class FileLines:
             elif places:
                 self._others += 1
 
-    def warnings(self, *, blank: int) -> Iterator[Suspicion]:
+    def warnings(self, *, blank: int) -> Iterator[Warning]:
         """What a preview warns of. ``blank`` lines are no row."""
         if self._swallowed is not None:
             yield self._quoted_lines(self._swallowed)
         if blank:
             lines = "1 line is" if blank == 1 else f"{blank:,} lines are"
-            yield Suspicion(
+            yield Warning(
                 code="blank_rows",
                 message=f"{lines} blank, with nothing or only delimiters: no row is made of such a line.",
                 evidence={"lines": blank},
@@ -83,12 +83,12 @@ class FileLines:
         text = record.split(b"\n")[places[0]]
         return _Swallowed(row=block.first_row + index, line=line, text=text, lines=len(places))
 
-    def _quoted_lines(self, row: _Swallowed) -> Suspicion:
+    def _quoted_lines(self, row: _Swallowed) -> Warning:
         text = row.text[:SHOWN_BYTES].removesuffix(b"\r").decode("utf-8", "replace")
         where = "a line" if row.line is None else f"line {row.line:,}"
         rows = "1 row" if self._rows == 1 else f"{self._rows:,} rows"
         others = f" So do cells of {self._others:,} more rows." if self._others else ""
-        return Suspicion(
+        return Warning(
             code="quoted_lines",
             message=(
                 f"{self._lines:,} lines below the header make {rows}, because cells in quotes hold line breaks. A cell "

@@ -11,7 +11,7 @@ from typing import Any
 from collect.checks import profiles
 from collect.checks.column_fit import FileColumn, Stored
 from collect.checks.profiles import Family
-from collect.checks.warning import Suspicion
+from collect.checks.warning import Warning
 from collect.jobs.template import ColumnType
 
 FEWEST_STORED = 200
@@ -24,13 +24,13 @@ _MEASURES = frozenset({ColumnType.INTEGER, ColumnType.NUMBER})
 
 def find(
     columns: Sequence[FileColumn], *, stored: Mapping[str, Sequence[Any]], told: Collection[str] = ()
-) -> list[Suspicion]:
+) -> list[Warning]:
     """The columns none of whose cells is like the stored ones. ``told``: those of which more is known already."""
     found = [_looked(each, Stored(each.column, stored.get(each.name, ()))) for each in columns if each.name not in told]
     return [each for each in found if each is not None]
 
 
-def _looked(cells: FileColumn, there: Stored) -> Suspicion | None:
+def _looked(cells: FileColumn, there: Stored) -> Warning | None:
     filled = [text for text in cells.texts if text]
     if len(filled) < FEWEST_CELLS or len(there.values) < FEWEST_STORED:
         return None
@@ -41,7 +41,7 @@ def _looked(cells: FileColumn, there: Stored) -> Suspicion | None:
     return None
 
 
-def _by_form(cells: FileColumn, there: Stored, filled: Sequence[str]) -> Suspicion | None:
+def _by_form(cells: FileColumn, there: Stored, filled: Sequence[str]) -> Warning | None:
     """All that is stored is of a few forms, each with digits in it, as codes have; and no cell is of any."""
     forms = there.forms.counts
     if len(forms) > _MOST_FORMS or not all("9{" in str(form) for form in forms):
@@ -53,10 +53,10 @@ def _by_form(cells: FileColumn, there: Stored, filled: Sequence[str]) -> Suspici
         f"No value under `{cells.name}` is written as those that are stored, such as {usual!r}: "
         f"{filled[0][:40]!r} is one of them."
     )
-    return _suspicion(cells, message, {"by": "form", "sampled_cells": len(filled), "stored": len(there.values)})
+    return _warning(cells, message, {"by": "form", "sampled_cells": len(filled), "stored": len(there.values)})
 
 
-def _by_size(cells: FileColumn, there: Stored) -> Suspicion | None:
+def _by_size(cells: FileColumn, there: Stored) -> Warning | None:
     """All numbers lie farther from what is stored than that reaches. Not of numbers that only count rows."""
     if there.distinct >= _MOSTLY_DISTINCT and cells.column.type is ColumnType.INTEGER:
         return None
@@ -69,10 +69,8 @@ def _by_size(cells: FileColumn, there: Stored) -> Suspicion | None:
         f"All numbers under `{cells.name}` are {'above' if min(values) > high else 'below'} those that are stored: "
         f"{min(values):g} to {max(values):g}, and so far {low:g} to {high:g}. Is it another unit?"
     )
-    return _suspicion(cells, message, {"by": "range", "sampled_cells": len(values), "stored": len(there.values)})
+    return _warning(cells, message, {"by": "range", "sampled_cells": len(values), "stored": len(there.values)})
 
 
-def _suspicion(cells: FileColumn, message: str, evidence: Mapping[str, Any]) -> Suspicion:
-    return Suspicion(
-        code="values_unlike_stored", message=message, columns=(cells.name,), evidence={cells.name: evidence}
-    )
+def _warning(cells: FileColumn, message: str, evidence: Mapping[str, Any]) -> Warning:
+    return Warning(code="values_unlike_stored", message=message, columns=(cells.name,), evidence={cells.name: evidence})

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from collect.checks import damaged_text, sampling
 from collect.checks.column_fit import FileColumn
 from collect.checks.line_counts import FileLines
-from collect.checks.warning import Suspicion
+from collect.checks.warning import Warning
 from collect.csv import layout
 from collect.csv.blocks import BLOCK_BYTES, Block
 from collect.csv.cell_rules import CellRules
@@ -89,7 +89,7 @@ class CsvPreview:
     errors: tuple[FieldError, ...] = ()
     sampled: tuple[FileColumn, ...] = ()
     blank_rows: int = 0
-    warnings: tuple[Suspicion, ...] = ()
+    warnings: tuple[Warning, ...] = ()
 
 
 def preview(
@@ -221,7 +221,7 @@ def _rejects(
     )
 
 
-def _damaged(sample: _Sample, opened: Opened, arranged: Layout, template: Template, how: Params) -> list[Suspicion]:
+def _damaged(sample: _Sample, opened: Opened, arranged: Layout, template: Template, how: Params) -> list[Warning]:
     numbered = ((row, record) for lot in sample.runs for row, record in zip(lot.numbers, lot.records, strict=True))
     return damaged_text.find(
         numbered, arranged, template, how.cells,

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from collect.checks import alignment
 from collect.checks.alignment import ShiftColumn
-from collect.checks.warning import Suspicion
+from collect.checks.warning import Warning
 
 FARTHEST = 1_000
 """Rows by which a column may have slipped."""
@@ -53,7 +53,7 @@ class _Slip:
 
 def find(
     names: Sequence[str], columns: Sequence[ShiftColumn], *, column_shift: Mapping[str, int] | None = None
-) -> list[Suspicion]:
+) -> list[Warning]:
     """The columns that have slipped, those by the same number of rows together.
 
     ``names``: of each row, by which what is stored is found; so rows may come in any order, and be more or fewer.
@@ -79,17 +79,17 @@ def find(
     ]
     return [
         *(
-            _suspicion(_columns(each), _said(each), {s.column.name: _evidence(s) for s in each}, suggestion)
+            _warning(_columns(each), _said(each), {s.column.name: _evidence(s) for s in each}, suggestion)
             for each in by_stored
         ),
-        *(_suspicion(each.columns, each.message, each.evidence, suggestion) for each in within),
+        *(_warning(each.columns, each.message, each.evidence, suggestion) for each in within),
     ]
 
 
-def _suspicion(
+def _warning(
     columns: tuple[str, ...], message: str, evidence: Mapping[str, Any], suggestion: Mapping[str, Any]
-) -> Suspicion:
-    return Suspicion(code="column_shifted", message=message, columns=columns, evidence=evidence, suggestion=suggestion)
+) -> Warning:
+    return Warning(code="column_shifted", message=message, columns=columns, evidence=evidence, suggestion=suggestion)
 
 
 def _columns(slips: Sequence[_Slip]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from collect.checks.warning import Suspicion
+from collect.checks.warning import Warning
 from collect.csv import unseen
 from collect.csv.wrong_cells import excerpt
 
@@ -63,7 +63,7 @@ def find(first_rows: Mapping[str, int], stored: Iterable[str]) -> list[Alike]:
     return found
 
 
-def warnings(found: list[Alike], *, column: str, may_trim: bool) -> list[Suspicion]:
+def warnings(found: list[Alike], *, column: str, may_trim: bool) -> list[Warning]:
     """Return the warning of keys that are alike. ``may_trim``: the job does not trim cells, and could."""
     if not found:
         return []
@@ -86,7 +86,7 @@ def warnings(found: list[Alike], *, column: str, may_trim: bool) -> list[Suspici
         ],
     }
     return [
-        Suspicion(
+        Warning(
             code="keys_alike",
             message=message,
             columns=(column,),

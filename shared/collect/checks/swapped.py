@@ -9,7 +9,7 @@ from typing import Any
 
 from collect.checks import levels
 from collect.checks.column_fit import Facet, Facets, FileColumn
-from collect.checks.warning import Suspicion, percent
+from collect.checks.warning import Warning, percent
 
 SURE = 4.0
 """-log10 of the chance below which two columns that were not exchanged look as if they were."""
@@ -29,7 +29,7 @@ class _Exchange:
 
 def find(
     columns: Sequence[FileColumn], *, stored: Mapping[str, Sequence[Any]], column_map: Mapping[str, str | None]
-) -> list[Suspicion]:
+) -> list[Warning]:
     """The pairs of ``columns`` that look exchanged.
 
     ``stored``: values of the dataset's columns, as many as are at hand. ``column_map``: the request's own, over which
@@ -46,8 +46,8 @@ def find(
     mended = dict(column_map)
     for (one, other), _ in pairs:
         mended |= {one.header: other.name, other.header: one.name}
-    suspicions = [
-        Suspicion(
+    warnings = [
+        Warning(
             code="columns_swapped",
             message=message,
             columns=(one.name, other.name),
@@ -56,7 +56,7 @@ def find(
         )
         for (one, other), (message, evidence) in pairs
     ]
-    return suspicions + unclear
+    return warnings + unclear
 
 
 def _exchanges(columns: Sequence[FileColumn], looked: Facets) -> Iterator[_Exchange]:
@@ -92,10 +92,10 @@ def _is_at_home(way: Sequence[Facet]) -> bool:
     return any(facet.kind in ("known", "form", "range", "beginning") and facet.own >= 0.9 for facet in way)
 
 
-def _settled(found: list[_Exchange]) -> tuple[list[_Exchange], list[Suspicion]]:
+def _settled(found: list[_Exchange]) -> tuple[list[_Exchange], list[Warning]]:
     """Each column is in one exchange at most, its best, if that is clear. Else it is told without a way out."""
     clear: list[_Exchange] = []
-    unclear: list[Suspicion] = []
+    unclear: list[Warning] = []
     done: set[str] = set()
     for each in sorted(found, key=lambda exchange: -exchange.score):
         names = {each.one.name, each.other.name}
@@ -117,10 +117,10 @@ def _settled(found: list[_Exchange]) -> tuple[list[_Exchange], list[Suspicion]]:
     return clear, unclear
 
 
-def _unclear(each: _Exchange, rivals: Sequence[_Exchange]) -> Suspicion:
+def _unclear(each: _Exchange, rivals: Sequence[_Exchange]) -> Warning:
     names = list(dict.fromkeys(name for e in (each, *rivals) for name in (e.one.name, e.other.name)))
     listed = ", ".join(f"`{name}`" for name in names)
-    return Suspicion(
+    return Warning(
         code="columns_swapped",
         message=f"Two of the columns {listed} look exchanged, and it is not clear which: {_clauses(each)}.",
         columns=tuple(names),

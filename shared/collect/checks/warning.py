@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class Suspicion:
+class Warning:
     """A mistake that the file seems to have. ``message`` and ``evidence`` are for people, who decide.
 
     ``suggestion`` mends it when it is merged into the job's ``params`` (its values take the place of those that are

@@ -1,4 +1,6 @@
-"""Who may run: publishing parts, and taking that right away (docs/protocol.md: `publish`, `publish_parts`, `cut`, `dequeue`).
+"""Who may run: parts are published, and that right is taken away.
+
+These are `publish`, `publish_parts`, `cut` and `dequeue` of docs/protocol.md.
 
 Whoever publishes a part either changes, in the same transaction, a part of that job that was queued or leased, or
 writes the job's document: else two snapshots would not notice each other, and a paused job would hold a live ticket.

@@ -7,7 +7,7 @@ from typing import Any
 import bson
 
 from collect.checks import sampling, swapped
-from collect.checks.warning import Suspicion
+from collect.checks.warning import Warning
 from collect.csv.cell_rules import CellRules
 from collect.csv.validation import Validator
 from collect.errors import NotFound, TaskRefused
@@ -70,5 +70,5 @@ def _begun(blobs: Blobs, job: Job, template: Template) -> sampling.Beginning | N
         return None
 
 
-def _sentences(suspicions: list[Suspicion]) -> str | None:
-    return " ".join(suspicion.sentence() for suspicion in suspicions) or None
+def _sentences(warnings: list[Warning]) -> str | None:
+    return " ".join(suspicion.sentence() for suspicion in warnings) or None

@@ -129,8 +129,8 @@ class _Faulty:
     def sweep(self, job: Job) -> Iterator[None]:
         return self._task.sweep(job)
 
-    def suspicion(self, job: Job) -> str | None:
-        return self._task.suspicion(job)
+    def diagnose(self, job: Job) -> str | None:
+        return self._task.diagnose(job)
 
     def finish(self, job: Job) -> Iterator[dict[str, Any] | Write | None]:
         self._points.reach("in_finish")

@@ -54,11 +54,11 @@ def over_limit(db: Database, job: Job, task: Task) -> Reason | None:
     if standing.rejected <= limit:
         return None
     worst = rejects.most_frequent(db, job_id=job.id)
-    suspicion = _of_a_restart(db, job) or task.suspicion(job)
+    diagnosis = _of_a_restart(db, job) or task.diagnose(job)
     return Reason(
         code=verbs.OVER_LIMIT,
         message=_over_limit(standing, limit=limit, total=job.total_rows, resumed=job.rejected_before > 0),
-        hint=_hint(worst, counted=standing.rejected, suspicion=suspicion),
+        hint=_hint(worst, counted=standing.rejected, diagnosis=diagnosis),
     )
 
 
@@ -81,14 +81,14 @@ def _over_limit(now: Standing, *, limit: int, total: int | None, resumed: bool) 
     )
 
 
-def _hint(worst: dict[str, Any] | None, *, counted: int, suspicion: str | None) -> str:
+def _hint(worst: dict[str, Any] | None, *, counted: int, diagnosis: str | None) -> str:
     advice = "Resume accepts the rejects so far; terminate takes back what was written."
-    if suspicion is not None:
-        advice = f"{suspicion} {advice}"
+    if diagnosis is not None:
+        advice = f"{diagnosis} {advice}"
     if worst is None:
         return advice
     among = f" among the {worst['stored']:,} that are stored" if worst["stored"] < counted else ""
     return (
         f"Most often it is {worst['field'] or 'the row'}: {worst['code']} ({worst['count']:,} times{among}, first in "
-        f"row {worst['row']:,}: {worst['message']}). {'' if suspicion else 'Are its columns the right ones? '}{advice}"
+        f"row {worst['row']:,}: {worst['message']}). {'' if diagnosis else 'Are its columns the right ones? '}{advice}"
     )

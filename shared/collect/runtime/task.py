@@ -144,7 +144,7 @@ class Task(Protocol):
         Asked only of a kind that makes results. Yields at least every 250 ms, as far as the store lets it.
         """
 
-    def suspicion(self, job: Job) -> str | None:
+    def diagnose(self, job: Job) -> str | None:
         """What looks like a mistake in what the job reads, as a sentence for people; asked when much was rejected.
 
         Reads only, and not for long: verbs wait meanwhile.

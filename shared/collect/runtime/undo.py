@@ -14,50 +14,50 @@ from collect.runtime.ipc import ChunkDone
 from collect.storage import parts
 
 if TYPE_CHECKING:
-    from collect.runtime.slice import Holding
+    from collect.runtime.part_run import PartRun
 
 WRITERS_LOOK_SECONDS = 0.1
 """Between two looks at whether somebody may still be writing an object."""
 
 
-def take_back(holding: Holding) -> None:
+def take_back(run: PartRun) -> None:
     """Undo the ledger entries that the part has left. A crash loses one entry's work at most.
 
     An entry that has been undone without conflicts is passed by: nothing of it is left to take back.
     """
-    lease = holding.lease
+    lease = run.lease
     began_at = lease.part.left
     while lease.part.left > 0:
-        holding.step(release=lease.part.left < began_at)  # the first one in any case, or none would ever be
+        run.step(release=lease.part.left < began_at)  # the first one in any case, or none would ever be
         began = time.monotonic()
         this = entry_id(lease.part.job_id, lease.part.n, lease.part.left - 1)
-        entry = holding.db.ledger.find_one({"_id": this})
+        entry = run.db.ledger.find_one({"_id": this})
         if entry is None:
             raise LookupError(f"ledger entry {this} is missing")
         before = lease.part.counts.undone
 
         def undo(session: ClientSession, record: dict[str, object] = entry["undo"], mark: str = this) -> TakenBack:
-            return holding.task.undo(holding.job, record, entry_id=mark, session=session)
+            return run.task.undo(run.job, record, entry_id=mark, session=session)
 
         settled = entry["undone"] and not entry["conflicts"]
         commits.take_back(lease, entry=entry, undo=None if settled else undo)
-        holding.got_on()
+        run.got_on()
         seconds = time.monotonic() - began
         rate = (lease.part.counts.undone - before) / max(seconds, 1e-6)
-        holding.breathe(rate, ChunkDone(phase=Phase.UNDO, seconds=seconds))
+        run.breathe(rate, ChunkDone(phase=Phase.UNDO, seconds=seconds))
     if lease.part.sweep:
-        _sweep(holding)
+        _sweep(run)
     commits.part_done(lease)
 
 
-def _sweep(holding: Holding) -> None:
+def _sweep(run: PartRun) -> None:
     """Remove the job's objects, once no owner of an earlier time can be writing one.
 
     Such an owner says so when it lets go, within a second as a rule. One that is gone is waited for as long as a lease.
     """
-    lease = holding.lease
-    while parts.has_writers(holding.db, job_id=lease.part.job_id, lease_seconds=lease.lease_seconds):
-        holding.step()
-        holding.wait(WRITERS_LOOK_SECONDS)
-    for _ in holding.task.sweep(holding.job):
-        holding.breathe(0.0)
+    lease = run.lease
+    while parts.has_writers(run.db, job_id=lease.part.job_id, lease_seconds=lease.lease_seconds):
+        run.step()
+        run.wait(WRITERS_LOOK_SECONDS)
+    for _ in run.task.sweep(run.job):
+        run.breathe(0.0)

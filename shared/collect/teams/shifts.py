@@ -8,7 +8,7 @@ from typing import Any
 
 from collect.checks import shifted
 from collect.checks.alignment import ShiftColumn
-from collect.checks.warning import Suspicion
+from collect.checks.warning import Warning
 from collect.csv.validation import Valid
 from collect.teams.rows import Team
 from collect.teams.template import FIELDS
@@ -37,7 +37,7 @@ class TeamColumns:
                 _said(by_row.get(row), name, text) for row, text in zip(rows, texts, strict=True)
             )
 
-    def slipped(self, stored: Mapping[str, Mapping[str, Any]], column_shift: Mapping[str, int]) -> list[Suspicion]:
+    def slipped(self, stored: Mapping[str, Mapping[str, Any]], column_shift: Mapping[str, int]) -> list[Warning]:
         """What looks as if it had slipped. ``stored``: name → the values of the teams that are there."""
         columns = [
             ShiftColumn(

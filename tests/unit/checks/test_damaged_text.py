@@ -4,7 +4,7 @@ import pytest
 
 from collect.checks import damaged_text
 from collect.checks.damaged_text import Damage
-from collect.checks.warning import Suspicion
+from collect.checks.warning import Warning
 from collect.csv.cell_rules import CellRules
 from collect.csv.layout import Layout
 from collect.jobs.template import Template
@@ -22,7 +22,7 @@ TEMPLATE = Template.model_validate(
 LAYOUT = Layout(delimiter=",", columns=("k", "s", "t"))
 
 
-def warnings(cells: list[str], *, rules: CellRules | None = None, encoding_is_given: bool = False) -> list[Suspicion]:
+def warnings(cells: list[str], *, rules: CellRules | None = None, encoding_is_given: bool = False) -> list[Warning]:
     rows = [(row, f"r{row},,{cell}".encode()) for row, cell in enumerate(cells, start=1)]
     return damaged_text.find(
         rows, LAYOUT, TEMPLATE, rules or CellRules(), looked_at=len(rows), encoding_is_given=encoding_is_given

@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 
 from collect.checks import shifted
 from collect.checks.alignment import ShiftColumn
-from collect.checks.warning import Suspicion
+from collect.checks.warning import Warning
 from support import shifted_files
 
 SEEDS = range(200)
 
 
-def looked(file: shifted_files.File) -> list[Suspicion]:
+def looked(file: shifted_files.File) -> list[Warning]:
     return shifted.find(file.names, file.columns)
 
 
-def moves(found: list[Suspicion]) -> dict[str, int]:
+def moves(found: list[Warning]) -> dict[str, int]:
     """What the suggestion of every one of them says: the same."""
     suggested = [dict((each.suggestion or {})["column_shift"]) for each in found]
     assert all(each == suggested[0] for each in suggested)
@@ -134,7 +134,7 @@ def test_a_shift_that_the_request_has_already_is_added_to() -> None:
     assert found.suggestion == {"column_shift": {}}
 
 
-def first_file(managers_at: list[str], members: list[str], names: list[str]) -> list[Suspicion]:
+def first_file(managers_at: list[str], members: list[str], names: list[str]) -> list[Warning]:
     columns = [
         ShiftColumn(name=name, texts=texts, values=[shifted_files.said(name, text) for text in texts], stored={})
         for name, texts in (("manager_phone", managers_at), ("member_phones", members))

@@ -10,7 +10,7 @@ import pytest
 
 from collect.checks import swapped
 from collect.checks.column_fit import FileColumn
-from collect.checks.warning import Suspicion, percent
+from collect.checks.warning import Warning, percent
 from collect.demo import baseline
 from collect.jobs.template import Template
 from support import file_generators
@@ -18,7 +18,7 @@ from support import file_generators
 SEEDS = range(200)
 
 
-def looked(file: file_generators.File) -> list[Suspicion]:
+def looked(file: file_generators.File) -> list[Warning]:
     return swapped.find(file.columns, stored=file.stored, column_map={})
 
 
@@ -59,7 +59,7 @@ def test_of_200_files_with_two_columns_exchanged_95_percent_are_found_and_mended
         assert file.swapped is not None
         one, other = file.swapped
         match looked(file):
-            case [Suspicion(suggestion={"column_map": {**mapped}})] if mapped == {one: other, other: one}:
+            case [Warning(suggestion={"column_map": {**mapped}})] if mapped == {one: other, other: one}:
                 hits += 1
     assert hits >= 0.95 * len(SEEDS), hits
 

@@ -17,7 +17,7 @@ from pydantic import (
 from collect.checks import similar_keys
 from collect.checks.duplicate_keys import SampledKeys
 from collect.checks.preview import CsvPreview
-from collect.checks.warning import Suspicion
+from collect.checks.warning import Warning
 from collect.csv import encodings, layout
 from collect.errors import FieldError, InvalidInput
 from collect.jobs.model import MaxRejected
@@ -149,7 +149,7 @@ def preview_body(
     *,
     rows_per_second: float,
     holder: str | None,
-    suspicions: Sequence[Suspicion],
+    warnings: Sequence[Warning],
     more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The answer of a preview. ``more``: what the kind adds to it."""
@@ -160,7 +160,7 @@ def preview_body(
         "blank_rows": seen.blank_rows,
         "warnings": [
             *_many_rejects(seen, params),
-            *(_warning(suspicion) for suspicion in (*seen.warnings, *suspicions)),
+            *(_warning(warning) for warning in (*seen.warnings, *warnings)),
         ],
         "errors": [_error(error) for error in seen.errors],
         "conflict": {"holder": holder} if holder else None,
@@ -199,7 +199,7 @@ def keys_alike(
     stored: Callable[[int], list[str] | None],
     among: Callable[[Iterable[str]], Iterable[str]],
     may_trim: bool,
-) -> list[Suspicion]:
+) -> list[Warning]:
     """Return the warning of keys that are alike, among those of the file and those that are stored.
 
     ``stored``: all keys, unless there are more than so many. Then only usual spellings of some keys of the file are
@@ -221,13 +221,13 @@ def _many_rejects(seen: CsvPreview, params: CsvParams) -> list[dict[str, Any]]:
     return [{"code": "many_rejects", "message": message}]
 
 
-def _warning(suspicion: Suspicion) -> dict[str, Any]:
-    mends = {} if suspicion.suggestion is None else {"suggestion": dict(suspicion.suggestion)}
+def _warning(warning: Warning) -> dict[str, Any]:
+    mends = {} if warning.suggestion is None else {"suggestion": dict(warning.suggestion)}
     return {
-        "code": suspicion.code,
-        "message": suspicion.message,
-        "columns": list(suspicion.columns),
-        "evidence": dict(suspicion.evidence),
+        "code": warning.code,
+        "message": warning.message,
+        "columns": list(warning.columns),
+        "evidence": dict(warning.evidence),
         **mends,
     }
 

@@ -12,7 +12,7 @@ from collect.checks import preview as csv_preview
 from collect.checks.cleared_values import BlankCells
 from collect.checks.duplicate_keys import SampledKeys
 from collect.checks.preview import CsvPreview
-from collect.checks.warning import Suspicion
+from collect.checks.warning import Warning
 from collect.csv import layout
 from collect.csv.reading import Lot
 from collect.csv.realign import MOST_ROWS
@@ -133,7 +133,7 @@ class _Preview:
             self._file,
             rows_per_second=ROWS_PER_SECOND,
             holder=team_store.holder(self._db, org_id=self._org_id),
-            suspicions=[
+            warnings=[
                 *self._keys.repeated(upsert=self._upsert),
                 *self._cleared(seen),
                 *self._alike(),
@@ -161,14 +161,14 @@ class _Preview:
         self._columns.add(range(lot.row, lot.row + lot.rows), valid, read.said)
         return {**read.wrong, **({} if self._upsert else self._twice(found))}
 
-    def _cleared(self, seen: CsvPreview) -> list[Suspicion]:
+    def _cleared(self, seen: CsvPreview) -> list[Warning]:
         stored = {
             name: {column: values[field] for column, field in FIELDS.items() if column in self._blanks.columns}
             for name, values in self._stored.items()
         }
         return self._blanks.warnings(stored, looked_at=seen.rejects.sampled_rows, total_rows=seen.total_rows)
 
-    def _alike(self) -> list[Suspicion]:
+    def _alike(self) -> list[Warning]:
         return csv_kinds.keys_alike(
             self._keys,
             column="team_name",

@@ -10,7 +10,7 @@ from collect.checks import preview as csv_preview
 from collect.checks.cleared_values import BlankCells
 from collect.checks.duplicate_keys import SampledKeys
 from collect.checks.preview import CsvPreview
-from collect.checks.warning import Suspicion
+from collect.checks.warning import Warning
 from collect.csv import layout
 from collect.csv.reading import Lot
 from collect.csv.validation import Valid
@@ -94,7 +94,7 @@ class _Preview:
             self._file,
             rows_per_second=ROWS_PER_SECOND,
             holder=datasets.holder(self._asker.db, org_id=self._asker.org_id, name=self._params.dataset),
-            suspicions=[
+            warnings=[
                 *self._keys.repeated(upsert=self._params.mode == "upsert"),
                 *self._cleared(seen),
                 *self._alike(),
@@ -121,13 +121,13 @@ class _Preview:
             if keys[place] not in stored
         }
 
-    def _cleared(self, seen: CsvPreview) -> list[Suspicion]:
+    def _cleared(self, seen: CsvPreview) -> list[Warning]:
         if not self._blanks.columns:
             return []
         stored = self._stored(self._blanks.keys, self._blanks.columns)
         return self._blanks.warnings(stored, looked_at=seen.rejects.sampled_rows, total_rows=seen.total_rows)
 
-    def _alike(self) -> list[Suspicion]:
+    def _alike(self) -> list[Warning]:
         if not any(self._template.column(name).type in _TEXTUAL for name in self._template.key):
             return []
         return csv_kinds.keys_alike(
@@ -140,7 +140,7 @@ class _Preview:
             may_trim=not self._params.trim,
         )
 
-    def _unlikely(self, seen: CsvPreview) -> list[Suspicion]:
+    def _unlikely(self, seen: CsvPreview) -> list[Warning]:
         if not seen.sampled:
             return []
         stored = datasets.values(
@@ -151,7 +151,7 @@ class _Preview:
             near=self._keys.some(datasets.MOST_STRETCHES),
         )
         found = swapped.find(seen.sampled, stored=stored, column_map=self._params.column_map or {})
-        told = {name for suspicion in found for name in suspicion.columns}
+        told = {name for warning in found for name in warning.columns}
         guarded = [] if self._params.formula_guarded is not None else guarded_text.find(seen.sampled)
         return [*guarded, *found, *outliers.find(seen.sampled, stored=stored, told=told)]
 
