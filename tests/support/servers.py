@@ -14,7 +14,7 @@ from stack.children import Child
 from stack.ports import free_ports
 from stack.server import Server, ServerMissing
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 MONGODB_WHEEL = ROOT / ".local" / "mongodb"
 
 
