@@ -176,6 +176,8 @@ class Job(_Value):
     supersedes: str | None = None
     file: FileRef | None = None
     choices: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    detected: tuple[str, ...] = ()
+    """Names of the params that were not given, but set because the file is known."""
     total_rows: int | None = None
     parts_left: int = 0
     undo_target: State | None = None

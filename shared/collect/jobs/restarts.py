@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -19,13 +19,20 @@ MOST_ANCESTORS = 20
 """Jobs of which one is a restart, each of the next, that are looked for."""
 
 
-def params(parent: Mapping[str, Any], given: Mapping[str, Any], *, with_file: bool) -> dict[str, Any]:
-    """Those of a job that is like one with the params ``parent``, except where ``given`` says otherwise.
+def reads_other_file(parent: Mapping[str, Any], given: Mapping[str, Any], *, with_file: bool = False) -> bool:
+    """Return whether a restart reads another file: one comes along (``with_file``), or ``given`` names one."""
+    of_parent = parent.get("file_id")
+    return with_file or given.get("file_id", of_parent) != of_parent
 
-    ``with_file``: another file comes along; or ``given`` names one.
+
+def params(
+    parent: Mapping[str, Any], given: Mapping[str, Any], *, other_file: bool, detected: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return the params of a restart of a job with the params ``parent``, except where ``given`` says otherwise.
+
+    ``detected``: params that were set because the parent's file is known. They say nothing of another file.
     """
-    other_file = with_file or given.get("file_id", parent.get("file_id")) != parent.get("file_id")
-    left = _OF_THE_PARENT_ALONE | (_OF_ITS_FILE if other_file else frozenset())
+    left = _OF_THE_PARENT_ALONE | ({*_OF_ITS_FILE, *detected} if other_file else frozenset())
     return {**{name: value for name, value in parent.items() if name not in left}, **given}
 
 
@@ -50,12 +57,18 @@ def way_out(job: Job, now: datetime) -> str:
     """Return what to do about rows that the restarted ``job`` has written, and that the new job meets as duplicates."""
     ways = []
     if (link := unprocessed_link(job)) is not None:
+        as_export = " and formula_guarded true" if _is_guarded(job) else ""
         ways.append(
-            f"restart with the rows that job {job.id} never reached (GET {link}, or collect jobs unprocessed {job.id} "
-            "-o FILE)"
+            f"restart with the rows that job {job.id} never reached{as_export} (GET {link}, or collect jobs "
+            f"unprocessed {job.id} -o FILE)"
         )
     if Verb.UNDO in job.allowed_verbs(now):
         ways.append(f"undo job {job.id} before you restart it (collect jobs undo {job.id})")
     ways.append("restart with mode upsert, to write the rows once more")
     said = ", or ".join(ways)
     return f"{said[:1].upper()}{said[1:]}."
+
+
+def _is_guarded(job: Job) -> bool:
+    """Return whether the job's file is known as an export with guarded texts. Rows that are given out look like it."""
+    return "formula_guarded" in job.detected and bool(job.params.get("formula_guarded"))

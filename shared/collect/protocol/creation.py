@@ -55,6 +55,7 @@ class NewJob:
     max_rejected: MaxRejected | None = None
     file: FileRef | None = None
     choices: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    detected: tuple[str, ...] = ()
     parent_id: str | None = None
     callback: dict[str, Any] | None = None
     traceparent: str | None = None
@@ -110,6 +111,7 @@ def _insert(tx: Transaction, new: NewJob) -> Job:
         supersedes=new.supersedes,
         file=new.file,
         choices=new.choices,
+        detected=new.detected,
         parts_left=1,
         window=DEFAULT_WINDOW,
         audit_seq=FIRST_SEQ,

@@ -339,11 +339,19 @@ def _keep(db: Database, job: Job, result: dict[str, Any]) -> Job:
     return Job.model_validate(db.jobs.find_one({"_id": job.id}))
 
 
-def with_digest(db: Database, *, org_id: str, sha256: str) -> Job | None:
-    """Return an export of the organisation whose joined result is a CSV of exactly these bytes, if there is one."""
+def with_digest(db: Database, *, org_id: str, sha256: str) -> list[tuple[bool, str]]:
+    """Return exports of the organisation whose joined result is a CSV of exactly these bytes.
+
+    At most one whose texts are guarded (``formula_safe``) and one whose texts are not: which of the two, and its id.
+    """
     of = {"result.sha256": sha256, "org_id": org_id, "kind": KIND, "params.format": {"$in": ["csv", PACKED]}}
-    document = db.jobs.find_one(of)
-    return None if document is None else Job.model_validate(document)
+    found = []
+    for guarded in (True, False):
+        asked: Any = {"$ne": False} if guarded else False
+        document = db.jobs.find_one({**of, "params.formula_safe": asked}, {"_id": 1})
+        if document is not None:
+            found.append((guarded, str(document["_id"])))
+    return found
 
 
 def is_expired(result: Mapping[str, Any], at: datetime) -> bool:

@@ -1,5 +1,6 @@
 """A restart is asked for as its parent was, with what was changed since; and it names what the parent has written."""
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from collect.runtime import reasons
 from collect.storage.object_store import GridFsBlobs
 from gateway.jobs import restart
 from gateway.schemas.requests import RestartBody
-from integration.gateway.calls import Api, fields, form, problem
+from integration.gateway.calls import Api, fields, form, problem, upload
 from support.corrections import Mending
 
 ROWS = 6
@@ -228,3 +229,83 @@ def test_the_rows_that_a_stopped_job_never_reached_can_be_restarted_with(api: Ap
 
 def test_a_body_that_the_release_before_knows_is_the_same_request() -> None:
     assert restart.known_before(RestartBody(reason="x")) == {"reason": "x", "file_id": None, "params": None}
+
+
+GUARDED = b"respondent_id,district\nr-1,'=1\n"
+OTHER = b"respondent_id,district\nr-2,'=kept\n"
+
+
+def exported(api: Api, data: bytes, *, formula_safe: bool = True) -> str:
+    """Store an export whose result are these bytes; return its id."""
+    job = f"export-{formula_safe}".lower()
+    result = {"sha256": hashlib.sha256(data).hexdigest()}
+    params = {"format": "csv", "formula_safe": formula_safe}
+    api.db.jobs.insert_one({"_id": job, "org_id": "labs", "kind": "export", "params": params, "result": result})
+    return job
+
+
+def of_export(api: Api, **params: Any) -> dict[str, Any]:
+    exported(api, GUARDED)
+    job = api.job(file_id=api.file(GUARDED), params=params)
+    api.verb(job["id"], "terminate")
+    return job
+
+
+@pytest.mark.parametrize("way", ["file_id", "params", "multipart"])
+def test_what_was_detected_is_judged_anew_for_another_file(api: Api, way: str) -> None:
+    parent = of_export(api)
+    assert (parent["params"]["formula_guarded"], parent["params"]["not_finite"]) == (True, True)
+    path = f"/v1/jobs/{parent['id']}/restart"
+
+    def body() -> dict[str, Any]:
+        if way == "multipart":
+            return form(file=OTHER, reason="a test")
+        named = {"file_id": api.file(OTHER)}
+        return {"json": {"reason": "a test", **(named if way == "file_id" else {"params": named})}}
+
+    seen = api.call("POST", f"{path}?validate_only=true", **body()).get_json()
+    assert "guarded_text" in [warning["code"] for warning in seen["warnings"]]
+    child = api.call("POST", path, **body())
+    assert child.status_code == 202, child.text
+    assert not {"formula_guarded", "not_finite"} & child.get_json()["params"].keys()
+
+
+def test_what_was_detected_is_kept_for_the_same_file_and_dropped_by_its_grandchild(api: Api) -> None:
+    parent = of_export(api)
+    api.db.jobs.delete_one({"_id": "export-true"})
+    child = restarted(api, parent["id"])
+    assert (child["params"]["formula_guarded"], child["params"]["not_finite"]) == (True, True)
+    grandchild = _terminated_and_restarted(api, child["id"], file_id=api.file(OTHER))
+    assert not {"formula_guarded", "not_finite"} & grandchild["params"].keys()
+
+
+def test_what_was_given_holds_for_another_file(api: Api) -> None:
+    parent = of_export(api, formula_guarded=True)
+    child = restarted(api, parent["id"], file_id=api.file(OTHER))
+    assert child["params"]["formula_guarded"] is True
+    assert "not_finite" not in child["params"]
+
+
+def test_the_preview_says_that_a_file_is_known_as_an_export(api: Api) -> None:
+    export = exported(api, GUARDED)
+    (known,) = previewed(api)
+    assert (known["code"], known["evidence"]["job_id"]) == ("known_export", export)
+    assert known["evidence"]["params"] == {"formula_guarded": True, "not_finite": True}
+    assert previewed(api, formula_guarded=False, not_finite=False) == []
+
+
+def test_nothing_is_taken_off_where_exports_with_and_without_guards_wrote_the_same(api: Api) -> None:
+    exported(api, GUARDED)
+    exported(api, GUARDED, formula_safe=False)
+    known, guarded = previewed(api)
+    assert (known["code"], guarded["code"]) == ("known_export", "guarded_text")
+    assert "nothing is taken off" in known["message"]
+    assert "formula_guarded" not in api.job(file_id=api.file(GUARDED))["params"]
+
+
+def previewed(api: Api, **params: Any) -> list[dict[str, Any]]:
+    """Return the warnings of an upload's preview."""
+    answer = api.post("/v1/jobs?validate_only=true", upload(api.file(GUARDED), params=params))
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.get_json()["warnings"]
+    return found

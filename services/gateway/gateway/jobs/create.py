@@ -72,6 +72,7 @@ def choose(body: NewJobBody, *, sent: InputFile | None = None, parent_id: str | 
         max_rejected=wanted.max_rejected,
         file=wanted.file,
         choices=wanted.choices,
+        detected=wanted.detected,
         parent_id=parent_id,
         traceparent=traces.current_traceparent(),
     )

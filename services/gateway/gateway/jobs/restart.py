@@ -62,7 +62,8 @@ def chosen(parent: Job, body: RestartBody, sent: Sent | None) -> Chosen:
     """
     file = sent.file if sent else None
     given = {**(body.params or {}), **({"file_id": body.file_id} if body.file_id else {})}
-    params = restarts.params(parent.params, given, with_file=file is not None)
+    other_file = restarts.reads_other_file(parent.params, given, with_file=file is not None)
+    params = restarts.params(parent.params, given, other_file=other_file, detected=parent.detected)
     keeps_limit = LIMIT not in given
     if keeps_limit and LIMIT in table.kind(parent.kind).params.model_fields:
         params = _with_limit(params, parent.max_rejected)
@@ -76,7 +77,12 @@ def chosen(parent: Job, body: RestartBody, sent: Sent | None) -> Chosen:
         max_rows_per_second=_kept(body, "max_rows_per_second", parent.max_rows_per_second),
     )
     made = create.choose(new, sent=file, parent_id=parent.id)
-    return replace(made, new=replace(made.new, max_rejected=parent.max_rejected)) if keeps_limit else made
+    if keeps_limit:
+        made = replace(made, new=replace(made.new, max_rejected=parent.max_rejected))
+    if other_file:
+        return made
+    detected = (*made.new.detected, *(name for name in parent.detected if name not in given))
+    return replace(made, new=replace(made.new, detected=detected))
 
 
 def preview(parent: Job, made: Chosen, sent: Sent | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -92,18 +93,62 @@ class CsvParams(Strict):
 P = TypeVar("P", bound=CsvParams)
 
 
-def of_own_export(asker: Asker, params: P, file: InputFile) -> P:
-    """The params with what is known of a file that is a result of the organisation's own exports, byte for byte.
+@dataclass(frozen=True, kw_only=True)
+class OwnExport:
+    """What is known of a file that is, byte for byte, a result of the organisation's own exports.
 
-    What the params say themselves stays.
+    ``detected``: params that follow from that and that the caller has not given. ``guards_differ``: exports with
+    ``formula_safe`` and without it have written these bytes, so that it is not known whether a text is guarded.
     """
+
+    job_id: str
+    detected: Mapping[str, bool]
+    guards_differ: bool = False
+
+
+def own_export(asker: Asker, params: CsvParams, file: InputFile) -> OwnExport | None:
+    """Return what is known of a file that is a result of the organisation's own exports; ``None`` if it is none."""
     if params.formula_guarded is not None and params.not_finite is not None:
-        return params
-    export = results.with_digest(asker.db, org_id=asker.org_id, sha256=file.sha256)
+        return None
+    exports = results.with_digest(asker.db, org_id=asker.org_id, sha256=file.sha256)
+    if not exports:
+        return None
+    guards = {guarded for guarded, _ in exports}
+    known = {"not_finite": True} if len(guards) > 1 else {"formula_guarded": guards.pop(), "not_finite": True}
+    return OwnExport(
+        job_id=exports[0][1],
+        detected={name: value for name, value in known.items() if getattr(params, name) is None},
+        guards_differ="formula_guarded" not in known and params.formula_guarded is None,
+    )
+
+
+def with_detected(params: P, export: OwnExport | None) -> P:
+    """Return the params with those that are detected."""
+    return params if export is None else params.model_copy(update=dict(export.detected))
+
+
+def names_detected(export: OwnExport | None) -> tuple[str, ...]:
+    """Return the names of the params that are detected."""
+    return () if export is None else tuple(export.detected)
+
+
+def _of_own_export(export: OwnExport | None) -> list[Warning]:
+    """Return a warning that says what the upload does with a file that is known as an export."""
     if export is None:
-        return params
-    known = {"formula_guarded": bool(export.params.get("formula_safe", True)), "not_finite": True}
-    return params.model_copy(update={name: value for name, value in known.items() if getattr(params, name) is None})
+        return []
+    does = []
+    if export.detected.get("formula_guarded"):
+        does.append("The apostrophe that the export put before each text that looks like a formula is taken off.")
+    if export.guards_differ:
+        does.append(
+            "Exports with formula_safe and without it have written the same bytes, so that nothing is taken off. Set "
+            "formula_guarded to true if the apostrophes before texts that look like formulas are not part of the texts."
+        )
+    if export.detected.get("not_finite"):
+        does.append("In columns of numbers, nan, inf and -inf are read as numbers.")
+    message = f"The file is the result of export {export.job_id}, byte for byte. {' '.join(does)}".rstrip()
+    evidence = {"job_id": export.job_id, "params": dict(export.detected)}
+    return [Warning(code="known_export", message=message, columns=(), evidence=evidence)]
 
 
 def check_columns(params: CsvParams, template: Template) -> None:
@@ -150,6 +195,7 @@ def preview_body(
     rows_per_second: float,
     holder: str | None,
     warnings: Sequence[Warning],
+    export: OwnExport | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The answer of a preview. ``more``: what the kind adds to it."""
@@ -160,7 +206,7 @@ def preview_body(
         "blank_rows": seen.blank_rows,
         "warnings": [
             *_many_rejects(seen, params),
-            *(_warning(warning) for warning in (*seen.warnings, *warnings)),
+            *(_warning(warning) for warning in (*_of_own_export(export), *seen.warnings, *warnings)),
         ],
         "errors": [_error(error) for error in seen.errors],
         "conflict": {"holder": holder} if holder else None,

@@ -42,8 +42,8 @@ class Wanted:
     """A job of some kind that is right in itself: its params as they are kept, and what goes with them.
 
     ``preview`` says what it would do, and starts nothing. ``gate`` says why the job has to wait for a confirmation,
-    or nothing when it may run at once; with ``always`` it has to wait whatever this says. ``choices``: see
-    :class:`collect.jobs.model.Job`.
+    or nothing when it may run at once; with ``always`` it has to wait whatever this says. ``choices`` and ``detected``:
+    see :class:`collect.jobs.model.Job`.
     """
 
     params: dict[str, Any]
@@ -55,6 +55,7 @@ class Wanted:
     max_rejected: MaxRejected | None = None
     file: FileRef | None = None
     choices: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    detected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

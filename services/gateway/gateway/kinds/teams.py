@@ -33,7 +33,7 @@ from collect.teams.shifts import TeamColumns
 from collect.teams.template import FIELDS, TEMPLATE
 from gateway.http.json_body import checked
 from gateway.kinds import csv_kinds
-from gateway.kinds.csv_kinds import CsvParams
+from gateway.kinds.csv_kinds import CsvParams, OwnExport
 from gateway.kinds.kind import Asker, Wanted
 
 EXAMINED_ROWS = 100_000
@@ -65,16 +65,18 @@ def check(asker: Asker, given: dict[str, Any], sent: InputFile | None) -> Wanted
     """See :class:`gateway.kinds.kind.Kind`."""
     params = checked(TeamsParams, given if sent is None else {**given, "file_id": sent.id}, within="params")
     file = csv_kinds.file_of(asker, params, sent)
-    params = csv_kinds.of_own_export(asker, params, file)
+    export = csv_kinds.own_export(asker, params, file)
+    params = csv_kinds.with_detected(params, export)
     csv_kinds.check_columns(params, TEMPLATE)
     return Wanted(
         params=params.model_dump(exclude_unset=True) | {"mode": params.mode},
-        preview=lambda _: _Preview(asker, params, file).body(),
+        preview=lambda _: _Preview(asker, params, file, export).body(),
         lock=team_store.lock_name(org_id=asker.org_id),
         on_conflict=params.on_conflict,
         supersedes=params.supersedes,
         max_rejected=params.reject_limit(),
         file=file.ref,
+        detected=csv_kinds.names_detected(export),
     )
 
 
@@ -98,12 +100,13 @@ def look(db: Database, job: Job, valid: Valid) -> Mapping[int, Sequence[FieldErr
 class _Preview:
     """One look at a file of teams, and at what is stored of them."""
 
-    def __init__(self, asker: Asker, params: TeamsParams, file: InputFile) -> None:
+    def __init__(self, asker: Asker, params: TeamsParams, file: InputFile, export: OwnExport | None) -> None:
         self._db = asker.db
         self._org_id = asker.org_id
         self._asker = asker
         self._params = params
         self._file = file
+        self._export = export
         self._upsert = params.mode == "upsert"
         self._keeps_blanks = layout.keeps_blanks(params.model_dump())
         self._forms = frozenset(form.form_id for form in forms.all_of(asker.db, org_id=asker.org_id))
@@ -132,6 +135,7 @@ class _Preview:
             self._params,
             self._file,
             rows_per_second=ROWS_PER_SECOND,
+            export=self._export,
             holder=team_store.holder(self._db, org_id=self._org_id),
             warnings=[
                 *self._keys.repeated(upsert=self._upsert),

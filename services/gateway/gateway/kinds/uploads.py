@@ -23,7 +23,7 @@ from collect.storage.database import Database
 from collect.storage.files import InputFile
 from gateway.http.json_body import checked
 from gateway.kinds import csv_kinds
-from gateway.kinds.csv_kinds import CsvParams
+from gateway.kinds.csv_kinds import CsvParams, OwnExport
 from gateway.kinds.kind import Asker, Wanted
 
 ROWS_PER_SECOND = 60_000
@@ -43,16 +43,18 @@ def check(asker: Asker, given: dict[str, Any], sent: InputFile | None) -> Wanted
     """See :class:`gateway.kinds.kind.Kind`."""
     params = checked(UploadParams, given if sent is None else {**given, "file_id": sent.id}, within="params")
     file = csv_kinds.file_of(asker, params, sent)
-    params = csv_kinds.of_own_export(asker, params, file)
+    export = csv_kinds.own_export(asker, params, file)
+    params = csv_kinds.with_detected(params, export)
     csv_kinds.check_columns(params, datasets.get(asker.db, org_id=asker.org_id, name=params.dataset))
     return Wanted(
         params=params.model_dump(exclude_unset=True) | {"mode": params.mode},
-        preview=lambda _: _Preview(asker, params, file).body(),
+        preview=lambda _: _Preview(asker, params, file, export).body(),
         lock=datasets.lock_name(org_id=asker.org_id, name=params.dataset),
         on_conflict=params.on_conflict,
         supersedes=params.supersedes,
         max_rejected=params.reject_limit(),
         file=file.ref,
+        detected=csv_kinds.names_detected(export),
     )
 
 
@@ -69,10 +71,11 @@ def marked(db: Database, job: Job) -> int:
 class _Preview:
     """One look at a file of rows, and at what is stored of them."""
 
-    def __init__(self, asker: Asker, params: UploadParams, file: InputFile) -> None:
+    def __init__(self, asker: Asker, params: UploadParams, file: InputFile, export: OwnExport | None) -> None:
         self._asker = asker
         self._params = params
         self._file = file
+        self._export = export
         self._how = params.model_dump()
         self._template = datasets.get(asker.db, org_id=asker.org_id, name=params.dataset)
         self._keeps_blanks = layout.keeps_blanks(self._how)
@@ -93,6 +96,7 @@ class _Preview:
             self._params,
             self._file,
             rows_per_second=ROWS_PER_SECOND,
+            export=self._export,
             holder=datasets.holder(self._asker.db, org_id=self._asker.org_id, name=self._params.dataset),
             warnings=[
                 *self._keys.repeated(upsert=self._params.mode == "upsert"),

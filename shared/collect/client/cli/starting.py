@@ -166,7 +166,8 @@ def _mended(shell: Shell, job_id: str, changed: dict[str, Any], file_id: str | N
     """The params that are to change, with what the preview of such a job suggests."""
     parent = shell.client.jobs.get(job_id)
     given = {**changed, **({"file_id": file_id} if file_id else {})}
-    found = mending.mended(shell, parent.kind, restarts.params(parent.params, given, with_file=False))
+    other_file = restarts.reads_other_file(parent.params, given)
+    found = mending.mended(shell, parent.kind, restarts.params(parent.params, given, other_file=other_file))
     return changed | {name: found[name] for name in mending.HOW_COLUMNS_ARE_READ & found.keys()}
 
 
