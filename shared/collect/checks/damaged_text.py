@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from collect.checks.warning import Warning
+from collect.checks.warning import Warning, of_a_sample
 from collect.csv import layout, unseen
 from collect.csv.cell_rules import CellRules
 from collect.csv.layout import Layout
@@ -89,8 +89,12 @@ def find(
     *,
     looked_at: int,
     encoding_is_given: bool,
+    total_rows: int | None = None,
 ) -> list[Warning]:
-    """Return a warning for each kind of damage. ``rows``: number and text of the rows that a preview looks at."""
+    """Return a warning for each kind of damage. ``rows``: number and text of the rows that a preview looks at.
+
+    ``looked_at``: how many these are; ``total_rows``: how many the file has.
+    """
     expected = {column.name: {*column.null_values, *(column.values or ())} for column in template.columns}
     found: dict[Damage, dict[str, _Found]] = {}
     for row, record in rows:
@@ -103,7 +107,8 @@ def find(
             if damage is not None:
                 found.setdefault(damage, {}).setdefault(name, _Found(sample=text)).add(row, damage, text)
     told = {damage: _told(columns, looked_at) for damage, columns in found.items()}
-    return [_warning(damage, columns, encoding_is_given) for damage, columns in told.items() if columns]
+    note = of_a_sample(looked_at, total_rows)
+    return [_warning(damage, columns, encoding_is_given, note) for damage, columns in told.items() if columns]
 
 
 def of(text: str) -> Damage | None:
@@ -182,13 +187,14 @@ def _fewest(cells: _Found, looked_at: int) -> int:
     return cells.fewest if looked_at * LEAST_SHARE < 1 else FEWEST_IN_DOUBT
 
 
-def _warning(damage: Damage, columns: Mapping[str, _Found], encoding_is_given: bool) -> Warning:
+def _warning(damage: Damage, columns: Mapping[str, _Found], encoding_is_given: bool, note: str) -> Warning:
     each = ", ".join(_said(name, cells) for name, cells in columns.items())
     read_otherwise = damage is Damage.MOJIBAKE and encoding_is_given
     return Warning(
         code="damaged_text",
         message=f"Text looks damaged in {each}: {damage.value}."
-        + (" Its encoding was named; it may be UTF-8 itself." if read_otherwise else ""),
+        + (" Its encoding was named; it may be UTF-8 itself." if read_otherwise else "")
+        + note,
         columns=tuple(columns),
         evidence={
             name: {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from collect.checks.warning import Warning
+from collect.checks.sampling import spread
+from collect.checks.warning import Warning, of_a_sample
 from collect.csv.reading import Lot
 from collect.csv.validation import Valid
 from collect.csv.wrong_cells import excerpt
@@ -16,7 +17,6 @@ class SampledKeys:
 
     def __init__(self) -> None:
         self._first: dict[str, int] = {}
-        self._sampled = 0
         self._again: list[tuple[str, int, int]] = []
 
     def look(self, lot: Lot, valid: Valid) -> Mapping[int, Sequence[FieldError]]:
@@ -30,7 +30,6 @@ class SampledKeys:
             first = self._first.setdefault(key, row)
             if first != row:
                 self._again.append((key, first, row))
-        self._sampled += len(rows)
 
     @property
     def first_rows(self) -> Mapping[str, int]:
@@ -38,20 +37,23 @@ class SampledKeys:
         return self._first
 
     def some(self, most: int) -> list[str]:
-        """About ``most`` of the keys, from all over the sample."""
-        keys = list(self._first)
-        return keys[:: max(1, len(keys) // most)][:most]
+        """Return at most ``most`` of the keys, from all over the sample."""
+        return list(spread(list(self._first), most))
 
-    def repeated(self, *, upsert: bool) -> list[Warning]:
-        """That keys come again, and what becomes of such rows."""
+    def repeated(self, *, upsert: bool, looked_at: int, total_rows: int | None) -> list[Warning]:
+        """Return the warning that keys come again, with what becomes of such rows.
+
+        ``looked_at``: how many rows the preview looked at; ``total_rows``: those of the file.
+        """
         if not self._again:
             return []
         key, first, row = self._again[0]
         follows = "each row overwrites the one before it" if upsert else "all but the first are rejected"
         count = len(self._again)
         message = (
-            f"{count:,} of {self._sampled:,} sampled rows {'has' if count == 1 else 'have'} a key that stands further "
+            f"{count:,} of {looked_at:,} rows {'has' if count == 1 else 'have'} a key that stands further "
             f"up, such as {excerpt(key)} in rows {first:,} and {row:,}: {follows}."
+            f"{of_a_sample(looked_at, total_rows)}"
         )
-        evidence = {"sampled_rows": self._sampled, "repeated": count, "key": key[:100], "rows": [first, row]}
+        evidence = {"sampled_rows": looked_at, "repeated": count, "key": key[:100], "rows": [first, row]}
         return [Warning(code="duplicate_keys", message=message, evidence=evidence)]

@@ -12,12 +12,11 @@ import pyarrow.compute as pc
 from collect.checks import damaged_text, sampling
 from collect.checks.column_fit import FileColumn
 from collect.checks.line_counts import FileLines
+from collect.checks.row_sample import RowSample
 from collect.checks.warning import Warning
 from collect.csv import layout
-from collect.csv.blocks import BLOCK_BYTES, Block
 from collect.csv.cell_rules import CellRules
 from collect.csv.files import Opened, open_file
-from collect.csv.grammar import Grammar
 from collect.csv.layout import Layout, Params
 from collect.csv.reading import Lot
 from collect.csv.sources import Readable
@@ -27,19 +26,14 @@ from collect.jobs.model import FileRef
 from collect.jobs.outcomes import Reject
 from collect.jobs.template import Template
 
-SAMPLE_ROWS = 20_000
-MOST_SAMPLED_BYTES = 32 * 1024 * 1024
-"""Of the file, and a block more: what is made of it takes some ten times that."""
 Look = Callable[[Lot, Valid], Mapping[int, Sequence[FieldError]] | None]
 """Looks at rows that are valid by the template, in the file's order, and says what else is wrong with which.
 
 ``None``: it has seen enough before; these rows and all behind them are not of the sample.
 """
-FEWEST_ROWS_OF_A_BLOCK = 50
 FIRST_ROWS = 10
 SAMPLES = 3
 MOST_REJECTS = 50
-_GUESSED_GZIP_RATIO = 6
 
 _SEEN = (
     ("integer", r"\A-?[0-9]{1,18}\z"),
@@ -102,7 +96,9 @@ def preview(
     first_rows: int | None = None,
     look: Look | None = None,
 ) -> CsvPreview:
-    """Read the whole file once, in flat memory, and validate a sample of it. Blocks for as long as that takes.
+    """Read the whole file once, in flat memory, and validate its rows: all, or of a big file a sample.
+
+    It blocks for as long as that takes (see :mod:`collect.checks.row_sample`).
 
     ``params`` are those of the job. ``sent``: compare its bytes with what was sent. ``first_rows``: the sample is the
     first so many rows, and not rows from all over the file. ``look`` is shown the sample. What is wrong with the file
@@ -114,8 +110,7 @@ def preview(
         arranged, errors = layout.arrange(opened.header, template, how, only_key=layout.is_upsert(params))
     except TaskRefused as refused:
         return CsvPreview(errors=(_told(refused),))
-    each = _rows_of_a_block(blobs.size(blob_name), is_gzip=opened.text.is_gzip)
-    sample = _Sample(opened.grammar, each=first_rows or each, most=first_rows)
+    sample = RowSample(opened.grammar, width=len(arranged.columns), first_rows=first_rows)
     lines = FileLines(width=len(arranged.columns), delimiter=opened.header.delimiter)
     total: int | None = None
     try:
@@ -153,47 +148,12 @@ def _lacking(opened: Opened, arranged: Layout, total: int | None) -> Layout:
     return replace(arranged, lacking=opened.lacking(1, total or 0))
 
 
-class _Sample:
-    """The first rows of each block: runs of records, with the number of the first record of each."""
-
-    def __init__(self, grammar: Grammar, *, each: int, most: int | None) -> None:
-        self.runs: list[Lot] = []
-        self.rows = 0
-        self._grammar = grammar
-        self._each = each
-        self._left = most
-        self._bytes_left = MOST_SAMPLED_BYTES
-
-    def take(self, block: Block) -> None:
-        self.rows += block.rows
-        if self._left == 0 or self._bytes_left <= 0:
-            return
-        found = self._grammar.split(block.data, lines=self._each, final=True)
-        records = found.lines[: self._left]
-        self._bytes_left -= sum(map(len, records))
-        if self._left is not None:
-            self._left -= len(records)
-        if records:
-            line = block.first_line
-            lines = {index: None if line is None else line + before for index, before in found.strays.items()}
-            self.runs.append(Lot.of(records, row=block.first_row, grammar=self._grammar, lines=lines))
-
-    @property
-    def records(self) -> list[bytes]:
-        return [record for lot in self.runs for record in lot.records]
-
-
-def _rows_of_a_block(size: int, *, is_gzip: bool) -> int:
-    number = max(1, size * (_GUESSED_GZIP_RATIO if is_gzip else 1) // BLOCK_BYTES)
-    return max(FEWEST_ROWS_OF_A_BLOCK, SAMPLE_ROWS // number)
-
-
 def _told(refused: TaskRefused) -> FieldError:
     return FieldError(refused.where or "file", refused.code, refused.detail)
 
 
 def _rejects(
-    sample: _Sample, template: Template, arranged: Layout, params: Mapping[str, Any], look: Look | None
+    sample: RowSample, template: Template, arranged: Layout, params: Mapping[str, Any], look: Look | None
 ) -> SampledRejects:
     validator = Validator(
         template=template,
@@ -203,7 +163,7 @@ def _rejects(
     )
     items: list[Reject] = []
     sampled = rejected = 0
-    for lot in sample.runs:
+    for lot in sample.lots():
         valid, of_template = validator.validate(lot)
         others = look(lot, valid) if look else {}
         if others is None:
@@ -212,31 +172,30 @@ def _rejects(
         rejects = sorted((*of_template, *of_look), key=lambda reject: reject.row)
         sampled += lot.rows
         rejected += len(rejects)
-        items.extend(rejects[: max(1, MOST_REJECTS // len(sample.runs))])
+        items.extend(sampling.spread(rejects, MOST_REJECTS))
     return SampledRejects(
         sampled_rows=sampled,
         rejected_rows=rejected,
         estimate=round(rejected * sample.rows / sampled) if sampled else 0,
-        items=tuple(items[:MOST_REJECTS]),
+        items=tuple(sampling.spread(items, MOST_REJECTS)),
     )
 
 
-def _damaged(sample: _Sample, opened: Opened, arranged: Layout, template: Template, how: Params) -> list[Warning]:
-    numbered = ((row, record) for lot in sample.runs for row, record in zip(lot.numbers, lot.records, strict=True))
+def _damaged(sample: RowSample, opened: Opened, arranged: Layout, template: Template, how: Params) -> list[Warning]:
     return damaged_text.find(
-        numbered, arranged, template, how.cells,
-        looked_at=len(sample.records),
+        sample.numbered(), arranged, template, how.cells,
+        looked_at=sample.sampled_rows, total_rows=sample.rows,
         encoding_is_given=how.encoding is not None and opened.text.encoding != "utf-8",
     )  # fmt: skip
 
 
-def _first_rows(opened: Opened, sample: _Sample) -> tuple[dict[str, str], ...]:
+def _first_rows(opened: Opened, sample: RowSample) -> tuple[dict[str, str], ...]:
     names = opened.header.names
-    parsed = (layout.parse(record, opened.grammar.delimiter) for record in sample.records[:FIRST_ROWS])
+    parsed = (layout.parse(record, opened.grammar.delimiter) for record in sample.first(FIRST_ROWS))
     return tuple(dict(zip(names, cells, strict=False)) for cells in parsed)
 
 
-def _columns(opened: Opened, arranged: Layout, sample: _Sample) -> tuple[SeenColumn, ...]:
+def _columns(opened: Opened, arranged: Layout, sample: RowSample) -> tuple[SeenColumn, ...]:
     parsed = [layout.parse(record, opened.grammar.delimiter) for record in sampling.spread(sample.records, 1_000)]
     seen = []
     for place, (name, column) in enumerate(zip(opened.header.names, arranged.columns, strict=True)):

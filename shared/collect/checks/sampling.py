@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from collect.checks.column_fit import FileColumn
 from collect.csv import layout
@@ -17,6 +17,8 @@ from collect.csv.sources import Readable
 from collect.jobs.template import Template
 
 MOST_ROWS = 1_000
+
+T = TypeVar("T")
 
 
 def columns(
@@ -78,6 +80,8 @@ def beginning(
     return Beginning(opened=opened, layout=arranged, records=records)
 
 
-def spread(records: Sequence[bytes], most: int) -> Sequence[bytes]:
-    """About ``most`` of the records, evenly from all over them."""
-    return records[:: max(1, len(records) // most)][:most]
+def spread(items: Sequence[T], most: int) -> Sequence[T]:
+    """Return at most ``most`` of the items, evenly from all over them."""
+    if len(items) <= most:
+        return items
+    return [items[place * len(items) // most] for place in range(most)]

@@ -63,8 +63,11 @@ def find(first_rows: Mapping[str, int], stored: Iterable[str]) -> list[Alike]:
     return found
 
 
-def warnings(found: list[Alike], *, column: str, may_trim: bool) -> list[Warning]:
-    """Return the warning of keys that are alike. ``may_trim``: the job does not trim cells, and could."""
+def warnings(found: list[Alike], *, column: str, may_trim: bool, note: str = "") -> list[Warning]:
+    """Return the warning of keys that are alike.
+
+    ``may_trim``: the job does not trim cells, and could. ``note``: how many rows were looked at, if not all.
+    """
     if not found:
         return []
     named = ", ".join(
@@ -75,7 +78,7 @@ def warnings(found: list[Alike], *, column: str, may_trim: bool) -> list[Warning
     count = len(found)
     message = (
         f"{count:,} {'key differs' if count == 1 else 'keys differ'} from another one only in upper and lower case, in "
-        f"blanks or in how the same characters are written, such as {named}. They count as different keys."
+        f"blanks or in how the same characters are written, such as {named}. They count as different keys.{note}"
     )
     only_blanks = all(each.key.strip(unseen.BLANKS) == each.like.strip(unseen.BLANKS) for each in found)
     evidence: dict[str, Any] = {

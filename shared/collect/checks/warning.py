@@ -37,3 +37,10 @@ def percent(share: float) -> str:
     if whole == 100 and share < 1:
         return "over 99 %"
     return f"{whole} %"
+
+
+def of_a_sample(looked_at: int, total_rows: int | None) -> str:
+    """Return the sentence that a warning ends with where a preview did not look at all rows; else nothing."""
+    if total_rows is None or looked_at >= total_rows:
+        return ""
+    return f" {looked_at:,} of {total_rows:,} rows were looked at."

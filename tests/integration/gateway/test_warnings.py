@@ -55,7 +55,7 @@ def test_keys_that_come_again_are_told_with_what_becomes_of_them(api: Api) -> No
     data = text("respondent_id,district,age", [*IDS[:-2], "r-1", "r-2"], PLACES, AGES)
     warning = warned(api, data)["duplicate_keys"]
     assert warning["message"] == (
-        "2 of 60 sampled rows have a key that stands further up, such as 'r-1' in rows 2 and 59: all but the first are "
+        "2 of 60 rows have a key that stands further up, such as 'r-1' in rows 2 and 59: all but the first are "
         "rejected."
     )
     assert warning["evidence"] == {"sampled_rows": 60, "repeated": 2, "key": "r-1", "rows": [2, 59]}

@@ -18,7 +18,7 @@ from pydantic import (
 from collect.checks import similar_keys
 from collect.checks.duplicate_keys import SampledKeys
 from collect.checks.preview import CsvPreview
-from collect.checks.warning import Warning
+from collect.checks.warning import Warning, of_a_sample
 from collect.csv import encodings, layout
 from collect.errors import FieldError, InvalidInput
 from collect.jobs.model import MaxRejected
@@ -245,17 +245,20 @@ def keys_alike(
     stored: Callable[[int], list[str] | None],
     among: Callable[[Iterable[str]], Iterable[str]],
     may_trim: bool,
+    seen: CsvPreview,
 ) -> list[Warning]:
     """Return the warning of keys that are alike, among those of the file and those that are stored.
 
     ``stored``: all keys, unless there are more than so many. Then only usual spellings of some keys of the file are
-    looked up, by ``among``, which gives back those that are stored.
+    looked up, by ``among``, which gives back those that are stored. ``seen``: the preview, for how many rows it saw.
     """
     there = stored(MOST_STORED_KEYS)
     if there is None:
         some = keys.some(MOST_SPELT_KEYS)
         there = list(among({spelling for key in some for spelling in (key, *similar_keys.spellings(key))}))
-    return similar_keys.warnings(similar_keys.find(keys.first_rows, there), column=column, may_trim=may_trim)
+    return similar_keys.warnings(
+        similar_keys.find(keys.first_rows, there), column=column, may_trim=may_trim, note=_note(seen)
+    )
 
 
 def _many_rejects(seen: CsvPreview, params: CsvParams) -> list[dict[str, Any]]:
@@ -263,8 +266,14 @@ def _many_rejects(seen: CsvPreview, params: CsvParams) -> list[dict[str, Any]]:
         return []
     message = (
         f"About {seen.rejects.estimate:,} of {seen.total_rows:,} rows would be rejected: the job would pause itself."
+        f"{_note(seen)}"
     )
     return [{"code": "many_rejects", "message": message}]
+
+
+def _note(seen: CsvPreview) -> str:
+    """How many rows the preview looked at, if not all."""
+    return of_a_sample(seen.rejects.sampled_rows, seen.total_rows)
 
 
 def _warning(warning: Warning) -> dict[str, Any]:

@@ -138,9 +138,9 @@ class _Preview:
             export=self._export,
             holder=team_store.holder(self._db, org_id=self._org_id),
             warnings=[
-                *self._keys.repeated(upsert=self._upsert),
+                *self._repeated(seen),
                 *self._cleared(seen),
-                *self._alike(),
+                *self._alike(seen),
                 *self._columns.slipped(self._stored, self._params.moved()),
             ],
             more={
@@ -165,6 +165,9 @@ class _Preview:
         self._columns.add(range(lot.row, lot.row + lot.rows), valid, read.said)
         return {**read.wrong, **({} if self._upsert else self._twice(found))}
 
+    def _repeated(self, seen: CsvPreview) -> list[Warning]:
+        return self._keys.repeated(upsert=self._upsert, looked_at=seen.rejects.sampled_rows, total_rows=seen.total_rows)
+
     def _cleared(self, seen: CsvPreview) -> list[Warning]:
         stored = {
             name: {column: values[field] for column, field in FIELDS.items() if column in self._blanks.columns}
@@ -172,12 +175,13 @@ class _Preview:
         }
         return self._blanks.warnings(stored, looked_at=seen.rejects.sampled_rows, total_rows=seen.total_rows)
 
-    def _alike(self) -> list[Warning]:
+    def _alike(self, seen: CsvPreview) -> list[Warning]:
         return csv_kinds.keys_alike(
             self._keys,
             column="team_name",
             stored=lambda most: team_store.names(self._db, org_id=self._org_id, most=most),
             among=lambda names: team_store.stored(self._db, org_id=self._org_id, names=names),
+            seen=seen,
             may_trim=False,
         )
 

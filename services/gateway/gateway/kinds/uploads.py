@@ -99,9 +99,9 @@ class _Preview:
             export=self._export,
             holder=datasets.holder(self._asker.db, org_id=self._asker.org_id, name=self._params.dataset),
             warnings=[
-                *self._keys.repeated(upsert=self._params.mode == "upsert"),
+                *self._repeated(seen),
                 *self._cleared(seen),
-                *self._alike(),
+                *self._alike(seen),
                 *self._unlikely(seen),
             ],
         )
@@ -125,13 +125,18 @@ class _Preview:
             if keys[place] not in stored
         }
 
+    def _repeated(self, seen: CsvPreview) -> list[Warning]:
+        return self._keys.repeated(
+            upsert=self._params.mode == "upsert", looked_at=seen.rejects.sampled_rows, total_rows=seen.total_rows
+        )
+
     def _cleared(self, seen: CsvPreview) -> list[Warning]:
         if not self._blanks.columns:
             return []
         stored = self._stored(self._blanks.keys, self._blanks.columns)
         return self._blanks.warnings(stored, looked_at=seen.rejects.sampled_rows, total_rows=seen.total_rows)
 
-    def _alike(self) -> list[Warning]:
+    def _alike(self, seen: CsvPreview) -> list[Warning]:
         if not any(self._template.column(name).type in _TEXTUAL for name in self._template.key):
             return []
         return csv_kinds.keys_alike(
@@ -141,6 +146,7 @@ class _Preview:
                 self._asker.db, org_id=self._asker.org_id, name=self._params.dataset, most=most
             ),
             among=self._stored,
+            seen=seen,
             may_trim=not self._params.trim,
         )
 
