@@ -48,17 +48,18 @@ def blocks(
     first_row: int = 1,
     first_line: int | None = None,
     block_bytes: int | None = None,
+    by_line: bool = False,
 ) -> Iterator[Block | None]:
     """Cut text into blocks of about ``block_bytes``. The text begins at a record; ``offset`` and ``first_row`` are its.
 
     ``first_line``: the number of the text's first line in the file, where it is known. ``block_bytes`` is
-    :data:`BLOCK_BYTES` if it is left out.
+    :data:`BLOCK_BYTES` if it is left out. ``by_line``: errors name the line of the file and not the row.
 
     ``None`` after each piece that makes no block. Raises :class:`TaskRefused`, naming the row, for a quote that is not
     closed, text after a closing quote where it is in doubt which lines belong to the row, a lone carriage return, bytes
     that are not UTF-8, and a record over :data:`MAX_RECORD_BYTES`.
     """
-    cutter = _Cutter(grammar, offset=offset, first_row=first_row, first_line=first_line)
+    cutter = _Cutter(grammar, offset=offset, first_row=first_row, first_line=first_line, by_line=by_line)
     held: list[bytes] = []
     size = 0
     for piece in pieces:
@@ -78,15 +79,16 @@ def blocks(
 
 
 class _Cutter:
-    def __init__(self, grammar: Grammar, *, offset: int, first_row: int, first_line: int | None) -> None:
+    def __init__(self, grammar: Grammar, *, offset: int, first_row: int, first_line: int | None, by_line: bool) -> None:
         self._grammar = grammar
         self._offset = offset
         self._row = first_row
         self._line = first_line
+        self._by_line = by_line
 
     def cut(self, data: bytes, *, final: bool) -> Block:
         block = self._block(data, final=final)
-        self._check_rest(data[len(block.data) :], self._row + block.rows)
+        self._check_rest(data[len(block.data) :], where=self._where(block.rows, data, len(block.data)))
         self._check_encoding(block.data)
         self._offset += len(block.data)
         self._row += block.rows
@@ -122,22 +124,30 @@ class _Cutter:
         if records.is_open:
             last = records.lines[-1]
             self._check_encoding(data[: len(data) - len(last)])
-            raise unclosed(self._grammar, last, where=row_name(self._row + len(records.lines) - 1))
+            where = self._where(len(records.lines) - 1, data, len(data) - len(last))
+            raise unclosed(self._grammar, last, where=where)
         return records
 
     def _refusal(self, error: BrokenRecord, data: bytes) -> TaskRefused:
-        where = row_name(self._row + error.record)
+        where = self._where(error.record, data, error.begin)
         line = None if self._line is None else self._line + data.count(b"\n", 0, error.begin)
         return refusal(self._grammar, error, where=where, line=line)
 
-    def _check_rest(self, rest: bytes, row: int) -> None:
+    def _where(self, record: int, data: bytes, begin: int) -> str:
+        """The name of a record of ``data``, by its index, which begins at ``begin``."""
+        if self._by_line and self._line is not None:
+            line = self._line + data.count(b"\n", 0, begin)
+            return f"line {line:,}"
+        return row_name(self._row + record)
+
+    def _check_rest(self, rest: bytes, *, where: str) -> None:
         if len(rest) <= MAX_RECORD_BYTES:
             return
         if self._grammar.is_open(rest):
-            raise unclosed(self._grammar, rest, where=row_name(row))
+            raise unclosed(self._grammar, rest, where=where)
         raise TaskRefused(
             f"The row is longer than {MAX_RECORD_BYTES // 1024**2} MiB, which is the most. Is a line end missing?",
-            code="row_too_long", where=row_name(row),
+            code="row_too_long", where=where,
         )  # fmt: skip
 
     def _check_encoding(self, data: bytes) -> None:
@@ -151,7 +161,7 @@ class _Cutter:
             raise TaskRefused(
                 f"The file is not UTF-8: byte {self._offset + error.start:,} is 0x{data[error.start]:02x}. If it "
                 'has another encoding, name it in "encoding", as in "cp1252".',
-                code="encoding", where=row_name(self._row + len(before.lines)),
+                code="encoding", where=self._where(len(before.lines), data, error.start),
             ) from error  # fmt: skip
 
 

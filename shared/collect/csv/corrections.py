@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from collect.csv import encodings, layout, unseen
-from collect.csv.blocks import MAX_RECORD_BYTES, TEXT_AFTER_QUOTE, stray_sentence
+from collect.csv.blocks import MAX_RECORD_BYTES, TEXT_AFTER_QUOTE, Block, stray_sentence
 from collect.csv.files import Opened, open_file
 from collect.csv.layout import REJECT_COLUMNS, Params
 from collect.csv.sources import Readable
@@ -94,12 +95,14 @@ class Sheet:
 class Given:
     """A row that somebody has mended: its number, and the cells that change, by place.
 
-    ``is_line``: it is a line of a file, in which all of its cells stand, mended or not.
+    ``is_line``: it is a line of a file, in which all of its cells stand, mended or not. ``mapped``: the places of cells
+    that a ``value_map`` has replaced.
     """
 
     row: int
     cells: Mapping[int, str]
     is_line: bool = False
+    mapped: frozenset[int] = frozenset()
 
 
 @dataclass(kw_only=True)
@@ -161,12 +164,14 @@ def from_csv(
     skip_lines: int = 0,
     keeps_blanks: bool = False,
     most_bytes: int,
+    look: Callable[[Opened, Block], None] | None = None,
 ) -> list[Given]:
     """Rows of a CSV as rejects are given out: a column says which row each is, and the others are its cells.
 
     They are called as in the file's header, or else as in the template. What says what was wrong is passed over, and so
     is a line in which nothing else stands. ``encoding``: of its text; without it UTF-8, or what its mark (BOM) says.
     Without a header the columns are those of a file of rejects. ``keeps_blanks``: a blank cell is none that changes.
+    ``look`` is called with each block of the file. Errors name the file's lines, the header and skipped ones counted.
 
     Raises:
         InvalidInput: it is no CSV, or not one of this job's rows.
@@ -181,7 +186,7 @@ def from_csv(
     )
     try:
         opened = open_file(blobs, name, template=template, params=params)
-        given = _read(opened, sheet, most_bytes)
+        given = _read(opened, sheet, most_bytes, look)
     except TaskRefused as refused:
         where = f"{refused.where}: " if refused.where and refused.where not in refused.detail else ""
         raise InvalidInput(f"{where}{refused.detail}", code=refused.code) from refused
@@ -192,19 +197,22 @@ def _without_blanks(given: Given) -> Given:
     return replace(given, cells={place: text for place, text in given.cells.items() if not unseen.shows_nothing(text)})
 
 
-def _read(opened: Opened, sheet: Sheet, most_bytes: int) -> list[Given]:
+def _read(opened: Opened, sheet: Sheet, most_bytes: int, look: Callable[[Opened, Block], None] | None) -> list[Given]:
     errors = Errors()
     names = _without_unnamed(opened.header.cells) if opened.header.is_header else (*sheet.headers, *REJECT_COLUMNS)
     number, places = _header(names, sheet, errors)
-    if errors.count and opened.header.lines_above is not None:
+    above = opened.header.lines_above
+    if errors.count and above is not None:
         errors = Errors()
-        hint = layout.skip_hint(opened.header.lines_above)
+        hint = layout.skip_hint(above)
         errors.add("", "unknown_column", f"The first line names no column of the job's file. {hint}")
+    elif errors.count and opened.header.is_header and (above := _lines_above(opened, most_bytes)) is not None:
+        errors.add("", "unknown_column", layout.skip_hint(above))
     errors.check()
     given: list[Given] = []
     width = len(names)
     fewest = max(number, *places) + 1 if places else number + 1
-    for line, (found, stray) in enumerate(_cells(opened, most_bytes), start=1):
+    for line, found, stray in _cells(opened, most_bytes, look):
         if stray is not None:
             errors.add("", TEXT_AFTER_QUOTE, stray)
             continue
@@ -228,6 +236,22 @@ def _read(opened: Opened, sheet: Sheet, most_bytes: int) -> list[Given]:
     return _distinct(given, errors)
 
 
+def _lines_above(opened: Opened, most_bytes: int) -> int | None:
+    """How many lines stand above a line that looks like the header, if one of the first below the header does."""
+    try:
+        for line, cells, _ in islice(_cells(opened, most_bytes, None), layout.MOST_LINES_ABOVE):
+            if ROW in map(_folded, cells):
+                return line - 1
+    except (TaskRefused, TooLarge):
+        pass
+    return None
+
+
+def _folded(name: str) -> str:
+    """A name of a header without its case and the blanks around it."""
+    return name.strip().casefold()
+
+
 def _without_unnamed(names: Sequence[str]) -> Sequence[str]:
     """A header without the empty names at its end, as spreadsheets leave them."""
     return names[: max((place for place, name in enumerate(names, start=1) if name), default=0)]
@@ -242,17 +266,21 @@ def _fitted(cells: Sequence[str], width: int, *, fewest: int) -> list[str] | Non
 
 def _header(cells: Sequence[str], sheet: Sheet, errors: Errors) -> tuple[int, dict[int, int]]:
     """Where the rows' numbers stand, and which cell of the file each other column is."""
+    folded = [_folded(cell) for cell in cells]
     told = len(cells) - len(REJECT_COLUMNS)
-    if told < 0 or tuple(cells[told:]) != REJECT_COLUMNS:  # somebody has moved or removed some of them
+    if told < 0 or tuple(folded[told:]) != REJECT_COLUMNS:  # some of them were moved or removed
         told = len(cells)
-        if cells.count(ROW) != 1 or sheet.place(ROW, by_header=True) is not None:
-            errors.add(ROW, "missing_column", f"A column {ROW!r} says which row of the job's file each line is.")
+        numbers = [
+            at for at, name in enumerate(folded) if name == ROW and sheet.place(cells[at], by_header=True) is None
+        ]
+        if len(numbers) != 1:
+            errors.add(ROW, "missing_column", _no_numbers(cells, numbers))
             return 0, {}
-    number = told if told < len(cells) else cells.index(ROW)
+    number = told if told < len(cells) else numbers[0]
     places: dict[int, int] = {}
     for at, name in enumerate(cells[:told]):
         place = at if at < len(sheet.headers) and sheet.headers[at] == name else sheet.place(name, by_header=True)
-        if at == number or (place is None and name in REJECT_COLUMNS):
+        if at == number or (place is None and folded[at] in REJECT_COLUMNS):
             continue
         if place is None:
             errors.add(name, "unknown_column", f"Column {at + 1}, {shown(name)}, is no column of the job's file.")
@@ -263,20 +291,36 @@ def _header(cells: Sequence[str], sheet: Sheet, errors: Errors) -> tuple[int, di
     return number, places
 
 
-def _cells(opened: Opened, most_bytes: int) -> Iterator[tuple[Sequence[str], str | None]]:
-    """The cells of each line, and what is wrong with one in which text follows a closing quote."""
-    for block in opened.blocks():
+def _no_numbers(cells: Sequence[str], numbers: Sequence[int]) -> str:
+    """What is wrong with a header in which no column, or several, say which row each line is."""
+    if numbers:
+        listed = ", ".join(shown(cells[at]) for at in numbers)
+        return f"Several columns may say which row of the job's file each line is: {listed}. Keep one of them."
+    listed = ", ".join(shown(cell) for cell in cells[:MOST_ERRORS])
+    return f"A column {ROW!r} says which row of the job's file each line is. The header has: {listed}."
+
+
+def _cells(
+    opened: Opened, most_bytes: int, look: Callable[[Opened, Block], None] | None
+) -> Iterator[tuple[int, Sequence[str], str | None]]:
+    """The line of the file where each record begins, its cells, and what is wrong if text follows a closing quote."""
+    for block in opened.blocks(by_line=True):
         if block is None:
             continue
         if block.end > most_bytes:
             raise TooLarge(f"The rows have more than {most_bytes:,} bytes together. Correct some of them at a time.")
+        if look is not None:
+            look(opened, block)
         records = block.records or opened.grammar.split(block.data, final=True)
+        line, at = block.first_line or 1, 0
         for index, record in enumerate(records.lines):
+            begin = block.data.find(record, at)
+            line += block.data.count(b"\n", at, begin)
             stray = opened.grammar.stray(record) if index in records.strays else None
-            line = None if block.first_line is None else block.first_line + records.strays.get(index, 0)
-            where = f"line {block.first_row + index:,} of the rows"
             cells = layout.parse(record, opened.header.delimiter)
-            yield cells, None if stray is None else stray_sentence(opened.grammar, stray, where=where, line=line)
+            where = f"line {line:,}"
+            yield line, cells, None if stray is None else stray_sentence(opened.grammar, stray, where=where, line=line)
+            line, at = line + record.count(b"\n"), begin + len(record)
 
 
 def _distinct(given: list[Given], errors: Errors) -> list[Given]:

@@ -48,9 +48,9 @@ class Opened:
         """How many blank lines have been left out so far before the text is cut into blocks."""
         return self.blank_above + (0 if self.shifted is None else self.shifted.blank_rows)
 
-    def blocks(self) -> Iterator[Block | None]:
+    def blocks(self, *, by_line: bool = False) -> Iterator[Block | None]:
         """The rows in blocks. See :func:`collect.csv.blocks.blocks`."""
-        return blocks(self.pieces, self.grammar, offset=self.offset, first_line=self.first_line)
+        return blocks(self.pieces, self.grammar, offset=self.offset, first_line=self.first_line, by_line=by_line)
 
     def lacking(self, first_row: int, last_row: int) -> Lacking:
         """Of rows that have been read: those that have no cell of a column, since it was moved."""

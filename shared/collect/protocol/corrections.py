@@ -47,7 +47,7 @@ def correctable(db: Database, job: Job, rows: Iterable[int], *, most_bytes: int)
         Conflict: some of them cannot; it names them.
         TooLarge: they are more than ``most_bytes`` together.
     """
-    wanted = list(rows)
+    wanted = set(rows)
     found: dict[int, dict[str, Any]] = {}
     held = 0
     for reject in rejects.some(db, job_id=job.id, rows=wanted):
@@ -55,7 +55,7 @@ def correctable(db: Database, job: Job, rows: Iterable[int], *, most_bytes: int)
         held += len(reject["line"])
         if held > most_bytes:
             raise TooLarge(f"The rows have more than {most_bytes:,} bytes together. Correct some of them at a time.")
-    _refuse(found, dict.fromkeys(wanted))
+    _refuse(found, dict.fromkeys(wanted), _newest(db, job.id, wanted - found.keys()))
     return found
 
 
@@ -189,14 +189,23 @@ def _add_part(tx: Transaction, job: Job, mended: Mended) -> Part:
 
 def _mark(tx: Transaction, job: Job, wanted: Mapping[int, int], n: int) -> None:
     """These rows are being corrected by part ``n``; none of them by another, and each as it was when it was mended."""
-    found = rejects.some(tx.db, job_id=job.id, rows=wanted, session=tx.session)
-    _refuse({reject["row"]: reject for reject in found}, wanted)
+    found = {reject["row"]: reject for reject in rejects.some(tx.db, job_id=job.id, rows=wanted, session=tx.session)}
+    _refuse(found, wanted, _newest(tx.db, job.id, wanted.keys() - found.keys(), tx.session))
     ids = [rejects.reject_id(job.id, row) for row in wanted]
     tx.db.rejects.update_many({"_id": {"$in": ids}}, {"$set": {"correction": n}}, session=tx.session)
 
 
-def _refuse(found: Mapping[int, Mapping[str, Any]], wanted: Mapping[int, int | None]) -> None:
-    errors = [error for row, revision in sorted(wanted.items()) if (error := _error(row, found.get(row), revision))]
+def _refuse(
+    found: Mapping[int, Mapping[str, Any]],
+    wanted: Mapping[int, int | None],
+    corrected: Mapping[int, Mapping[str, Any]],
+) -> None:
+    """Raise if a row cannot be corrected. ``corrected``: the newest correction of rows that are no rejects."""
+    errors = [
+        error
+        for row, revision in sorted(wanted.items())
+        if (error := _error(row, found.get(row), revision, corrected.get(row)))
+    ]
     if not errors:
         return
     told = [error.message for error in errors[:MOST_NAMED]]
@@ -205,7 +214,15 @@ def _refuse(found: Mapping[int, Mapping[str, Any]], wanted: Mapping[int, int | N
     raise Conflict(" ".join(told), code="row_not_rejected", errors=errors[:MOST_NAMED])
 
 
-def _error(row: int, reject: Mapping[str, Any] | None, revision: int | None) -> FieldError | None:
+def _error(
+    row: int, reject: Mapping[str, Any] | None, revision: int | None, corrected: Mapping[str, Any] | None
+) -> FieldError | None:
+    if reject is None and corrected is not None:
+        said = (
+            f"Row {row:,} was already corrected at {corrected['at']:%Y-%m-%d %H:%M:%S} UTC (revision "
+            f"{corrected['revision'] + 1:,}): download the rejects again, or leave the row out."
+        )
+        return FieldError(str(row), "already_corrected", said)
     if reject is None:
         said = f"Row {row:,} is not among the stored rejects of this job."
         return FieldError(str(row), "row_not_rejected", said)
@@ -239,8 +256,14 @@ def _closed(part: Part, reject: Mapping[str, Any], text: str, became: str) -> di
     }
 
 
-def _newest(db: Database, job_id: str, rows: Iterable[int], session: ClientSession) -> dict[int, dict[str, Any]]:
-    query = {"job_id": job_id, "row": {"$in": list(rows)}}
-    fields = {"row": 1, "revision": 1, "corrected_line": 1}
+def _newest(
+    db: Database, job_id: str, rows: Iterable[int], session: ClientSession | None = None
+) -> dict[int, dict[str, Any]]:
+    """The newest correction of each of these rows that has one."""
+    listed = list(rows)
+    if not listed:
+        return {}
+    query = {"job_id": job_id, "row": {"$in": listed}}
+    fields = {"row": 1, "revision": 1, "corrected_line": 1, "at": 1}
     found = db.corrections.find(query, fields, session=session).sort("revision", ASCENDING)
     return {closed["row"]: closed for closed in found}

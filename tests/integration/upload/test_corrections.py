@@ -273,7 +273,7 @@ def test_rows_that_cannot_be_corrected_are_named_and_nothing_is_written(db: Data
         made.prepare({1: {"n": "2"}, 2: {"n": "2"}, 3: {"n": "2"}, 9: {"n": "2"}})
     assert refused.value.code == "row_not_rejected"
     assert [(error.field, error.code) for error in refused.value.errors] == [
-        ("1", "row_not_rejected"), ("2", "row_not_rejected"), ("3", "correction_under_way"), ("9", "row_not_rejected"),
+        ("1", "already_corrected"), ("2", "row_not_rejected"), ("3", "correction_under_way"), ("9", "row_not_rejected"),
     ]  # fmt: skip
     assert made.job == job
 

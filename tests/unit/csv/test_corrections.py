@@ -153,13 +153,46 @@ def test_text_after_a_closing_quote_is_an_error_that_names_the_line() -> None:
     with pytest.raises(InvalidInput) as refused:
         read('row,k,n\n3,a,1\n4,"b"x,2\n\n5,"c "d" e",3\n')
     assert [error.code for error in refused.value.errors] == ["text_after_quote", "text_after_quote"]
-    assert (
-        "line 2 of the rows, column 2, before 'b\"x,2', is closed in line 3, and 'x,2' follows" in refused.value.detail
-    )
+    assert "opens in line 3, column 2, before 'b\"x,2', is closed in line 3, and 'x,2' follows" in refused.value.detail
     assert "in line 5" in refused.value.detail
-    with pytest.raises(InvalidInput, match="is closed in line 3, and 'c,2' follows") as refused:
+    with pytest.raises(InvalidInput, match=r"opens in line 2, column 2, .* is closed in line 3, and 'c,2'") as refused:
         read('row,k,n\n3,"a,1\n4,"c,2\n')
     assert refused.value.code == "text_after_quote"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("row,k\n1,a\n,b\n", "Line 3: '' is no number of a row."),
+        ("\ufeffsep=,\nrow,k\n\n\n1,a\nx,b\n", "Line 6: 'x' is no number of a row."),
+        ('row,k\n1,"a\n\nb"\n2,c,d\n', "Line 5 has 3 cells; the header has 2."),
+        ('row,k\n1,a\n\n2,"b\n', "opens in line 4, column 2, before 'b"),
+        ("row,k\n1,a\r2,b\n", "line 2: A carriage return"),
+    ],
+)
+def test_errors_name_the_line_of_the_file_with_its_header_counted(text: str, said: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        read(text)
+    assert said in refused.value.detail
+
+
+def test_lines_that_are_skipped_are_counted_too() -> None:
+    blobs = MemoryBlobs({"c": b"Title\n\nrow,k\n,a\n"})
+    with pytest.raises(InvalidInput, match="Line 4: '' is no number"):
+        corrections.from_csv(blobs, "c", sheet=SHEET, template=TEMPLATE, skip_lines=2, most_bytes=MOST_BYTES)
+
+
+@pytest.mark.parametrize("header", ["Row,k", " ROW ,k", "k,Number,note, Row,CODE,Field ,Message"])
+def test_the_column_row_is_known_in_any_case_and_with_blanks(header: str) -> None:
+    line = "7,a" if header.endswith("k") else "a,1,x,7,c,f,m"
+    assert read(f"{header}\n{line}\n")[7][0] == "a"
+
+
+def test_a_header_without_one_column_row_is_named() -> None:
+    with pytest.raises(InvalidInput, match="The header has: 'k', 'line'"):
+        read("k,line\na,1\n")
+    with pytest.raises(InvalidInput, match=r"Several columns .*: 'row', 'Row'\. Keep one"):
+        read("k,row,Row\na,1,2\n")
 
 
 def test_lines_above_the_header_are_named() -> None:
