@@ -1,13 +1,15 @@
-"""Stored values that an upsert would empty, because their cells in the file are blank."""
+"""Stored values that an upsert would empty, because their cells in the file are empty or show nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from collect.checks.warning import Warning
+from collect.csv import unseen
 from collect.csv.validation import Valid
 
 MOST_COLUMNS_NAMED = 5
@@ -30,8 +32,8 @@ class BlankCells:
         """Take rows that are valid by the template."""
         blanks: dict[int, list[str]] = {}
         for name, values in valid.columns.items():
-            if values.null_count:
-                for place in pc.indices_nonzero(pc.is_null(values)).to_pylist():
+            if (blank := _blank(values)) is not None:
+                for place in pc.indices_nonzero(blank).to_pylist():
                     blanks.setdefault(place, []).append(name)
         for place, (row, key) in enumerate(zip(valid.rows.to_pylist(), valid.keys.to_pylist(), strict=True)):
             self.add_row(row, key, blanks.get(place, ()))
@@ -53,7 +55,7 @@ class BlankCells:
         cleared: dict[str, list[int]] = {}
         for key, (row, blanks) in self._of.items():
             for name, value in stored.get(key, {}).items():
-                if name in self.columns and value not in (None, "", []):
+                if name in self.columns and not _shows_nothing(value):
                     held[name] = held.get(name, 0) + 1
                     if name in blanks:
                         cleared.setdefault(name, []).append(row)
@@ -85,3 +87,15 @@ class BlankCells:
         return Warning(
             code="would_clear", message=message, columns=tuple(names), evidence=evidence, suggestion={"blank": "keep"}
         )
+
+
+def _blank(values: pa.Array) -> pa.Array | None:
+    """Which cells are empty, or hold text that shows nothing; ``None`` if none is."""
+    nothing = unseen.mask(values) if pa.types.is_string(values.type) else None
+    if nothing is not None:
+        return pc.or_(pc.fill_null(nothing, True), pc.is_null(values))
+    return pc.is_null(values) if values.null_count else None
+
+
+def _shows_nothing(value: Any) -> bool:
+    return value in (None, []) or (isinstance(value, str) and unseen.shows_nothing(value))

@@ -42,11 +42,15 @@ def _looked(cells: FileColumn, there: Stored) -> Warning | None:
 
 
 def _by_form(cells: FileColumn, there: Stored, filled: Sequence[str]) -> Warning | None:
-    """All that is stored is of a few forms, each with digits in it, as codes have; and no cell is of any."""
+    """All that is stored is of a few forms, each with digits in it, as codes have; and no cell is of any.
+
+    Cells are compared as the file writes them and as they would be stored: ``98765 43210`` as ``+919876543210``.
+    """
     forms = there.forms.counts
     if len(forms) > _MOST_FORMS or not all("9{" in str(form) for form in forms):
         return None
-    if any(profiles.form(text) in forms for text in filled):
+    stored_as = [profiles.written(value) for value in profiles.read(cells.column, filled).values]
+    if any(profiles.form(text) in forms for text in (*filled, *stored_as)):
         return None
     usual = str(there.values[0])
     message = (

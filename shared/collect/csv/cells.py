@@ -44,7 +44,7 @@ def check(
     A cell that shows nothing is empty; in optional text only with ``trim``, or where blanks keep what is stored.
     """
     rules = rules or CellRules()
-    texts = as_read(column, texts, rules)
+    in_file, texts = texts, as_read(column, texts, rules)
     present = _without_nulls(column, texts, unseen_too=required or rules.trim or keeps_blanks)
     values = _TYPED[column.type](column, present, rules)
     errors: list[tuple[int, FieldError]] = []
@@ -58,20 +58,34 @@ def check(
     for mask, tell in _constraints(column, values):
         if pc.any(mask).as_py():
             errors.extend(_each(column, texts, mask, tell))
+    if errors and rules.value_map.get(column.name):
+        errors = [(index, _with_cell(error, in_file[index], texts[index], rules)) for index, error in errors]
     return Checked(values=values, errors=errors)
 
 
 def as_read(column: Column, texts: pa.Array, rules: CellRules) -> pa.Array:
     """Return the texts as ``formula_guarded``, then ``trim`` and then ``value_map`` change them."""
-    if rules.formula_guarded:
-        texts = guards.taken_off(texts)
-    if rules.trim:
-        texts = unseen.trimmed(texts)
+    texts = _bare(texts, rules)
     instead = rules.value_map.get(column.name)
     if not instead or not len(texts):
         return texts
     places = pc.index_in(texts, value_set=pa.array(list(instead), pa.string()))
     return pc.coalesce(pa.array(list(instead.values()), pa.string()).take(places), texts)
+
+
+def _bare(texts: pa.Array, rules: CellRules) -> pa.Array:
+    """The texts as ``formula_guarded`` and then ``trim`` change them."""
+    if rules.formula_guarded:
+        texts = guards.taken_off(texts)
+    return unseen.trimmed(texts) if rules.trim else texts
+
+
+def _with_cell(error: FieldError, in_file: pa.Scalar, read: pa.Scalar, rules: CellRules) -> FieldError:
+    """The error of a cell with the text that the file has, if ``value_map`` has put another one in its place."""
+    if _bare(pa.array([in_file.as_py()], pa.string()), rules)[0].as_py() == read.as_py():
+        return error
+    said = f"The cell in the file is {wrong_cells.excerpt(in_file.as_py())}; value_map replaced it."
+    return FieldError(error.field, error.code, f"{error.message} {said}")
 
 
 def plain_texts(column: Column, texts: Sequence[str], rules: CellRules) -> list[str]:

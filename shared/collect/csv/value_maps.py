@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from collect.csv import cells
+from collect.csv.cell_rules import trimmed_keys
 from collect.csv.cells import CellRules
 from collect.csv.corrections import Errors, Given, Sheet
 from collect.jobs.template import Column, Template
@@ -135,8 +136,9 @@ def corrected(
     changes: dict[int, dict[int, str]] = {index: {} for index in whole}
     for name, place in places.items():
         column = template.column(str(sheet.columns[place]))
+        known = trimmed_keys(value_map[name]) if rules.trim else value_map[name]
         for index, value in zip(whole, seen([rows[at][place] for at in whole], column, rules), strict=True):
-            good = value_map[name].get(value)
+            good = known.get(value)
             if good is not None and good != value:
                 changes[index][place] = good
     return [

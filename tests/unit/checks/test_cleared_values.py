@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pyarrow as pa
+
 from collect.checks.cleared_values import BlankCells
+from collect.csv.validation import Valid
 
 STORED: dict[str, dict[str, Any]] = {
     f"k{n}": {"phone": "+4930901820", "age": 3 if n % 2 else None, "tags": []} for n in range(10)
@@ -41,3 +44,19 @@ def test_the_last_row_of_a_key_counts() -> None:
     cells.add_row(11, "k0", ())
     (warning,) = cells.warnings(STORED, looked_at=11, total_rows=11)
     assert (warning.evidence["phone"]["cleared"], warning.evidence["phone"]["stored"]) == (9, 10)
+
+
+def test_text_that_shows_nothing_empties_what_is_stored() -> None:
+    texts = ["x", " ", "\u00a0", "\u200b", None, ""]
+    cells = BlankCells()
+    keys = pa.array([f"k{n}" for n in range(6)])
+    columns = {"s": pa.array(texts), "n": pa.array([1, 2, 3, 4, 5, None], pa.int64())}
+    cells.add(Valid(rows=pa.array(range(1, 7), pa.int64()), keys=keys, columns=columns))
+    stored: dict[str, dict[str, Any]] = {f"k{n}": {"s": "Pune", "n": 7} for n in range(6)}
+    (warning,) = cells.warnings(stored, looked_at=6, total_rows=6)
+    assert {name: each["cleared"] for name, each in warning.evidence.items()} == {"s": 5, "n": 1}
+    assert warning.evidence["s"]["rows"] == [2, 3, 4]
+
+
+def test_a_stored_text_that_shows_nothing_is_no_value_to_lose() -> None:
+    assert not looked("phone").warnings({"k1": {"phone": "\u00a0"}}, looked_at=10, total_rows=10)

@@ -162,3 +162,22 @@ def test_where_blanks_keep_only_the_key_is_required() -> None:
         {2: "required"},
     )
     assert validate(["a,,x"], CellRules()) == ([], {1: "required"})
+
+
+def test_the_keys_of_a_value_map_are_trimmed_where_cells_are() -> None:
+    params = {"trim": True, "value_map": {"c": {"pune ": "Pune", " agra": "x", "agra": "Agra", "\u00a0": "Goa"}}}
+    column: dict[str, Any] = {"type": "enum", "values": ["Pune", "Agra", "Goa"]}
+    read = values(["pune ", "pune", " agra", " "], CellRules.of(params), **column)
+    assert read == ["Pune", "Pune", "Agra", "Goa"]
+    kept = CellRules.of({"value_map": {"c": {"pune ": "Pune"}}})
+    assert values(["pune ", "pune"], kept, **column) == ["Pune", "not_in_values"]
+
+
+def test_an_error_of_a_replaced_value_names_the_cell_in_the_file() -> None:
+    rules = CellRules(trim=True, value_map={"c": {"seven": "7x", "y": "z"}})
+    said = message(" seven ", rules, type="integer")
+    assert said == (
+        "c '7x' is no whole number as 1024 is one. The cell in the file is ' seven '; value_map replaced it."
+    )
+    assert "value_map replaced" not in message(" 8x ", rules, type="integer")
+    assert "'seven'; value_map replaced it" in message("seven", CellRules(value_map=rules.value_map), type="integer")

@@ -73,6 +73,7 @@ def test_values_are_those_that_validation_has_seen() -> None:
     assert summed(REJECTS, rules)[AGE] == {"y": 3}
     assert changed({"age": {"y": "7"}}, rules) == {2: {2: "7"}, 3: {2: "7"}, 4: {2: "7"}}
     assert changed({"age": {"x": "7"}}, rules) == {}
+    assert changed({"district": {"Puna ": "Pune"}}, CellRules(trim=True)) == {1: {1: "Pune"}, 2: {1: "Pune"}}
 
 
 def test_each_row_with_a_value_of_the_map_is_corrected_where_it_is_wrong() -> None:
