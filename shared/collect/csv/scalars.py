@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from functools import lru_cache
 
 INT64 = range(-(2**63), 2**63)
@@ -19,6 +20,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
 _NUMBER = re.compile(r"[+-]?([0-9]{1,400}(\.[0-9]{0,400})?|\.[0-9]{1,400})([eE][+-]?[0-9]{1,4})?")
+_WHOLE = re.compile(r"[+-]?[0-9]+(\.0*)?")
+_NOT_ZERO = re.compile(r"[+-]?[0.]*[1-9]")
+_MOST_EXACT = 2**53
+"""Up to here a float holds each whole number."""
 _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 """As exports write them."""
 _BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
@@ -34,10 +39,26 @@ def integer(text: str) -> int | None:
 
 
 def number(text: str, decimal: str = ".") -> float | None:
-    """Return the finite number that is written with this decimal mark. Thousands are never grouped."""
+    """Return the finite number that is written with this decimal mark. Thousands are never grouped.
+
+    ``None`` also for a text that :func:`rounded` says something of: its number would become another one.
+    """
     plain = text.translate(_POINT_AND_COMMA) if decimal == "," else text
     value = float(plain) if _NUMBER.fullmatch(plain) else math.nan
-    return value if math.isfinite(value) else None
+    if 0 < abs(value) < _MOST_EXACT:
+        return value
+    return None if not math.isfinite(value) or _is_changed(plain, value) else value
+
+
+def rounded(text: str, decimal: str = ".") -> float | None:
+    """Return the number that a text would become, if that is another one in a way that matters.
+
+    It is a whole number with more digits than 64 bits hold, or a number so small that it would be zero. Decimals may
+    be rounded: coordinates often have more of them than are known.
+    """
+    plain = text.translate(_POINT_AND_COMMA) if decimal == "," else text
+    value = float(plain) if _NUMBER.fullmatch(plain) else math.nan
+    return value if math.isfinite(value) and _is_changed(plain, value) else None
 
 
 def any_number(text: str, decimal: str = ".", *, bounded: bool = False) -> float | None:
@@ -49,6 +70,15 @@ def any_number(text: str, decimal: str = ".", *, bounded: bool = False) -> float
     if found is None:
         return number(text, decimal)
     return None if bounded and math.isnan(found) else found
+
+
+def _is_changed(plain: str, value: float) -> bool:
+    """Whether ``value``, the nearest to a text, is another number; what ``repr`` writes of a float is not."""
+    if value == 0:
+        return _NOT_ZERO.match(plain) is not None
+    if abs(value) < _MOST_EXACT or not _WHOLE.fullmatch(plain):
+        return False
+    return Decimal(plain) not in (Decimal(value), Decimal(repr(value)))
 
 
 def boolean(text: str) -> bool | None:

@@ -58,6 +58,10 @@ def untyped(column: Column, text: str, *, rules: CellRules) -> FieldError:
     if column.type is ColumnType.PHONE:
         code, is_no = wrong_phones.what_is_wrong(text, column.country)
         return FieldError(column.name, code, f"{column.name} {cell} {is_no}{_hint_of_blanks(column, text, rules)}")
+    if column.type in NUMERIC and column.type is not ColumnType.INTEGER:
+        value = scalars.rounded(text, rules.decimal)
+        if value is not None:
+            return _digits_lost(column, text, value)
     said = _of_its_form(column.type, text, rules) or f"{is_no}.{_hint(column, text, rules)}"
     return FieldError(column.name, code, f"{column.name} {cell} {said}")
 
@@ -88,6 +92,15 @@ def too_long(column: Column, text: str, *, most_bytes: int) -> FieldError:
 def has_nul(column: Column, text: str) -> FieldError:
     """Return the error of a cell with a NUL character."""
     return FieldError(column.name, "nul_character", f"{column.name} {excerpt(text)} has a NUL character. Remove it.")
+
+
+def _digits_lost(column: Column, text: str, value: float) -> FieldError:
+    becomes = excerpt(f"{value:.0f}").strip("'")
+    said = (
+        f"{column.name} {excerpt(text)} would become {becomes}: 64 bits do not hold this number. Round it; if it is a "
+        "code or an ID, it needs a column of text."
+    )
+    return FieldError(column.name, "digits_lost", said)
 
 
 def _not_in_values(column: Column, text: str) -> FieldError:

@@ -1,6 +1,7 @@
 """What each type takes, and what it says to the rest."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import phonenumbers
@@ -36,12 +37,39 @@ def test_integers_are_of_64_bits_and_in_ascii_digits() -> None:
 
 
 def test_numbers_are_finite_and_plain() -> None:
-    good = ["1.5", "-.5", "+2", "3.", "1e5", "1E-2", "123456789012345678901234567890", "0.1"]
+    good = ["1.5", "-.5", "+2", "3.", "1e5", "1E-2", "123456789012345680000", "0.1"]
     assert check(good, type="number") == ([float(text) for text in good], [])
     bad = ["nan", "inf", "-Infinity", "1e999", "1_000", "1,5", "١", "0x1p3", "", " 1"]
     values, errors = check(bad, type="number")
     assert values == [None] * len(bad)
     assert errors == [(index, "not_a_number") for index in range(len(bad)) if bad[index]]
+
+
+def test_a_number_that_would_become_another_one_is_wrong() -> None:
+    bad = [
+        "9007199254740993",
+        "-9007199254740993.0",
+        "12345678901234567890",
+        "1e-400",
+        "-0.0000e0001",
+        "0." + "0" * 399 + "1",
+    ]
+    good = [bad.pop(4), "9007199254740992", "1" + "0" * 22, "73.8567437123456789012", "1234567890123456789e3", "0e5"]
+    assert check(good, type="number") == ([float(text) for text in good], [])
+    values, errors = check(bad, type="number")
+    assert (values, errors) == ([None] * len(bad), [(index, "digits_lost") for index in range(len(bad))])
+    (_, error), *_ = cells.check(Column(name="c", type="number"), pa.array(bad), required=False).errors
+    assert error.message == (
+        "c '9007199254740993' would become 9007199254740992: 64 bits do not hold this number. Round it; if it is a "
+        "code or an ID, it needs a column of text."
+    )
+
+
+@given(number=st.floats(allow_nan=False, allow_infinity=False))
+def test_whole_numbers_as_a_float_is_shown_come_back(number: float) -> None:
+    shown = format(Decimal(repr(number)), "f")
+    if len(shown) < 400:
+        assert check([shown, "x"], type="number")[0] == [number, None]
 
 
 @given(number=st.floats(allow_nan=False, allow_infinity=False))
