@@ -28,8 +28,10 @@ _BETWEEN = str.maketrans("", "", "'-()./ ")
 _GAP = re.compile(r"(?<=[0-9])[^0-9+]+(?=[0-9+])")
 """What stands between two groups of digits."""
 _BEGINS_ANOTHER = re.compile(r".*[/(].*|\s+-+\s+")
-"""A gap behind a whole number that begins something else: ``/21``, ``(21)``, `` - 21``. A hyphen without blanks does
-not: ``901820-21`` is how Germans write a number whose last digits are an extension."""
+"""A gap behind a whole number that begins something else: ``/21``, ``(21)``, `` - 21``."""
+_BEHIND_AREA_CODE = re.compile(r"[/)]")
+DIGITS_OF_A_WHOLE = 6
+"""Digits of a group from which on it is the end of a number: people write shorter groups within one."""
 _OPTIONAL_ZERO = re.compile(r"(?P<code>'?\(?(?:\+|00)[0-9 .\-]{1,5}\)?[ .\-]*)\(0\)")
 """``+49 (0)30``: a zero that is dialled at home alone."""
 _DIGITS = re.compile(r"\+?[0-9]+")
@@ -79,8 +81,11 @@ def may_be_several(text: str, country: str | None) -> bool:
     """Return whether a text of digits and what people put between them may be more than one number.
 
     It may when what stands before a gap is a valid number by itself, and either what stands behind the gap is one as
-    well or the gap is one that begins another number, as in ``030 901820/21``.
+    well or the gap is one that begins another number, as in ``030 901820/21``. It may too when its last group looks
+    like an extension, or like the end of a second number, as in ``040-1234567-8``.
     """
+    if _has_suffix(text, country):
+        return True
     number = cleaned(text)
     own = _by_calling_code(number) if number.startswith("+") else country
     code = len(f"+{phonenumbers.country_code_for_region(own)}") if number.startswith("+") and own else 0
@@ -101,6 +106,25 @@ def may_be_several(text: str, country: str | None) -> bool:
         ):  # fmt: skip
             return True
     return False
+
+
+def _has_suffix(text: str, country: str | None) -> bool:
+    """Whether the last group of digits looks added to a number that is valid without it.
+
+    It does with one digit, behind another separator than the group before it, or behind six digits or more. People
+    write no number in such groups, but for a blank in a number whose area code has its own separator.
+    """
+    gaps = list(_GAP.finditer(text))
+    if not gaps:
+        return False
+    last, before = gaps[-1], gaps[-2] if len(gaps) > 1 else None
+    suffix, group = cleaned(text[last.end() :]), text[before.end() if before else 0 : last.start()]
+    is_other = before is not None and before.group() != last.group()
+    if is_other and before is not None and last.group() == " ":
+        is_other = not _BEHIND_AREA_CODE.search(before.group())
+    if not (len(suffix) == 1 or is_other or len(cleaned(group)) >= DIGITS_OF_A_WHOLE):
+        return False
+    return _number(cleaned(text[: last.start()]), country) is not None
 
 
 def all_e164(texts: Iterable[str], country: str | None) -> dict[str, str | None]:

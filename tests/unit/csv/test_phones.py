@@ -58,6 +58,15 @@ def test_a_number_with_another_behind_it_is_read_as_none(region: str) -> None:
 
 
 @pytest.mark.parametrize("region", REGIONS)
+def test_no_digit_behind_a_whole_number_is_glued_on(region: str) -> None:
+    for number in examples(region):
+        for form in FORMATS[:3]:
+            first = phonenumbers.format_number(number, form)
+            texts = [f"{first}{between}{digit}" for between in "-. " for digit in "0189"]
+            assert phones.all_e164(texts, region) == dict.fromkeys(texts)
+
+
+@pytest.mark.parametrize("region", REGIONS)
 def test_a_zero_in_parentheses_makes_no_strangers_number(region: str) -> None:
     for number in examples(region):
         own = phonenumbers.format_number(number, PhoneNumberFormat.E164)
@@ -81,7 +90,13 @@ def test_a_zero_in_parentheses_is_left_out_where_it_is_dialled_at_home_alone() -
         ("0172/1234567", "DE", "+491721234567"),
         ("02651/12345", "DE", "+49265112345"),
         ("030 - 901820", "DE", "+4930901820"),
-        ("030 901820-21", "DE", "+493090182021"),
+        ("030 12 34 56 78", "DE", "+493012345678"),
+        ("030/9018 2021", "DE", "+493090182021"),
+        ("(030) 9018 2021", "DE", "+493090182021"),
+        ("01 5137 44 10", "AT", "+43151374410"),
+        ("01 23 45 67 89", "FR", "+33123456789"),
+        ("(11) 98765-4321", "BR", "+5511987654321"),
+        ("040-123-4567", "FI", "+358401234567"),
         ("0512/123456", "AT", "+43512123456"),
         ("98200/00001", "IN", "+919820000001"),
         ("+91 98450/12345", None, "+919845012345"),
@@ -108,6 +123,11 @@ def test_a_slash_between_two_groups_of_one_number_does_no_harm(text: str, countr
         ("0172 1234567\n0172 7654321", "several_phones"),
         ("030 901820 (21)", "several_phones"),
         ("030 901820 - 22", "several_phones"),
+        ("030 901820-21", "several_phones"),
+        ("030-901820-21", "several_phones"),
+        ("030 901820 21", "several_phones"),
+        ("030 123456.1", "several_phones"),
+        ("030/901820-0", "several_phones"),
         ("21/030 901820", "several_phones"),
         ("030 901820 ext. 12", "phone_with_extension"),
         ("030 901820 x12", "phone_with_extension"),
@@ -124,6 +144,15 @@ def test_a_slash_between_two_groups_of_one_number_does_no_harm(text: str, countr
 )
 def test_the_code_says_why_a_text_is_no_phone(text: str, expected: str) -> None:
     assert code(text, "DE") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "country"),
+    [("040-1234567-8", "FI"), ("021-1234567-8", "ID"), ("+358 40 1234567-8", None), ("+62 21 1234567 8", None)],
+)
+def test_a_digit_behind_a_whole_number_makes_no_longer_one(text: str, country: str | None) -> None:
+    assert (phones.e164(text, country), code(text, country)) == (None, "several_phones")
+    assert phones.all_e164([text], country) == {text: None}
 
 
 @pytest.mark.parametrize("text", ["+49 30 901820/21", "+49 30 901820 / 030 901821", "+49 30 901820 +49 30 901821"])
