@@ -111,7 +111,10 @@ SURPLUS = [
     _rows("ragged", HEADER + b"a,1,x\nc\nd,4\nb,2,y\ne,5,z,!\n",
           rejects=dict.fromkeys((2, 3, 5), "wrong_number_of_cells")),
     _rows("empty cells behind, without header", b"a,1,x,,\nb,2,y\n", params={"has_header": False}),
-    _refused("a column without a name between", b"k,,n,s\na,,1,x\n", "unknown_column", "the header", "2 has no name"),
+    _rows("columns without a name between", b"k,, ,n,s\na,, ,1,x\nc,!,,3,z\nb,,\xc2\xa0,2,y\n",
+          rejects={2: "unnamed_column"}),
+    _rows("columns without a name before", b",,,k,n,s\n,,,a,1,x\n,, ,b,2,y\n"),
+    _rows("cells behind that show nothing", HEADER.strip() + b", \na,1,x, \nb,2,y,\xe2\x80\x8b,\xc2\xa0\n"),
 ]  # fmt: skip
 
 ABOVE = [

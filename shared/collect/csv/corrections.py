@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from collect.csv import encodings, layout, unseen
+from collect.csv import delimiters, encodings, layout, unseen
 from collect.csv.blocks import MAX_RECORD_BYTES, TEXT_AFTER_QUOTE, Block, stray_sentence
 from collect.csv.files import Opened, open_file
 from collect.csv.layout import REJECT_COLUMNS, Params
@@ -185,7 +185,8 @@ def from_csv(
         column_map=dict.fromkeys((*sheet.headers, *REJECT_COLUMNS), None),
     )
     try:
-        opened = open_file(blobs, name, template=template, params=params)
+        width = len(sheet.headers) + len(REJECT_COLUMNS)
+        opened = open_file(blobs, name, template=template, params=params, width=width)
         given = _read(opened, sheet, most_bytes, look)
     except TaskRefused as refused:
         where = f"{refused.where}: " if refused.where and refused.where not in refused.detail else ""
@@ -239,7 +240,7 @@ def _read(opened: Opened, sheet: Sheet, most_bytes: int, look: Callable[[Opened,
 def _lines_above(opened: Opened, most_bytes: int) -> int | None:
     """How many lines stand above a line that looks like the header, if one of the first below the header does."""
     try:
-        for line, cells, _ in islice(_cells(opened, most_bytes, None), layout.MOST_LINES_ABOVE):
+        for line, cells, _ in islice(_cells(opened, most_bytes, None), delimiters.MOST_LINES_ABOVE):
             if ROW in map(_folded, cells):
                 return line - 1
     except (TaskRefused, TooLarge):
@@ -254,12 +255,14 @@ def _folded(name: str) -> str:
 
 def _without_unnamed(names: Sequence[str]) -> Sequence[str]:
     """A header without the empty names at its end, as spreadsheets leave them."""
-    return names[: max((place for place, name in enumerate(names, start=1) if name), default=0)]
+    return names[
+        : max((place for place, name in enumerate(names, start=1) if not unseen.shows_nothing(name)), default=0)
+    ]
 
 
 def _fitted(cells: Sequence[str], width: int, *, fewest: int) -> list[str] | None:
     """As many cells as the header has, if only empty ones are too many, and ``fewest`` are there, which are read."""
-    if len(cells) < fewest or any(cells[width:]):
+    if len(cells) < fewest or not all(map(unseen.shows_nothing, cells[width:])):
         return None
     return [*cells, *[""] * width][:width]
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from collect.csv import layout, realign, sources
+from collect.csv import delimiters, layout, realign, sources, unseen
 from collect.csv.blocks import Block, blocks, lone_return, text_after_quote, unclosed
+from collect.csv.delimiters import MAX_BYTES_ABOVE
 from collect.csv.grammar import Grammar, LoneCarriageReturn
-from collect.csv.layout import DELIMITERS, MAX_BYTES_ABOVE, MAX_HEADER_BYTES, MOST_CELLS, Header, Params
+from collect.csv.layout import DELIMITERS, MAX_HEADER_BYTES, MOST_CELLS, Header, Params
 from collect.csv.reading import Lot
 from collect.csv.realign import Lacking, Shifted
 from collect.csv.sources import UTF8_BOM, Readable, Text
@@ -88,8 +89,11 @@ def open_file(
     params: Params,
     sent: FileRef | None = None,
     hashed: bool = True,
+    width: int | None = None,
 ) -> Opened:
     """Open a blob and read its header. ``sent``: its bytes are to be those that were sent; not ``hashed``, as many.
+
+    ``width``: how many columns the file has if it has no header; as many as the template, unless it is given.
 
     Raises:
         TaskRefused: it is no CSV, or its header cannot be read.
@@ -100,7 +104,7 @@ def open_file(
     if not head.data.strip() or (head.final and _NO_TEXT.fullmatch(head.data)):
         raise _nothing_left(params.skip_lines, head.lines) if params.skip_lines else sources.empty()
     try:
-        header, record, length = _header(head, template=template, params=params)
+        header, record, length = _header(head, template=template, params=params, width=width or len(template.names))
     except LoneCarriageReturn as error:
         raise _all_in_one_line() if b"\n" not in head.data else lone_return("the header") from error
     blank_above = head.data.count(b"\n", 0, head.data.index(record))
@@ -204,19 +208,19 @@ def _nothing_left(skip_lines: int, lines: int) -> TaskRefused:
     )  # fmt: skip
 
 
-def _header(head: _Head, *, template: Template, params: Params) -> tuple[Header, bytes, int]:
+def _header(head: _Head, *, template: Template, params: Params, width: int) -> tuple[Header, bytes, int]:
     """What the first record says, that record, and where in ``head`` it ends."""
     known = layout.known_names(template, params)
-    delimiter = _delimiter(head.data, final=head.final, known=known, params=params)
-    record = layout.first_record(head.data, Grammar(delimiter, strict=False), final=head.final)
+    delimiter = _delimiter(head, known=known, template=template, params=params, width=width)
+    record = delimiters.first_record(head.data, Grammar(delimiter, strict=False), final=head.final)
     cells = tuple(layout.parse(record, delimiter))
-    above = layout.lines_above(head.data, known) if known.isdisjoint(cells) else None
+    names = layout.names_of(cells, known)
+    above = delimiters.lines_above(head.data, known) if known.isdisjoint(names) else None
     header = Header(
         cells=cells, is_header=True, delimiter=delimiter, lines_above=None if above is None else above + head.lines
     )
     begin = head.data.index(record)
     end = head.data.find(b"\n", begin + len(record)) + 1 or len(head.data)
-    width = len(template.names)
     if params.has_header is False and _strays(record, delimiter) and Grammar(delimiter, width=width).ends_here(record):
         return replace(header, cells=template.names, is_header=False), record, end
     where = "row 1" if params.has_header is False else "the header"
@@ -227,7 +231,7 @@ def _header(head: _Head, *, template: Template, params: Params) -> tuple[Header,
         if not is_header:
             _check_skipped(head, known, params)
     if is_header:
-        header = _without_unnamed(header, params)
+        header = _without_unnamed(replace(header, cells=names) if params.cells.trim else header, params)
     else:
         header = replace(header, cells=tuple(layout.fitted(cells, width)), is_header=False)
     if len(header.cells) > MOST_CELLS:
@@ -269,7 +273,7 @@ def _strays(record: bytes, delimiter: str) -> bool:
 
 def _check_skipped(head: _Head, known: frozenset[str], params: Params) -> None:
     """Refuse a file whose header is among the lines that are left out, so that rows may be among them too."""
-    line = layout.header_line(head.skipped, known) if params.skip_lines else None
+    line = delimiters.header_line(head.skipped, known) if params.skip_lines else None
     if line is not None:
         raise TaskRefused(
             f"Line {line:,} looks like the header, and skip_lines leaves out the first {params.skip_lines:,} lines. "
@@ -281,24 +285,47 @@ def _check_skipped(head: _Head, known: frozenset[str], params: Params) -> None:
 def _without_unnamed(header: Header, params: Params) -> Header:
     """The header without the cells at its end that name nothing."""
     cells = header.cells
-    while cells and not cells[-1].strip() and cells[-1] not in params.column_map:
+    while cells and unseen.shows_nothing(cells[-1]) and cells[-1] not in params.column_map:
         cells = cells[:-1]
     return replace(header, cells=cells, unnamed=len(header.cells) - len(cells)) if cells else header
 
 
-def _delimiter(head: bytes, *, final: bool, known: frozenset[str], params: Params) -> str:
-    try:
-        return layout.find_delimiter(head, known=known, given=params.delimiter, final=final)
-    except ValueError as error:
-        if isinstance(error, LoneCarriageReturn):
-            raise
-        raise TaskRefused(str(error), code="unknown_delimiter") from error
+def _delimiter(head: _Head, *, known: frozenset[str], template: Template, params: Params, width: int) -> str:
+    """The delimiter that is given; else the one by which the header names columns, or the rows are as wide as asked."""
+    if params.delimiter is not None:
+        try:
+            return Grammar(params.delimiter).delimiter
+        except ValueError as error:
+            raise TaskRefused(str(error), code="unknown_delimiter") from error
+
+    def first(delimiter: str) -> tuple[bytes, tuple[str, ...]]:
+        record = delimiters.first_record(head.data, Grammar(delimiter, strict=False), final=head.final)
+        return record, tuple(layout.parse(record, delimiter))
+
+    def is_data(delimiter: str) -> bool:
+        record, cells = first(delimiter)
+        return _is_data(record, cells, delimiter, template=template, params=params)
+
+    by_names = delimiters.by_names(head.data, known=known, final=head.final)
+    if params.has_header or (
+        params.has_header is None and not known.isdisjoint(layout.names_of(first(by_names)[1], known))
+    ):
+        return by_names
+    by_width = delimiters.by_width(
+        head.data,
+        width=width,
+        final=head.final,
+        decimal=params.cells.decimal,
+        may_be=is_data if params.has_header is None else None,
+    )
+    return by_width or by_names
 
 
 def _is_data(record: bytes, cells: tuple[str, ...], delimiter: str, *, template: Template, params: Params) -> bool:
     """Whether the first record is a row: it names no column, and fits the template where that is not just text."""
     width = len(template.names)
-    if any(cell in layout.known_names(template, params) for cell in cells) or len(layout.fitted(cells, width)) != width:
+    known = layout.known_names(template, params)
+    if not known.isdisjoint(layout.names_of(cells, known)) or len(layout.fitted(cells, width)) != width:
         return False
     arranged = layout.Layout(delimiter=delimiter, columns=template.names)
     row = Lot.of([record], row=1, grammar=Grammar(delimiter))

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from collect.csv import unseen
 from collect.csv.blocks import spoken
 from collect.csv.cell_rules import CellRules
-from collect.csv.grammar import BrokenRecord, Grammar
+from collect.csv.grammar import Grammar
 from collect.errors import FieldError, TaskRefused
 from collect.jobs.template import Template
 
@@ -21,10 +22,6 @@ MOST_CELLS = 2_000
 MAX_HEADER_BYTES = 1024 * 1024
 REJECT_COLUMNS = ("row", "code", "field", "message")
 """What a file of rejects has behind its own columns. It is mended and sent again as it is: they are left out."""
-MOST_LINES_ABOVE = 20
-"""Lines above the header, such as a title, among which the header is looked for."""
-MAX_BYTES_ABOVE = 64 * 1024
-"""Bytes of these lines together."""
 MOST_ERRORS = 20
 MOST_CHARACTERS = 100
 """Of a name that is shown."""
@@ -79,12 +76,14 @@ class Layout:
     """The columns of a file, in its order: the template's names, ``None`` for those that are left out.
 
     ``lacking``: column → the first and the last row that have no cell of it, since it was moved. ``unnamed``: how many
-    columns more the header has at its end, which have no name.
+    columns more the header has at its end, which have no name. ``gaps``: the places, from 0, of columns before that
+    which have no name. No row may have text in a column without a name.
     """
 
     delimiter: str
     columns: tuple[str | None, ...]
     unnamed: int = 0
+    gaps: tuple[int, ...] = ()
     lacking: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
@@ -120,71 +119,18 @@ def parse(record: bytes, delimiter: str) -> list[str]:
 
 
 def fitted(cells: Sequence[str], width: int) -> Sequence[str]:
-    """The cells of a row without the empty ones that it has more at its end than the file has columns."""
-    return cells if any(cells[width:]) else cells[:width]
+    """The cells of a row without those behind the file's columns, if these show nothing."""
+    return cells[:width] if all(map(unseen.shows_nothing, cells[width:])) else cells
+
+
+def names_of(cells: Iterable[str], known: frozenset[str]) -> tuple[str, ...]:
+    """The cells of a header without blanks around them, as far as they are not known as they stand."""
+    return tuple(cell if cell in known else cell.strip(unseen.BLANKS) for cell in cells)
 
 
 def cells_of(record: bytes, delimiter: str, width: int) -> Sequence[str]:
     """The cells of a row as a person is shown them, also where text follows a closing quote."""
     return fitted(parse(Grammar(delimiter, width=width).requoted(record), delimiter), width)
-
-
-def find_delimiter(head: bytes, *, known: frozenset[str], given: str | None, final: bool) -> str:
-    """The delimiter that makes the most known names of the first record, then the most cells."""
-    if given is not None:
-        return Grammar(given).delimiter
-    scores = {}
-    for delimiter in DELIMITERS:
-        try:
-            cells = parse(first_record(head, Grammar(delimiter, strict=False), final=final), delimiter)
-        except (BrokenRecord, TaskRefused):  # what another delimiter would put in quotes, or end
-            continue
-        scores[delimiter] = (sum(cell in known for cell in cells), len(cells))
-    return max(scores, key=lambda delimiter: scores[delimiter], default=DELIMITERS[0])
-
-
-def first_record(head: bytes, grammar: Grammar, *, final: bool) -> bytes:
-    """The first record of a file that begins with ``head``. ``grammar`` is lenient: what is a row below is not judged.
-
-    Raises:
-        LoneCarriageReturn: in it.
-        TaskRefused: it does not end within ``head``.
-    """
-    lines = 1
-    while True:
-        records = grammar.split(head, lines=lines, final=final).lines
-        if records:
-            return records[0]
-        if lines > head.count(b"\n"):
-            begin = head[: 4 * (MOST_CHARACTERS + 1)].decode("utf-8", "replace")
-            raise TaskRefused(
-                f"The first line, which is to be the header, does not end within {MAX_HEADER_BYTES // 1024**2} MiB. "
-                f"It begins with {_shown(begin)}. Is a line end missing, or a quote not closed?",
-                code="header_too_long", where="the header",
-            )  # fmt: skip
-        lines *= 16
-
-
-def lines_above(head: bytes, known: frozenset[str]) -> int | None:
-    """How many lines stand above the line that names the most known columns, with any delimiter.
-
-    Only the first lines are looked at. ``None``: none of them names a column, or the very first does.
-    """
-    named = _named(head, known)
-    best = max(range(len(named)), key=lambda place: named[place])
-    return best if best and named[best] else None
-
-
-def header_line(head: bytes, known: frozenset[str]) -> int | None:
-    """The first of the first lines that names a known column, from 1; ``None`` if none does."""
-    return next((number for number, names in enumerate(_named(head, known), start=1) if names), None)
-
-
-def _named(head: bytes, known: frozenset[str]) -> list[int]:
-    """How many known columns each of the first lines names, with the delimiter that makes the most of them."""
-    lines = head[:MAX_BYTES_ABOVE].decode("utf-8", "replace").split("\n")[: MOST_LINES_ABOVE + 1]
-    records = [line.removesuffix("\r").encode() for line in lines]
-    return [max(len(known.intersection(parse(record, each))) for each in DELIMITERS) for record in records]
 
 
 def skip_hint(above: int) -> str:
@@ -208,7 +154,7 @@ def arrange(header: Header, template: Template, params: Params, *, only_key: boo
     """
     names = header.names if header.is_header else _by_place(header, template)
     known = known_names(template, params)
-    if known.isdisjoint(names):
+    if known.isdisjoint(names_of(names, known)):
         return Layout(delimiter=header.delimiter, columns=(None,) * len(names)), [_none_known(header, template, known)]
     errors: list[FieldError] = []
     columns: list[str | None] = []
@@ -227,7 +173,11 @@ def arrange(header: Header, template: Template, params: Params, *, only_key: boo
     errors.extend(_not_moved(name, columns) for name in params.column_shift if name not in columns)
     wanted = template.key if only_key else [name for name in template.names if template.is_required(name)]
     errors.extend(_missing(name, header) for name in wanted if name not in columns)
-    return Layout(delimiter=header.delimiter, columns=tuple(columns), unnamed=header.unnamed), errors
+    gaps = [place for place, name in enumerate(names) if name not in known and unseen.shows_nothing(name)]
+    return (
+        Layout(delimiter=header.delimiter, columns=tuple(columns), unnamed=header.unnamed, gaps=tuple(gaps)),
+        errors,
+    )
 
 
 def refuse(errors: Sequence[FieldError]) -> TaskRefused:
@@ -240,7 +190,7 @@ def refuse(errors: Sequence[FieldError]) -> TaskRefused:
 
 def no_rows(header: Header) -> TaskRefused:
     """The refusal of a file that ends behind its header."""
-    line = _shown(header.delimiter.join(header.cells))
+    line = shown(header.delimiter.join(header.cells))
     return TaskRefused(
         f"The file has a header and no rows: nothing follows {line}. If that is a row, set has_header to false.",
         code="no_rows",
@@ -271,7 +221,7 @@ def _none_known(header: Header, template: Template, known: frozenset[str]) -> Fi
         hint = "If the file has no header, set has_header to false; if the names are others, set column_map."
     return FieldError(
         "", "unknown_column",
-        f"The first line, {_shown(line)}, names no column of the dataset when it is read with "
+        f"The first line, {shown(line)}, names no column of the dataset when it is read with "
         f"{spoken(header.delimiter)} between its cells. The columns are {_listed(template.names)}. {hint}",
     )  # fmt: skip
 
@@ -292,14 +242,13 @@ def _column(
         return None, None
     if column in template.names:
         return column, None
-    if not name.strip():
-        said = f"Column {place} has no name. Name it as the dataset does, or remove it."
-        return None, FieldError(name, "unknown_column", said)
     if name in params.column_map:
         return None, _unknown_target(name, column, template)
+    if unseen.shows_nothing(name):
+        return None, None
     return None, FieldError(
         name, "unknown_column",
-        f"Column {place}, {_shown(name)}, is not in the dataset. {_advice(name, names, template)}",
+        f"Column {place}, {shown(name)}, is not in the dataset. {_advice(name, names, template)}",
     )  # fmt: skip
 
 
@@ -317,7 +266,7 @@ def wrong_targets(column_map: Mapping[str, str | None], template: Template) -> l
             errors.append(_unknown_target(header, column, template))
         elif (other := first.setdefault(column, header)) != header:
             said = (
-                f"column_map sends both {_shown(other)} and {_shown(header)} to {column!r}. Send one of them elsewhere."
+                f"column_map sends both {shown(other)} and {shown(header)} to {column!r}. Send one of them elsewhere."
             )
             errors.append(FieldError(header, "duplicate_column", said))
     return errors
@@ -325,7 +274,7 @@ def wrong_targets(column_map: Mapping[str, str | None], template: Template) -> l
 
 def _unknown_target(header: str, column: str, template: Template) -> FieldError:
     said = (
-        f"column_map sends {_shown(header)} to {_shown(column)}, which is no column of the dataset. "
+        f"column_map sends {shown(header)} to {shown(column)}, which is no column of the dataset. "
         f"The columns are {_listed(template.names)}."
     )
     return FieldError(header, "unknown_column", said)
@@ -336,7 +285,7 @@ def unknown_columns(param: str, names: Iterable[str], template: Template) -> lis
     return [
         FieldError(
             name, "unknown_column",
-            f"{param} names {_shown(name)}, which is no column of the dataset. "
+            f"{param} names {shown(name)}, which is no column of the dataset. "
             f"The columns are {_listed(template.names)}.",
         )
         for name in names
@@ -350,11 +299,15 @@ def _advice(name: str, names: Sequence[str], template: Template) -> str:
         return "Remove it, or map it to null in column_map."
     if close in names:
         return f"Column {names.index(close) + 1} is {close!r} already: remove one of them."
-    return f"Do you mean {close!r}? Rename it, or set column_map to {json.dumps({name: close}, ensure_ascii=False)}."
+    if name.strip(unseen.BLANKS) == close:
+        rename = "Set trim to true, which drops the blanks around names and cells; or rename it"
+    else:
+        rename = "Rename it"
+    return f"Do you mean {close!r}? {rename}, or set column_map to {json.dumps({name: close}, ensure_ascii=False)}."
 
 
 def _twice(name: str, column: str, first: int, place: int) -> FieldError:
-    mapped = "" if name == column else f" (column_map sends {_shown(name)} there)"
+    mapped = "" if name == column else f" (column_map sends {shown(name)} there)"
     said = f"Columns {first} and {place} are both {column!r}{mapped}. Remove one of them, or rename it."
     return FieldError(name, "duplicate_column", said)
 
@@ -364,7 +317,7 @@ def _unused(names: Sequence[str], params: Params) -> list[FieldError]:
         FieldError(
             name,
             "unknown_column",
-            f"column_map names {_shown(name)}, which the file does not have. It has {_listed(names)}.",
+            f"column_map names {shown(name)}, which the file does not have. It has {_listed(names)}.",
         )
         for name in params.column_map
         if name not in names
@@ -373,7 +326,7 @@ def _unused(names: Sequence[str], params: Params) -> list[FieldError]:
 
 def _not_moved(name: str, columns: Sequence[str | None]) -> FieldError:
     there = _listed([column for column in columns if column is not None])
-    said = f"column_shift names {_shown(name)}, which is no column of the file. It has {there}."
+    said = f"column_shift names {shown(name)}, which is no column of the file. It has {there}."
     return FieldError(name, "unknown_column", said)
 
 
@@ -388,7 +341,8 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_ERRORS]) + (", …" if len(names) > MOST_ERRORS else "")
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
+    """Return a name in quotes, cut to a length that fits into a message."""
     return repr(name if len(name) <= MOST_CHARACTERS else name[:MOST_CHARACTERS] + "…")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -9,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from collect.csv import layout
-from collect.csv.blocks import TEXT_AFTER_QUOTE, row_name, stray_sentence
+from collect.csv import layout, unseen
+from collect.csv.blocks import TEXT_AFTER_QUOTE, row_name, spoken, stray_sentence
 from collect.csv.layout import Layout
 from collect.csv.reading import Lot
 from collect.csv.sources import UTF8_BOM
@@ -19,11 +21,13 @@ from collect.errors import FieldError
 
 MOST_SURPLUS = 64
 """Cells that a row may have more than the file has columns, without being looked at one by one."""
+MOST_SHOWN = 3
+"""Surplus cells that a message shows."""
 _EMPTY_CELL = b'""'
 
 
 class RowCells:
-    """Cuts the rows of one file into cells. A row may have more cells than the file has columns if those are empty.
+    """Cuts the rows of one file into cells. A row may have more cells than the file has columns if those show nothing.
 
     It remembers how many cells most rows have: Arrow reads these at once. What comes out does not depend on that.
     """
@@ -33,6 +37,7 @@ class RowCells:
         self._delimiter = arranged.delimiter.encode()
         self._width = len(arranged.columns)
         self._usual = self._width + min(arranged.unnamed, MOST_SURPLUS)
+        self._names = tuple(name or f"\0{place}" for place, name in enumerate(arranged.columns))
 
     def parse(self, lot: Lot) -> tuple[pa.Table, dict[int, FieldError]]:
         """The cells of the columns that are read, as texts; and by row what is wrong with those that are left out."""
@@ -69,8 +74,7 @@ class RowCells:
             counts[row.number - 1] = row.actual_columns
             return "skip"
 
-        names = [name or f"\0{place}" for place, name in enumerate(self._arranged.columns)]
-        names.extend(self._unnamed)
+        names = [*self._names, *self._surplus]
         if data.startswith(UTF8_BOM):  # a row's own: Arrow would take it for the file's, and leave it out
             data = UTF8_BOM + data
         if not data:
@@ -92,9 +96,14 @@ class RowCells:
         return table, counts
 
     @property
-    def _unnamed(self) -> list[str]:
+    def _surplus(self) -> list[str]:
         """The names under which the cells behind the file's columns are read."""
         return [f"\0{place}" for place in range(self._width, self._usual)]
+
+    @property
+    def _unnamed(self) -> list[str]:
+        """The names under which the cells are read in which no text may stand."""
+        return [*(self._names[place] for place in self._arranged.gaps), *self._surplus]
 
     def _learn(self, counts: Mapping[int, int], rows: int) -> bool:
         """Take over the number of cells that most of the rows have; returns whether it is another one."""
@@ -106,7 +115,7 @@ class RowCells:
         return True
 
     def _fitted(self, records: Sequence[bytes], counts: Mapping[int, int]) -> bytes:
-        """The records, those with more or fewer empty cells at their end with as many as are read."""
+        """The records, those with more or fewer cells at their end that show nothing with as many as are read."""
         lines = list(records)
         for index, count in counts.items():
             if count > self._usual:
@@ -116,40 +125,74 @@ class RowCells:
         return b"\n".join(lines)
 
     def _without(self, record: bytes, surplus: int) -> bytes:
-        """A record without its last cells, as many as are ``surplus``, if those are empty."""
+        """A record without its last cells, as many as are ``surplus``, if those show nothing."""
         end = len(record)
         for _ in range(surplus):
             if record.endswith(self._delimiter + _EMPTY_CELL, 0, end):
                 end -= len(_EMPTY_CELL)
             if record[end - 1 : end] != self._delimiter:
-                return record
+                return self._written_anew(record)
             end -= 1
         return record[:end]
 
+    def _written_anew(self, record: bytes) -> bytes:
+        """A record with as many cells as are read, if what it has behind them shows nothing."""
+        cells = layout.parse(record, self._arranged.delimiter)
+        if not all(map(unseen.shows_nothing, cells[self._usual :])):
+            return record
+        text = io.StringIO()
+        csv.writer(text, delimiter=self._arranged.delimiter, lineterminator="").writerow(cells[: self._usual])
+        return text.getvalue().encode()
+
     def _filled(self, table: pa.Table) -> list[int]:
-        """The rows of a table, by index, that have text behind the file's columns."""
+        """The rows of a table, by index, that have text in a column without a name, or behind the file's columns."""
         filled: set[int] = set()
         for name in self._unnamed:
-            lengths = pc.binary_length(table.column(name))
-            if pc.max(lengths).as_py():
-                filled.update(pc.indices_nonzero(lengths).to_pylist())
+            texts = table.column(name)
+            if pc.max(pc.binary_length(texts)).as_py():
+                filled.update(place for place, text in enumerate(texts.to_pylist()) if not unseen.shows_nothing(text))
         return sorted(filled)
 
     def _wrong_number(self, record: bytes) -> FieldError:
         row = layout.parse(record, self._arranged.delimiter)
-        filled = [place for place in range(self._width, len(row)) if row[place]]
-        if filled and filled[-1] < self._width + self._arranged.unnamed:
+        unnamed = range(self._width, self._width + self._arranged.unnamed)
+        filled = [place for place, cell in enumerate(row) if not unseen.shows_nothing(cell)]
+        nameless = [place for place in filled if place in self._arranged.gaps or place in unnamed]
+        if nameless and self._width <= len(row) and filled[-1] < unnamed.stop:
             return FieldError(
                 "", "unnamed_column",
-                f"Column {filled[0] + 1:,} has no name in the header, and the row has {excerpt(row[filled[0]])} "
+                f"Column {nameless[0] + 1:,} has no name in the header, and the row has {excerpt(row[nameless[0]])} "
                 "there. Name the column, or remove what stands there.",
             )  # fmt: skip
-        special = repr(self._arranged.delimiter) if len(row) > self._width else "a line break"
-        return FieldError(
-            "", "wrong_number_of_cells",
-            f"The row has {len(row):,} cells; the file has {self._width:,} columns. "
-            f"A cell that holds {special} must be in quotes.",
-        )  # fmt: skip
+        cells, columns = _counted(len(row), "cell"), _counted(self._width, "column")
+        surplus = [row[place] for place in filled if place >= self._width]
+        hint = self._other_delimiter(record) or self._hint(record, row, surplus)
+        return FieldError("", "wrong_number_of_cells", f"The row has {cells}; the file has {columns}. {hint}")
+
+    def _other_delimiter(self, record: bytes) -> str | None:
+        """What to say about a row that is written with another delimiter than the file."""
+        for other in layout.DELIMITERS:
+            if other == self._arranged.delimiter or self._width == 1:
+                continue
+            if len(layout.fitted(layout.parse(record, other), self._width)) == self._width:
+                return (
+                    f"With {spoken(other)} between its cells it has as many as the file has columns. Write it with "
+                    f"{spoken(self._arranged.delimiter)}, as the file."
+                )
+        return None
+
+    def _hint(self, record: bytes, row: Sequence[str], surplus: Sequence[str]) -> str:
+        if surplus:
+            shown = ", ".join(map(excerpt, surplus[:MOST_SHOWN])) + (", …" if len(surplus) > MOST_SHOWN else "")
+            return (
+                f"A cell that holds {self._arranged.delimiter!r} must be in quotes. Where the row is shown with the "
+                f"file's columns, what is behind them is left out: {shown}."
+            )
+        if b"\n" in record:
+            return "One of its cells holds a line break, in quotes. See where that cell ends, and which are missing."
+        if sum(map(bool, row)) == 1:
+            return "If it is a total or a note, remove the line. A cell that holds a line break must be in quotes."
+        return "A cell that holds a line break must be in quotes."
 
     def _text_after_quote(self, lot: Lot, index: int) -> FieldError:
         stray = lot.grammar.stray(lot.records[index])
@@ -160,3 +203,7 @@ class RowCells:
             f"{stray_sentence(lot.grammar, stray, where=where, line=lot.strays[index])} Double a quote that belongs to "
             "the text, in a cell within quotes; or close the cell where it ends.",
         )  # fmt: skip
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"

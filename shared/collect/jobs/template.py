@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, field_validator, model_validator
 
 MOST_COLUMNS = 500
 MOST_PATTERN_CHARACTERS = 1_000
@@ -49,7 +49,7 @@ class Column(BaseModel):
 
     name: ColumnName
     type: ColumnType
-    required: bool = False
+    required: StrictBool = False
     pattern: str | None = Field(default=None, max_length=MOST_PATTERN_CHARACTERS)
     minimum: Bound | None = None
     maximum: Bound | None = None

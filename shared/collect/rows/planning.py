@@ -53,7 +53,9 @@ def plan(blobs: Blobs, job: Job, *, template: Template, after: Part | None = Non
     own: dict[str, Any] = {"columns": list(found.columns), "template": template.fingerprint()}
     if found.unnamed:
         own["unnamed"] = found.unnamed
-    if layout.reads_by_rules(job.params):
+    if found.gaps:
+        own["gaps"] = list(found.gaps)
+    if found.gaps or layout.reads_by_rules(job.params):
         own["v"] = RULED
     is_empty = after is None
     for source, total in _sources(blobs, job.id, job.file.blob, opened, after):
@@ -86,6 +88,7 @@ def arranged(source: dict[str, Any], template: Template) -> Layout:
         delimiter=source["delimiter"],
         columns=tuple(source["columns"]),
         unnamed=source.get("unnamed", 0),
+        gaps=tuple(source.get("gaps", ())),
         lacking=realign.read(source),
     )
 

@@ -140,7 +140,10 @@ def test_rows_that_are_too_short_or_too_long_are_rejected_alone(desk: Desk) -> N
         outcome.said[2]
         == "The row has 2 cells; the file has 3 columns. A cell that holds a line break must be in quotes."
     )
-    assert outcome.said[4] == "The row has 4 cells; the file has 3 columns. A cell that holds ',' must be in quotes."
+    assert outcome.said[4] == (
+        "The row has 4 cells; the file has 3 columns. A cell that holds ',' must be in quotes. Where the row is shown "
+        "with the file's columns, what is behind them is left out: 'y'."
+    )
 
 
 def test_a_cell_of_200_kb_is_stored_and_one_of_2_mb_is_rejected_with_its_line(desk: Desk) -> None:

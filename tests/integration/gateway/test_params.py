@@ -32,6 +32,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"skip_lines": -1}, "params.skip_lines"),
     ({"skip_lines": True}, "params.skip_lines"),
     ({"trim": "yes"}, "params.trim"),
+    ({"has_header": "false"}, "params.has_header"),
+    ({"has_header": 0}, "params.has_header"),
     ({"blank": "leave"}, "params.blank"),
 ]
 

@@ -1,6 +1,7 @@
 """Which cell is which column."""
 
-from collect.csv.layout import REJECT_COLUMNS, Header, Params, arrange, find_delimiter
+from collect.csv import delimiters
+from collect.csv.layout import REJECT_COLUMNS, Header, Params, arrange
 from collect.jobs.template import Template
 
 TEMPLATE = Template.model_validate(
@@ -32,4 +33,4 @@ def test_only_all_of_them_at_the_end_are_left_out() -> None:
 
 def test_a_delimiter_by_which_the_header_never_ends_is_none() -> None:
     head = b'k;note,"in inches;n\n' + b"1;2;3\n" * 1_000
-    assert find_delimiter(head, known=frozenset({"k", "n"}), given=None, final=False) == ";"
+    assert delimiters.by_names(head, known=frozenset({"k", "n"}), final=False) == ";"

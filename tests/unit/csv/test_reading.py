@@ -61,7 +61,7 @@ def test_a_part_is_kept_from_the_release_before_only_where_that_would_read_other
     (document,) = planned(data)
     assert (document["v"], document["grammar"], document["width"]) == (version, 2, 3)
     assert Source.of(document).document() == {
-        name: value for name, value in document.items() if name not in ("columns", "template", "unnamed")
+        name: value for name, value in document.items() if name not in ("columns", "template", "unnamed", "gaps")
     }
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from collect.csv.unseen import shows_nothing
 from collect.errors import TaskRefused
-from unit.rows.test_files import read
+from support.texts import read
 
 HEADER = b"k,n,s\n"
 PIECES = [

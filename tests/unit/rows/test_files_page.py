@@ -41,7 +41,8 @@ def table(name: str) -> Iterator[tuple[str, ...]]:
 def code_of(cell: str) -> str:
     """Return what stands between the backticks of a cell, its escapes resolved."""
     text = cell.removeprefix("`").removesuffix("`")
-    return re.sub(r"\\u([0-9a-f]{4})|\\t", lambda escape: chr(int(escape[1], 16)) if escape[1] else "\t", text)
+    named = {r"\t": "\t", r"\r": "\r"}
+    return re.sub(r"\\u([0-9a-f]{4})|\\[tr]", lambda escape: named.get(escape[0]) or chr(int(escape[1], 16)), text)
 
 
 LINES = list(table("lines"))
@@ -62,7 +63,7 @@ def test_lines_have_the_outcome_that_the_page_names(lines: str, outcome: str, co
     elif outcome.startswith("one row"):
         assert (seen.total_rows, seen.blank_rows, rejects) == (2, 0, [])
     else:
-        assert outcome == "the row is rejected"
+        assert outcome.startswith("the row is rejected")
         assert (seen.total_rows, rejects) == (2, [code_of(code)])
 
 

@@ -28,7 +28,7 @@ MAX_BYTES = 32 * 1024 * 1024
 MOST_SHOWN = 20
 """Rows that a message, or a warning's evidence, names one by one."""
 
-_HOW_TO_READ = ("columns", "template", "unnamed")
+_HOW_TO_READ = ("columns", "template", "unnamed", "gaps")
 """What a correction is read with as the file's own parts are."""
 
 Read = Callable[[Sheet, Template], Sequence[Given]]

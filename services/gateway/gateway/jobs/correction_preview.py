@@ -55,7 +55,12 @@ class _Held:
 
 def _rejected_again(made: Correction) -> dict[str, Any]:
     """The rows that are still wrong in themselves. Keys that others have are found only when the correction runs."""
-    layout = Layout(delimiter=made.sheet.delimiter, columns=made.sheet.columns, unnamed=made.planned.get("unnamed", 0))
+    layout = Layout(
+        delimiter=made.sheet.delimiter,
+        columns=made.sheet.columns,
+        unnamed=made.planned.get("unnamed", 0),
+        gaps=tuple(made.planned.get("gaps", ())),
+    )
     validator = Validator(
         template=made.template, layout=layout, rules=made.rules, keeps_blanks=keeps_blanks(made.job.params)
     )

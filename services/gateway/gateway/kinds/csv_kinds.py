@@ -46,7 +46,7 @@ class CsvParams(Strict):
     supersedes: Id | None = None
     max_rejected: RejectLimit | None = None
     column_map: dict[Header, Header | None] | None = Field(default=None, max_length=2_000)
-    has_header: bool | None = None
+    has_header: StrictBool | None = None
     delimiter: DelimiterName | None = None
     encoding: Encoding | None = None
     skip_lines: Annotated[StrictInt, Field(ge=0, le=1_000)] = 0

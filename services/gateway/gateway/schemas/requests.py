@@ -238,6 +238,7 @@ class CorrectionsBody(CorrectedCells):
     """
 
     reason: str = Field(default="", max_length=1_000)
+    trim: StrictBool = False
     rows: list[MendedRow] | None = Field(default=None, min_length=1, max_length=10_000)
     value_map: ValueMap | None = Field(default=None, min_length=1, max_length=2_000)
     change_keys: StrictBool = False
