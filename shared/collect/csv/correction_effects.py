@@ -64,6 +64,59 @@ def key_changes(
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class CellChange:
+    """A cell that was not wrong, and becomes another one."""
+
+    row: int
+    column: str
+    before: str
+    after: str
+
+
+def cell_changes(
+    given: Sequence[Given],
+    rejects: Mapping[int, Mapping[str, Any]],
+    sheet: Sheet,
+    template: Template,
+    rules: CellRules,
+) -> list[CellChange]:
+    """Return the cells of a file of corrections that change though they were not wrong, by column and row.
+
+    Cells of the key are those of :func:`key_changes`. Cells that a ``value_map`` replaced, or that JSON
+    names, are meant. Rows that were wrong as a whole are left out: it is not known which of their cells is which.
+    """
+    changes: dict[str, list[CellChange]] = {}
+    for one in given:
+        own = sheet.parsed(rejects[one.row]["line"])
+        if not one.is_line or len(own) != len(sheet.columns):
+            continue
+        wrong = wrong_columns(rejects[one.row], template)
+        for place, after in one.cells.items():
+            name = sheet.columns[place]
+            if name is None or name in wrong or name in template.key or place in one.mapped or own[place] == after:
+                continue
+            changes.setdefault(name, []).append(CellChange(row=one.row, column=name, before=own[place], after=after))
+    return [
+        change
+        for name in sheet.columns
+        if name in changes
+        for change in _other_values(changes[name], template.column(name), rules)
+    ]
+
+
+def _other_values(changes: Sequence[CellChange], column: Column, rules: CellRules) -> list[CellChange]:
+    """The changes that are not two spellings of one value."""
+    texts = [text for change in changes for text in (change.before, change.after)]
+    checked = cells.check(column, pa.array(texts, pa.string()), required=False, rules=rules)
+    values, wrong = checked.values.to_pylist(), {at for at, _ in checked.errors}
+    return [
+        change
+        for at, change in enumerate(changes)
+        if values[2 * at] != values[2 * at + 1] or not wrong.isdisjoint((2 * at, 2 * at + 1))
+    ]
+
+
 def left_out(given: Sequence[Given], rejects: Mapping[int, Mapping[str, Any]], sheet: Sheet) -> list[LeftOut]:
     """Return the rows of a file of corrections that had more text than was shown, and lose it as they are sent back."""
     found: list[LeftOut] = []

@@ -125,12 +125,20 @@ def of_keys(
     db: Database, *, org_id: str, name: str, keys: Iterable[str], columns: Collection[str] = ()
 ) -> dict[str, dict[str, Any]]:
     """Return key → the values of these ``columns``, of the rows with one of ``keys`` that are stored."""
+    found = marks(db, org_id=org_id, name=name, keys=keys, columns=columns)
+    return {key: document.get("values", {}) for key, document in found.items()}
+
+
+def marks(
+    db: Database, *, org_id: str, name: str, keys: Iterable[str], columns: Collection[str] = ()
+) -> dict[str, Document]:
+    """Return key → `row`, `written_by` and the values of ``columns``, of the rows with one of ``keys``."""
     prefix = row_id_prefix(org_id=org_id, dataset=name)
-    wanted = {"_id": 1, **{f"values.{column}": 1 for column in columns}}
+    wanted = {"row": 1, "written_by": 1, **{f"values.{column}": 1 for column in columns}}
     rest, found = iter(keys), {}
     while some := [prefix + key for key in islice(rest, ASKED_AT_ONCE)]:
         for document in db.rows.find({"_id": {"$in": some}, "org_id": org_id}, wanted):
-            found[document["_id"].removeprefix(prefix)] = document.get("values", {})
+            found[document["_id"].removeprefix(prefix)] = document
     return found
 
 

@@ -84,6 +84,17 @@ def stored(
     }
 
 
+def marks(db: Database, *, org_id: str, names: Iterable[str]) -> dict[str, Document]:
+    """Return name → `row`, `written_by` and `values` of those teams that are there."""
+    prefix = team_id(org_id=org_id, name="")
+    fields = {"row": 1, "written_by": 1, "values": 1}
+    return {
+        document["_id"].removeprefix(prefix): document
+        for some in _in_lots(prefix + name for name in names)
+        for document in db.teams.find({"_id": {"$in": some}, "org_id": org_id}, fields)
+    }
+
+
 def names(db: Database, *, org_id: str, most: int) -> list[str] | None:
     """Return the name of every team; ``None`` when there are more than ``most``. Reads the index of ids alone."""
     prefix = team_id(org_id=org_id, name="")

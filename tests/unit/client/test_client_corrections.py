@@ -142,6 +142,24 @@ def test_a_preview_says_what_would_be_corrected_and_corrects_nothing(tmp_path: P
     assert "1 rejected row would run once more.\nWarning: 1 row would be written with another key." in ran.err
 
 
+def test_every_warning_is_shown_and_without_a_terminal_nothing_is_asked(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.csv"
+    path.write_text("row,k\n1,b\n")
+    told = [{"code": code, "message": f"{code} [1]."} for code in ("row_replaced", "cells_changed", "quoted_lines")]
+    rejects = {"rejected_rows": 1, "items": [{"row": 1, "code": "duplicate_key", "message": "k 'b' is that of row 2."}]}
+    preview = answering(200, {"ok": True, "rows": 1, "warnings": told, "errors": [], "rejects": rejects})
+
+    ran = run(Scripted(preview), "correct", "01kj", path, "--preview")
+
+    assert ran.code == 0
+    for warning in told:
+        assert f"Warning: {warning['message']}\n" in ran.err
+    assert "1 of them would be rejected again:\n  row 1: k 'b' is that of row 2.\n" in ran.err
+    gateway = Scripted(answering(202, job(state="queued")))
+    assert run(gateway, "correct", "01kj", path).code == 0
+    assert len(gateway.requests) == 1
+
+
 def test_a_key_that_changes_is_refused_unless_it_is_meant(tmp_path: Path) -> None:
     path = tmp_path / "rejects.csv"
     path.write_text("row,k\n1,b\n")

@@ -20,6 +20,7 @@ from collect.protocol import corrections
 from collect.protocol.corrections import Mended
 from collect.storage import parts, rejects
 from gateway.jobs import csv_downloads
+from gateway.jobs.sheet_lines import SheetLines
 from gateway.schemas.cells import spelled
 from gateway.services import services
 
@@ -40,13 +41,14 @@ class Wanted:
     """A correction as it is asked for: rows with their new cells, a map of values for all rejects, or both.
 
     ``cells``: how the new cells of rows are written; ``None`` where they are as the job's params say. ``changes_keys``:
-    the caller knows that rows get other keys.
+    the caller knows that rows get other keys. ``lines``: what the lines of the CSV look like, once it was read.
     """
 
     read: Read | None = None
     cells: CellRules | None = None
     value_map: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     changes_keys: bool = False
+    lines: SheetLines | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +168,8 @@ def _given(job: Job, wanted: Wanted, sheet: Sheet, template: Template) -> list[G
         for one in changed:
             own = given.get(one.row)
             if own is not None:
-                given[one.row] = replace(own, cells={**one.cells, **own.cells})
+                mapped = frozenset(one.cells) - own.cells.keys()
+                given[one.row] = replace(own, cells={**one.cells, **own.cells}, mapped=mapped)
             elif len(given) < csv_corrections.MOST_ROWS:
                 given[one.row] = one
     return [given[row] for row in sorted(given)]

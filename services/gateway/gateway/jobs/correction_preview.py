@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow.compute as pc
+
 from collect.csv import correction_effects, corrections
-from collect.csv.correction_effects import KeyChange
+from collect.csv.correction_effects import CellChange, KeyChange
 from collect.csv.layout import Layout, keeps_blanks
 from collect.csv.reading import cursor, lots
-from collect.csv.validation import Validator
+from collect.csv.validation import Valid, Validator
 from collect.errors import FieldError
 from collect.jobs.model import Job
 from collect.storage import locks
-from gateway.jobs import correct
+from gateway.jobs import correct, corrected_keys
 from gateway.jobs.correct import MOST_SHOWN, Correction, Wanted, rows_of, said_of_key
+from gateway.jobs.corrected_keys import CorrectedRow, KeyEffects
 from gateway.kinds import table
 from gateway.services import services
 
 LOT_ROWS = 5_000
 LOT_BYTES = 8 * 1024 * 1024
+MOST_CELLS = 5
+"""Changed cells of one column that are shown."""
 
 
 def preview(job: Job, wanted: Wanted) -> dict[str, Any]:
@@ -29,14 +34,23 @@ def preview(job: Job, wanted: Wanted) -> dict[str, Any]:
     Raises as :func:`gateway.jobs.correct.correction` does.
     """
     made = correct.correction(job, wanted)
+    keys = made.key_changes()
+    wrong, valid = _checked(made)
+    effects = _key_effects(made, valid, keys)
     holder = locks.holders(services().db, [job.lock]).get(job.lock) if job.lock else None
     return {
         "ok": True,
         "rows": len(made.given),
-        "warnings": [*_other_keys(made.key_changes()), *_left_out(made)],
+        "warnings": [
+            *_other_keys(keys),
+            *effects.warnings(),
+            *([] if wanted.lines is None else wanted.lines.warnings()),
+            *_other_cells(made),
+            *_left_out(made),
+        ],
         "errors": [],
         "conflict": {"holder": holder} if holder not in (None, job.id) else None,
-        "rejects": _rejected_again(made),
+        "rejects": _rejected_again(wrong | effects.rejects),
     }
 
 
@@ -53,8 +67,8 @@ class _Held:
         return self.text[offset : offset + length]
 
 
-def _rejected_again(made: Correction) -> dict[str, Any]:
-    """The rows that are still wrong in themselves. Keys that others have are found only when the correction runs."""
+def _checked(made: Correction) -> tuple[dict[int, FieldError], list[CorrectedRow]]:
+    """The rows that are still wrong in themselves, with their first error; and the others, in the file's order."""
     layout = Layout(
         delimiter=made.sheet.delimiter,
         columns=made.sheet.columns,
@@ -66,12 +80,37 @@ def _rejected_again(made: Correction) -> dict[str, Any]:
     )
     look = table.kind(made.job.kind).look
     wrong: dict[int, FieldError] = {}
+    read: list[CorrectedRow] = []
     rows = lots(_Held(text=made.text), made.source(""), cursor(0, 1), most_rows=lambda: LOT_ROWS, most_bytes=LOT_BYTES)
     for lot in rows:
         valid, rejects = validator.validate(lot)
         wrong |= {reject.row: reject.errors[0] for reject in rejects}
         if look is not None:
             wrong |= {row: errors[0] for row, errors in look(services().db, made.job, valid).items()}
+        read.extend(_rows_of(valid))
+    return wrong, [one for one in read if one.row not in wrong]
+
+
+def _rows_of(valid: Valid) -> Iterator[CorrectedRow]:
+    blanks: dict[int, list[str]] = {}
+    for name, values in valid.columns.items():
+        for place in pc.indices_nonzero(pc.is_null(values)).to_pylist() if values.null_count else ():
+            blanks.setdefault(place, []).append(name)
+    for place, (row, key) in enumerate(zip(valid.rows.to_pylist(), valid.keys.to_pylist(), strict=True)):
+        yield CorrectedRow(row=row, key=key, blanks=blanks.get(place, ()))
+
+
+def _key_effects(made: Correction, rows: Sequence[CorrectedRow], changes: Sequence[KeyChange]) -> KeyEffects:
+    """What the rows meet that is stored of their keys. At most as many are read as a correction has rows."""
+    read = table.kind(made.job.kind).stored
+    keys, columns = {one.key for one in rows}, {name for one in rows for name in one.blanks}
+    stored = {} if read is None else read(services().db, made.job, keys, columns)
+    other = {change.row for change in changes}
+    return corrected_keys.effects(made.job, rows, stored, key=made.template.key, other=other)
+
+
+def _rejected_again(wrong: Mapping[int, FieldError]) -> dict[str, Any]:
+    """The rows that would be rejected again."""
     items = [
         {"row": row, "field": error.field, "code": error.code, "message": error.message}
         for row, error in sorted(wrong.items())[:MOST_SHOWN]
@@ -100,6 +139,43 @@ def _other_keys(changes: Sequence[KeyChange]) -> list[dict[str, Any]]:
             },
         }
     ]
+
+
+def _other_cells(made: Correction) -> list[dict[str, Any]]:
+    changes = correction_effects.cell_changes(made.given, made.rejects, made.sheet, made.template, made.rules)
+    if not changes:
+        return []
+    by_column: dict[str, list[CellChange]] = {}
+    for change in changes:
+        by_column.setdefault(change.column, []).append(change)
+    told = [_said_of_cells(name, found) for name, found in by_column.items()]
+    columns = {
+        name: {
+            "count": len(found),
+            "rows": [{"row": one.row, "before": one.before, "after": one.after} for one in found[:MOST_CELLS]],
+        }
+        for name, found in by_column.items()
+    }
+    return [
+        {
+            "code": "cells_changed",
+            "message": f"{' '.join(told)} A spreadsheet may have changed them.",
+            "columns": list(by_column),
+            "evidence": {"count": len(changes), "columns": columns},
+        }
+    ]
+
+
+def _said_of_cells(name: str, changes: Sequence[CellChange]) -> str:
+    verb = (
+        "cell of `{}` that was not wrong changes" if len(changes) == 1 else "cells of `{}` that were not wrong change"
+    )
+    some = "; ".join(
+        f"row {one.row:,} {corrections.shown(one.before)} → {corrections.shown(one.after)}"
+        for one in changes[:MOST_CELLS]
+    )
+    more = "; …" if len(changes) > MOST_CELLS else ""
+    return f"{len(changes):,} {verb.format(name)}: {some}{more}."
 
 
 def _left_out(made: Correction) -> list[dict[str, Any]]:

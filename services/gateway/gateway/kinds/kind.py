@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -69,6 +69,9 @@ class Kind:
 
     ``look``: what else is wrong with rows that are valid by the template, by row; as far as that is seen in them.
 
+    ``stored``: what is stored of some keys: key → `row`, `written_by`, and `values` of some columns. ``None`` where the
+    kind reads no file.
+
     ``marked``: how many documents carry the job's mark now; ``None`` where nobody else changes what its jobs write.
 
     ``check`` takes the params as they were sent, and that file, and looks at everything that can be looked at without
@@ -82,4 +85,5 @@ class Kind:
     template: Callable[[Database, Job], Template] | None = None
     marked: Callable[[Database, Job], int] | None = None
     look: Callable[[Database, Job, Valid], Mapping[int, Sequence[FieldError]]] | None = None
+    stored: Callable[[Database, Job, Collection[str], Collection[str]], Mapping[str, Mapping[str, Any]]] | None = None
     undone_a_second: int = 60_000

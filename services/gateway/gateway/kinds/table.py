@@ -13,6 +13,7 @@ _TABLE = (
         check=uploads.check,
         template=uploads.template,
         marked=uploads.marked,
+        stored=uploads.stored,
     ),
     Kind(name="export", params=exports.ExportParams, check=exports.check),
     Kind(
@@ -22,6 +23,7 @@ _TABLE = (
         template=teams.template,
         marked=teams.marked,
         look=teams.look,
+        stored=teams.stored,
         undone_a_second=3_000,
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -28,6 +28,7 @@ from collect.storage.files import InputFile
 from collect.teams import changes as teams_changes
 from collect.teams import rows as teams_rows
 from collect.teams.changes import TeamChanges
+from collect.teams.names import name_of
 from collect.teams.rows import Team
 from collect.teams.shifts import TeamColumns
 from collect.teams.template import FIELDS, TEMPLATE
@@ -95,6 +96,18 @@ def look(db: Database, job: Job, valid: Valid) -> Mapping[int, Sequence[FieldErr
     """See :class:`gateway.kinds.kind.Kind`."""
     known = frozenset(form.form_id for form in forms.all_of(db, org_id=job.org_id))
     return teams_rows.read(valid, forms=known).wrong
+
+
+def stored(db: Database, job: Job, keys: Collection[str], columns: Collection[str]) -> Mapping[str, Mapping[str, Any]]:
+    """See :class:`gateway.kinds.kind.Kind`. Names are those of the file, which are kept in a common form."""
+    names = {key: name_of(key) for key in keys}
+    found = team_store.marks(db, org_id=job.org_id, names=set(names.values()))
+    return {
+        key: {**found[name], "values": {column: found[name]["values"].get(FIELDS[column]) for column in fields}}
+        for key, name in names.items()
+        if name in found
+        for fields in [[column for column in columns if column in FIELDS]]
+    }
 
 
 class _Preview:

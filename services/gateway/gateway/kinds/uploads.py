@@ -68,6 +68,11 @@ def marked(db: Database, job: Job) -> int:
     return datasets.marked(db, org_id=job.org_id, name=str(job.params["dataset"]), job_id=job.id)
 
 
+def stored(db: Database, job: Job, keys: Collection[str], columns: Collection[str]) -> Mapping[str, Mapping[str, Any]]:
+    """See :class:`gateway.kinds.kind.Kind`."""
+    return datasets.marks(db, org_id=job.org_id, name=str(job.params["dataset"]), keys=keys, columns=columns)
+
+
 class _Preview:
     """One look at a file of rows, and at what is stored of them."""
 

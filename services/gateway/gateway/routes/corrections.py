@@ -30,6 +30,7 @@ from gateway.jobs import correct as jobs_correct
 from gateway.jobs import correction_preview, create
 from gateway.jobs.correct import Wanted
 from gateway.jobs.create import Keep, etag
+from gateway.jobs.sheet_lines import SheetLines
 from gateway.routes.jobs import answered, waited
 from gateway.routes.verbs import rests
 from gateway.schemas import views
@@ -145,15 +146,18 @@ def _from_file(path: JobPath, query: CorrectQuery, sent: Sent, said: Corrections
         include={"reason", "encoding"} | said.model_fields_set & CorrectionsForm.model_fields.keys()
     )
     fingerprint = create.fingerprint_of({**given, "sha256": file.sha256})
+    lines = SheetLines()
 
     def read(sheet: corrections.Sheet, template: Any) -> list[corrections.Given]:
         return corrections.from_csv(
             services().blobs, file.blob, sheet=sheet, template=template, encoding=said.encoding,
             delimiter=said.delimiter, has_header=said.has_header, skip_lines=said.skip_lines,
-            keeps_blanks=said.blank == "keep", most_bytes=jobs_correct.MAX_BYTES,
+            keeps_blanks=said.blank == "keep", most_bytes=jobs_correct.MAX_BYTES, look=lines.look,
         )  # fmt: skip
 
-    wanted = Wanted(read=read, cells=_rules(said), value_map=said.value_map or {}, changes_keys=said.change_keys)
+    wanted = Wanted(
+        read=read, cells=_rules(said), value_map=said.value_map or {}, changes_keys=said.change_keys, lines=lines
+    )
     return _answer(path, query, fingerprint, said.reason, wanted)
 
 

@@ -58,6 +58,8 @@ def correct(
         if found.changes_keys and not change_keys:
             click.confirm("Correct them with these keys?", abort=True, err=True)
             change_keys = True
+        elif found.warnings:
+            click.confirm("Correct them all the same?", abort=True, err=True)
     job = shell.client.jobs.correct(job_id, **asked, change_keys=change_keys, reason=reason)
     if not wait:
         tell(shell, job)
