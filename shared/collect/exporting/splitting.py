@@ -26,7 +26,8 @@ def split(columns: Sequence[Column], choices: Choices) -> tuple[list[Column], di
     for column in columns:
         found.append(column)
         if known := choices.get(column.field.name):
-            answers = [_answer(value, known) for value in _values(column)]
+            choices_of_text = _OfText(known)
+            answers = [_answer(value, choices_of_text) for value in _values(column)]
             found += (_taken(field, choice, answers) for field, choice in _pairs(column.field, choices))
             without[column.field.name] += sum(1 for answer in answers if answer is not None and answer - set(known))
     return found, {name: count for name, count in without.items() if count}
@@ -44,26 +45,59 @@ def _values(column: Column) -> list[Any]:
 
 
 def choices_of(value: Any) -> list[str]:
-    """Return the choices of a stored list, as texts. What is no plain value is no choice."""
-    return [_text(one) for one in value if isinstance(one, str | bool | int | float)]
+    """Return the choices of a stored list, as texts. What is no plain value is no choice, nor is a blank text."""
+    return [text for one in value if isinstance(one, str | bool | int | float) and (text := _text(one)).strip()]
 
 
 def _text(value: Any) -> str:
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
-def _answer(value: Any, known: Sequence[str]) -> set[str] | None:
-    """The choices that were taken; ``None`` where there is no answer.
+class _OfText:
+    """Finds choices in a text that has several of them with blanks between, as some tools store them.
 
-    A text is one choice, or several with blanks between, as some tools store them.
+    A choice may have blanks itself. So at each word the longest choice that begins there is taken.
     """
+
+    def __init__(self, known: Sequence[str]) -> None:
+        self._known = frozenset(known)
+        self._by_words = {tuple(choice.split()): choice for choice in known}
+        self._longest = max(map(len, self._by_words), default=1)
+
+    def __call__(self, text: str) -> set[str]:
+        """Return the choices in the text. A word with which no choice begins stands for itself."""
+        if text in self._known:
+            return {text}
+        words = text.split()
+        if self._longest <= 1:
+            return set(words)
+        found: set[str] = set()
+        at = 0
+        while at < len(words):
+            choice, length = self._at(words, at)
+            found.add(choice)
+            at += length
+        return found
+
+    def _at(self, words: Sequence[str], at: int) -> tuple[str, int]:
+        """Return the longest choice that begins at a word, and how many words it has."""
+        for length in range(min(self._longest, len(words) - at), 0, -1):
+            choice = self._by_words.get(tuple(words[at : at + length]))
+            if choice is not None:
+                return choice, length
+        return words[at], 1
+
+
+def _answer(value: Any, choices_of_text: _OfText) -> set[str] | None:
+    """Return the choices that were taken; ``None`` where there is no answer: a blank text, a list of nothing."""
     match value:
         case None:
             return None
         case str():
-            return {value} if value in known else set(value.split())
+            return choices_of_text(value) or None
         case list():
-            return {_text(one) if isinstance(one, str | bool | int | float) else repr(one) for one in value}
+            members = [_text(one) if isinstance(one, str | bool | int | float) else repr(one) for one in value]
+            return {text for text in members if text.strip()} or None
         case _:
             return {_text(value)}
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from collect.csv import unseen
 from collect.errors import FieldError
 from collect.exporting import zones
 from collect.jobs.forms import FieldType, FormField
@@ -86,8 +87,10 @@ def _unfit(text: str) -> str | None:
         return f"null_text has at most {MOST_NULL_CHARACTERS} characters."
     if _UNFIT.search(text):
         return "null_text has no quote, no delimiter (, ; | tab) and no control character."
-    if text != text.strip():
-        return "null_text has no blanks around it."
+    if text and unseen.shows_nothing(text):
+        return "null_text has a character that can be seen."
+    if text != text.strip(unseen.BLANKS):
+        return "null_text has no blanks around it, nor other characters that show nothing."
     if _FORMULA.match(text) and not _NUMBER_OR_DASHES.fullmatch(text):
         return "null_text does not begin with = + - @ or an apostrophe, unless it is a number or dashes."
     return None

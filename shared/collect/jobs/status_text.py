@@ -28,7 +28,7 @@ def status_sentence(job: Job, progress: Progress, *, waiting_for: str | None = N
             return f"Stopped: {written}; what was written is kept."
         case State.TERMINATING | State.UNDOING:
             verb = "Terminating" if job.state is State.TERMINATING else "Undoing"
-            return f"{verb}: {progress.undone:,} documents taken back so far.{_why(job)}"
+            return f"{verb}: {_documents(progress.undone)} taken back so far.{_why(job)}"
         case State.TERMINATED | State.UNDONE:
             word = "Terminated" if job.state is State.TERMINATED else "Undone"
             return f"{word}: {_taken_back(job, progress)}"
@@ -46,7 +46,7 @@ def _queued(job: Job, progress: Progress, waiting_for: str | None) -> str:
     if waiting_for:
         return f"Queued: waiting for job {waiting_for}, which holds the {_held(job)}."
     if job.start_at and job.started_at is None and job.start_at > progress.at:
-        return f"Queued: starts at {job.start_at:%Y-%m-%d %H:%M} UTC."
+        return f"Queued: starts at {job.start_at:%Y-%m-%d %H:%M:%S} UTC."
     if rest := _rest(job, progress):
         return f"Queued: {_written(job, progress)}.{rest}"
     if progress.done:
@@ -81,7 +81,12 @@ def _held(job: Job) -> str:
 def _written(job: Job, progress: Progress) -> str:
     of_total = "" if progress.total is None else f" of {progress.total:,}"
     rejected = f", {progress.rejected:,} rejected" if progress.rejected or job.max_rejected else ""
-    return f"{progress.succeeded:,}{of_total} rows written{rejected}"
+    of_what = progress.succeeded if progress.total is None else progress.total
+    return f"{progress.succeeded:,}{of_total} {'row' if of_what == 1 else 'rows'} written{rejected}"
+
+
+def _documents(count: int) -> str:
+    return "1 document" if count == 1 else f"{count:,} documents"
 
 
 def _left(job: Job, progress: Progress) -> str:
@@ -97,10 +102,10 @@ def _left(job: Job, progress: Progress) -> str:
 
 def _taken_back(job: Job, progress: Progress) -> str:
     if job.conflicts:
-        return f"{progress.undone:,} documents taken back, {job.conflicts:,} left alone because others changed them."
+        return f"{_documents(progress.undone)} taken back, {job.conflicts:,} left alone because others changed them."
     if not progress.undone:
         return "nothing had been written."
-    return f"everything it wrote was taken back ({progress.undone:,} documents)."
+    return f"everything it wrote was taken back ({_documents(progress.undone)})."
 
 
 def _failed(job: Job) -> str:

@@ -76,9 +76,13 @@ def _over_limit(now: Standing, *, limit: int, total: int | None, resumed: bool) 
     of_total = "" if total is None else f" of {total:,}"
     since = " since it was resumed" if resumed else ""
     return (
-        f"{now.rejected:,} rows were rejected{since}; {limit:,} were allowed. "
-        f"It had looked at {now.looked_at:,}{of_total} rows by then."
+        f"{_rows_were(now.rejected)} rejected{since}; {limit:,} {'was' if limit == 1 else 'were'} allowed. "
+        f"It had looked at {now.looked_at:,}{of_total} {'row' if (total or now.looked_at) == 1 else 'rows'} by then."
     )
+
+
+def _rows_were(count: int) -> str:
+    return "1 row was" if count == 1 else f"{count:,} rows were"
 
 
 def _hint(worst: dict[str, Any] | None, *, counted: int, diagnosis: str | None) -> str:
@@ -87,8 +91,9 @@ def _hint(worst: dict[str, Any] | None, *, counted: int, diagnosis: str | None) 
         advice = f"{diagnosis} {advice}"
     if worst is None:
         return advice
+    times = "time" if worst["count"] == 1 else "times"
     among = f" among the {worst['stored']:,} that are stored" if worst["stored"] < counted else ""
     return (
-        f"Most often it is {worst['field'] or 'the row'}: {worst['code']} ({worst['count']:,} times{among}, first in "
+        f"Most often it is {worst['field'] or 'the row'}: {worst['code']} ({worst['count']:,} {times}{among}, first in "
         f"row {worst['row']:,}: {worst['message']}). {'' if diagnosis else 'Are its columns the right ones? '}{advice}"
     )

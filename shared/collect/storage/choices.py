@@ -48,11 +48,16 @@ def find(db: Database, selection: Selection) -> Found:
     stored, exact = _stored(db, selection, open_) if open_ else ({}, True)
     too_many = tuple(name for name, choices in stored.items() if len(choices) > MOST_CHOICES)
     by_field = {
-        column.name: column.choices or tuple(sorted(stored.get(column.name, ())))
+        column.name: _shown(column.choices) or tuple(sorted(stored.get(column.name, ())))
         for column in selection.columns
-        if (column.choices or stored.get(column.name)) and column.name not in too_many
+        if (_shown(column.choices) or stored.get(column.name)) and column.name not in too_many
     }
     return Found(by_field=by_field, too_many=too_many, exact=exact)
+
+
+def _shown(choices: Iterable[str]) -> tuple[str, ...]:
+    """Return the choices of a form without blank ones, which no column can be named after."""
+    return tuple(choice for choice in choices if choice.strip())
 
 
 def _stored(db: Database, selection: Selection, columns: list[FormField]) -> tuple[dict[str, set[str]], bool]:

@@ -5,8 +5,10 @@ Nothing here reads the whole of a large range, and every query has a time after 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from pymongo.errors import ExecutionTimeout
@@ -84,24 +86,32 @@ def count(
 def samples(db: Database, selection: Selection, *, places: int, rows: int) -> tuple[bytes, int]:
     """About ``rows`` responses that the selection takes, from all over it, as BSON one after the other; and how many.
 
-    Where it would take long to find one that the filters let through, there are fewer.
+    Each response comes once. If there are at most ``rows``, all are taken. Where it would take long to find one that
+    the filters let through, there are fewer.
     """
     keys = _IndexKeys(db, selection)
-    found: list[bytes] = []
-    each = max(1, rows // places)
-    for at in densities.places(_seen(keys), places):
-        query = {**_between(selection, start=_moment(at)), **selection.match}
+    found: dict[bytes, None] = {}
+    counted = keys.counted(rows + 1)
+    starts: Iterable[datetime | None] = [None]
+    each = rows
+    if counted is None or counted > rows:
+        starts = (_moment(at) for at in densities.places(_seen(keys), places))
+        each = max(1, rows // places)
+    for start in starts:
+        query = {**_between(selection, start=start), **selection.match}
         batches: Any = db["responses"].find_raw_batches(
-            query, sort=EXPORT_INDEX, hint=EXPORT_INDEX, limit=each, max_time_ms=_ms(PROBE_SECONDS / places)
-        )
+            query, sort=EXPORT_INDEX, hint=EXPORT_INDEX, limit=each, batch_size=each,
+            max_time_ms=_ms(PROBE_SECONDS / places),
+        )  # fmt: skip
         try:
-            found.append(next(iter(batches), b""))
+            batch = next(iter(batches), b"")
         except ExecutionTimeout:
             continue
+        begins = decoding.starts(batch)
+        found.update((batch[begin:end], None) for begin, end in pairwise([*begins, len(batch)]))
         if sum(map(len, found)) >= SAMPLE_BYTES:
             break
-    raw = b"".join(found)
-    return raw, len(decoding.starts(raw))
+    return b"".join(found), len(found)
 
 
 class _IndexKeys:

@@ -63,7 +63,7 @@ def test_a_csv_is_what_a_spreadsheet_of_the_place_opens(counter: Counter, format
     assert counter.manifest(job_id)["texts_like_null"] == {"name": 1}
 
 
-CROPS = [["rice"], ["wheat", "rice"], [], None, ["maize"]]
+CROPS = [["rice"], ["wheat", "rice"], [], None, ["maize", ""]]
 
 
 def test_each_choice_that_was_taken_is_a_column(counter: Counter) -> None:
@@ -73,12 +73,12 @@ def test_each_choice_that_was_taken_is_a_column(counter: Counter) -> None:
     assert [column["name"] for column in preview(counter, form, split_multiple=True)["columns"]] == names
     rows = csv_rows(counter.run(form, split_multiple=True))
     assert list(rows[0]) == names
-    assert [row["crops/rice"] for row in rows] == ["true", "true", "false", "", "false"]
-    assert [row["crops"] for row in rows] == ['["rice"]', '["wheat","rice"]', "[]", "", '["maize"]']
+    assert [row["crops/rice"] for row in rows] == ["true", "true", "", "", "false"]
+    assert [row["crops"] for row in rows] == ['["rice"]', '["wheat","rice"]', "[]", "", '["maize",""]']
     lines = json_rows(counter.run(form, format="jsonl", split_multiple=True))
-    assert [line["crops/maize"] for line in lines] == [False, False, False, None, True]
+    assert [line["crops/maize"] for line in lines] == [False, False, None, None, True]
     found = table(counter.run(form, format="parquet", split_multiple=True)).to_pydict()
-    assert found["crops/wheat"] == [False, True, False, None, False]
+    assert found["crops/wheat"] == [False, True, None, None, False]
 
 
 def test_choices_of_the_form_are_columns_and_others_are_counted(counter: Counter) -> None:
@@ -117,7 +117,8 @@ def test_fields_that_the_form_has_no_more_are_named_in_preview_and_manifest(coun
         assert counter.manifest(job_id)["fields_left_out"] == {"a.b": 1, "caste": 2}
     (warning,) = preview(counter, form)["warnings"]
     assert warning["code"] == "fields_left_out"
-    assert "caste" in warning["columns"]
+    assert (warning["columns"], warning["evidence"]) == (["a.b", "caste"], {"a.b": 1, "caste": 2})
+    assert warning["message"].startswith("Of 3 responses that were looked at, ")
 
 
 def test_a_stopped_export_names_them_too(counter: Counter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -149,8 +150,18 @@ def post_job(api: Api, code: int) -> TestResponse:
 
 
 def content(api: Api, code: int) -> TestResponse:
-    asked = {200: {}, 206: {"Range": "bytes=0-3"}, 416: {"Range": "bytes=9999-"}}
-    return api.get(f"/v1/files/{api.file()}/content", headers=asked[code])
+    return api.get(f"/v1/files/{api.file()}/content", headers=of_download(code, hashlib.sha256(CSV).hexdigest()))
+
+
+def of_download(code: int, sha256: str) -> dict[str, str]:
+    """Return the headers with which a download answers the code."""
+    asked = {
+        206: {"Range": "bytes=1-2"},
+        304: {"If-None-Match": f'"{sha256}"', "Range": "bytes=1-2"},
+        412: {"If-Match": '"another"', "Range": "bytes=1-2"},
+        416: {"Range": "bytes=999999-"},
+    }
+    return asked.get(code, {})
 
 
 def result(api: Api, path: str, code: int) -> TestResponse:
@@ -160,8 +171,8 @@ def result(api: Api, path: str, code: int) -> TestResponse:
     job = exported.succeeded(api.db, blobs)
     if code == 410:
         api.db.jobs.update_one({"_id": job.id}, {"$set": {"result.expired_at": datetime.now(UTC)}})
-    ranges = {206: {"Range": "bytes=1-2"}, 416: {"Range": "bytes=999999-"}}
-    return api.get(filled(path, job_id=job.id), headers=ranges.get(code, {}))
+    sha256 = str((job.result or {}).get("sha256"))
+    return api.get(filled(path, job_id=job.id), headers=of_download(code, sha256))
 
 
 def lines_of(api: Api, path: str, code: int) -> TestResponse:

@@ -148,6 +148,17 @@ def test_samples_come_from_all_over_and_match(db: Database) -> None:
     assert samples(db, NONE, places=20, rows=200) == (b"", 0)
 
 
+def test_each_response_is_sampled_once(db: Database) -> None:
+    few = replace(ALL, end=FIRST + timedelta(minutes=300))
+    total = count(db, few, most=ROWS)
+    raw, rows = samples(db, few, places=20, rows=200)
+    assert 0 < rows == len({document["_id"] for document in bson.decode_all(raw)}) == total
+    assert rows < 200
+    clustered = replace(ALL, match={"$and": [{"n": {"$lt": 300}}]})
+    raw, rows = samples(db, clustered, places=20, rows=200)
+    assert 0 < rows == len({document["_id"] for document in bson.decode_all(raw)}) <= 300
+
+
 def test_every_query_has_its_time_and_follows_the_index(db: Database, watch: tuple[Database, Watch]) -> None:
     watched, listener = watch
     estimate(watched, HALF, most=1_000)

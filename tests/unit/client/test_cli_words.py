@@ -10,11 +10,11 @@ from collect.client.api import CollectClient, NotConfigured
 from collect.client.cli import words
 from collect.client.cli.app import collect
 from collect.client.cli.exits import MEANINGS, Exit, of_error, of_job
-from collect.client.cli.parameters import Mapping, Share
+from collect.client.cli.parameters import Mapping, Moment, Share
 from collect.client.cli.speed import Speed, clock_face
 from collect.client.errors import ClientError, Problem
 from collect.client.models import Job, Progress, UndoPreview
-from unit.client.commandline import run
+from unit.client.commandline import run, sent
 from unit.client.scripted import Scripted, answering, job
 
 CLI_DOC = Path(__file__).resolve().parents[3] / "docs" / "cli.md"
@@ -131,3 +131,25 @@ def test_show_says_when_a_paused_job_resumes_and_a_waiting_one_starts() -> None:
     plain = run(Scripted(answering(200, job())), "jobs", "show", "01kj").out
     assert "resumes at" not in plain
     assert "starts at" not in plain
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent_as"),
+    [
+        ("2030-01-01T00:00:00Z", "2030-01-01T00:00:00+00:00"),
+        ("2030-01-01T00:00:00", "2030-01-01T00:00:00+00:00"),
+        ("2030-01-01 09:30", "2030-01-01T09:30:00+00:00"),
+        ("2030-01-01", "2030-01-01T00:00:00+00:00"),
+        ("2030-01-01T05:30:00+05:30", "2030-01-01T05:30:00+05:30"),
+    ],
+)
+def test_a_time_is_typed_with_its_zone_or_in_utc(typed: str, sent_as: str) -> None:
+    gateway = Scripted(answering(202, job(state="paused")))
+    run(gateway, "jobs", "pause", "01kj", "--reason", "x", "--until", typed)
+    assert sent(gateway)["until"] == sent_as
+
+
+@pytest.mark.parametrize("typed", ["tomorrow", "20300101", "2030-13-01", "2030-01-01T25:00"])
+def test_what_is_no_time_is_refused(typed: str) -> None:
+    with pytest.raises(click.BadParameter, match="is no time like"):
+        Moment().convert(typed, None, None)

@@ -19,6 +19,7 @@ from collect.errors import InvalidInput
 from collect.exporting import clocks, formats, zones
 from collect.exporting.formats import Rendered
 from collect.exporting.selection import Selection, select, split
+from collect.exporting.splitting import choices_of
 from collect.jobs.forms import FieldType, Form, FormField
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -164,6 +165,9 @@ def test_a_row_of_one_column_is_a_line_that_shows_something() -> None:
         ({"null_text": 'a"b'}, "params.null_text", "bad_null_text"),
         ({"null_text": "a;b"}, "params.null_text", "bad_null_text"),
         ({"null_text": " "}, "params.null_text", "bad_null_text"),
+        ({"null_text": "\u200b"}, "params.null_text", "bad_null_text"),
+        ({"null_text": "\u2060\u200d"}, "params.null_text", "bad_null_text"),
+        ({"null_text": "NA\u200b"}, "params.null_text", "bad_null_text"),
         ({"null_text": "=1"}, "params.null_text", "bad_null_text"),
         ({"null_text": "'x"}, "params.null_text", "bad_null_text"),
         ({"null_text": "x" * 51}, "params.null_text", "bad_null_text"),
@@ -193,11 +197,45 @@ def test_each_choice_is_a_column_and_the_answer_stays_whole() -> None:
     selection = split(selected(), CROPS)
     made = list(csv.DictReader(io.StringIO(text(stored, selection), newline="")))
     assert list(made[0]) == ["name", "age", "at", "born_on", "crops", "crops/rice", "crops/wheat"]
-    rice = ["true", "true", "false", "", "false", "true", "true", "false", "false"]
+    rice = ["true", "true", "", "", "false", "true", "true", "false", "false"]
     assert [row["crops/rice"] for row in made] == rice
-    assert [row["crops/wheat"] for row in made][:6] == ["false", "true", "false", "", "true", "true"]
+    assert [row["crops/wheat"] for row in made][:6] == ["false", "true", "", "", "true", "true"]
     assert made[6]["crops"] == '["maize","rice"]'
     assert rendered(stored, selection).choices_left_out == {"crops": 3}
+
+
+PLACES = {"crops": ("New Delhi", "Delhi", "Pune", "New")}
+
+
+@pytest.mark.parametrize(
+    ("answer", "taken"),
+    [
+        ("New Delhi", {"New Delhi"}),
+        ("Pune New Delhi", {"Pune", "New Delhi"}),
+        ("Delhi New", {"Delhi", "New"}),
+        ("New Delhi Delhi", {"New Delhi", "Delhi"}),
+        (["Delhi", "New Delhi"], {"New Delhi", "Delhi"}),
+        ("Old Delhi", {"Delhi"}),
+        (["", "Pune"], {"Pune"}),
+        ("", None),
+        (" ", None),
+        ([], None),
+        (["", " "], None),
+    ],
+)
+def test_a_text_is_cut_into_the_longest_choices(answer: Any, taken: set[str] | None) -> None:
+    selection = split(selected(), PLACES)
+    (row,) = csv.DictReader(io.StringIO(text([{"crops": answer}], selection), newline=""))
+    found = {choice: row[f"crops/{choice}"] for choice in PLACES["crops"]}
+    assert found == {
+        choice: "" if taken is None else str(choice in taken).lower() for choice in PLACES["crops"]
+    }  # fmt: skip
+    left_out = rendered([{"crops": answer}], selection).choices_left_out
+    assert left_out == ({"crops": 1} if answer == "Old Delhi" else {})
+
+
+def test_a_blank_choice_is_no_column() -> None:
+    assert choices_of(["", " ", "rice", 3, True, None, {}]) == ["rice", "3", "true"]
 
 
 def test_choices_are_columns_of_json_lines_and_parquet_too() -> None:

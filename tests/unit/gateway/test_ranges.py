@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.http import parse_options_header
 
+from collect.errors import PreconditionFailed
 from gateway.http.downloads import disposition, partial
 
 BYTES = b"0123456789"
@@ -62,6 +63,31 @@ def test_a_range_of_another_version_is_answered_with_the_whole(other: str) -> No
 def test_every_answer_names_its_version(headers: dict[str, str]) -> None:
     with APP.test_request_context(headers=headers):
         assert partial(size=len(BYTES), read=read, name="a.csv", sha256=SHA256).headers["ETag"] == ETAG
+
+
+OTHER = '"abc"'
+
+
+@pytest.mark.parametrize("ranges", [{}, {"Range": "bytes=3-5"}, {"Range": "bytes=99-"}])
+@pytest.mark.parametrize("tags", [ETAG, f"W/{ETAG}", f"{OTHER}, {ETAG}", "*"])
+def test_a_download_that_is_there_is_not_sent_again(ranges: dict[str, str], tags: str) -> None:
+    assert answer({**ranges, "If-None-Match": tags}) == (304, b"", None)
+
+
+def test_another_version_than_the_one_that_is_there_is_sent() -> None:
+    assert answer({"Range": "bytes=3-5", "If-None-Match": OTHER}) == (206, b"345", "bytes 3-5/10")
+
+
+@pytest.mark.parametrize("ranges", [{}, {"Range": "bytes=3-5"}, {"Range": "bytes=99-"}])
+@pytest.mark.parametrize("tags", [OTHER, f"W/{ETAG}"])
+def test_another_version_than_the_one_that_must_match_is_refused(ranges: dict[str, str], tags: str) -> None:
+    with pytest.raises(PreconditionFailed):
+        answer({**ranges, "If-Match": tags})
+
+
+@pytest.mark.parametrize("tags", [ETAG, f"{OTHER}, {ETAG}", "*"])
+def test_the_version_that_must_match_is_sent(tags: str) -> None:
+    assert answer({"Range": "bytes=3-5", "If-Match": tags}) == (206, b"345", "bytes 3-5/10")
 
 
 @given(st.text())

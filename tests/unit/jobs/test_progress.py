@@ -106,8 +106,10 @@ def test_sentences_say_what_one_wants_to_know() -> None:
     )
     of_teams = sentence(job(State.QUEUED, lock="labs:teams"), waiting_for="other")
     assert of_teams == "Queued: waiting for job other, which holds the teams."
-    later = job(State.QUEUED, started_at=None, start_at=NOW + timedelta(hours=1))
-    assert sentence(later) == "Queued: starts at 2026-01-01 13:00 UTC."
+    later = job(State.QUEUED, started_at=None, start_at=NOW + timedelta(hours=1, seconds=5))
+    assert sentence(later) == "Queued: starts at 2026-01-01 13:00:05 UTC."
+    assert sentence(job(State.SUCCEEDED, total_rows=1), part(succeeded=1)) == "Succeeded: 1 of 1 row written."
+    assert sentence(job(State.UNDONE), part(undone=1)) == "Undone: everything it wrote was taken back (1 document)."
     assert "left alone" in sentence(job(State.UNDONE, conflicts=3), part(undone=7))
     assert sentence(job(State.TERMINATED)) == "Terminated: nothing had been written."
 

@@ -10,12 +10,24 @@ from flask import Response, request
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.http import parse_range_header
 
+from collect.errors import PreconditionFailed
+
 BYTES = "application/octet-stream"
 
 
 def partial(*, size: int, read: Callable[[int, int], Iterator[bytes]], name: str, sha256: str) -> Response:
-    """The bytes that were asked for. ``sha256`` is that of the whole."""
+    """Return the bytes that were asked for, or 304 if the caller has them. ``sha256`` is that of the whole.
+
+    ``If-Match`` and ``If-None-Match`` are looked at before ``Range`` (RFC 9110).
+
+    Raises:
+        PreconditionFailed: ``If-Match`` names another version.
+    """
     version = f'"{sha256}"'
+    if request.if_match and not request.if_match.contains(sha256):
+        raise PreconditionFailed("The download is not the version that If-Match names: its ETag is another one.")
+    if request.if_none_match.contains_weak(sha256):
+        return _not_modified(version)
     found = _asked(size, version)
     start, end = found or (0, size)
     status = 206 if found else 200
@@ -27,6 +39,12 @@ def partial(*, size: int, read: Callable[[int, int], Iterator[bytes]], name: str
     answer.headers["Repr-Digest"] = f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"
     if status == 206:
         answer.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    return answer
+
+
+def _not_modified(version: str) -> Response:
+    answer = Response(status=304, headers={"ETag": version, "Accept-Ranges": "bytes"})
+    answer.headers.pop("Content-Type", None)
     return answer
 
 

@@ -68,7 +68,7 @@ def parse(data: bytes | str) -> dict[str, Any]:
     """A JSON object as it is meant: UTF-8, finite numbers that a store can hold, no name twice, not too deep.
 
     Raises:
-        InvalidInput: malformed; or JSON, but no object.
+        InvalidInput: malformed; or JSON, but no object, or with a whole number that no store can hold.
     """
     try:
         text = data.decode("utf-8") if isinstance(data, bytes) else data
@@ -151,5 +151,6 @@ def _finite(text: str) -> float:
 
 def _of_64_bits(text: str) -> int:
     if len(text) > _INT64_CHARACTERS or int(text) not in _INT64:
-        raise ValueError("a number that is too large")
+        message = f"The whole number {text[:40]}{'…' if len(text) > 40 else ''} is too large: it has more than 64 bits."
+        raise InvalidInput(message, errors=[FieldError("body", "number_too_large", message)])
     return int(text)

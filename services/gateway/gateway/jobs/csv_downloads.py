@@ -61,7 +61,9 @@ def _rejects(db: Database, job: Job, opened: Opened, names: Sequence[str]) -> It
             held = []
     counted = parts.counted(db, job_ids=[job.id])[job.id].rejected  # after them: a correction may be under way
     if stored < counted:
-        said = ["", NOT_STORED, "", f"{counted - stored:,} more rows were rejected. They are counted, and not stored."]
+        more = counted - stored
+        are = "1 more row was rejected. It is" if more == 1 else f"{more:,} more rows were rejected. They are"
+        said = ["", NOT_STORED, "", f"{are} counted, and not stored."]
         held.append(_line([""] * len(names) + said, delimiter=delimiter))
     yield "".join(held).encode()
 

@@ -53,7 +53,8 @@ _PROBLEM: dict[str, Any] = {
 }
 _HEADERS: dict[str, str] = {
     "Idempotency-Key": "The same key and body replay the first answer, for a day.",
-    "If-Match": "The ETag of the job as the caller has seen it; 412 when it has moved on.",
+    "If-Match": "The ETag of the job, or of the download, as the caller has seen it; 412 when it is another one now.",
+    "If-None-Match": "The ETag of a download that the caller has; 304 when it is the same now.",
     "If-Range": "The ETag of the file of which a part is there; of another one the whole is sent.",
     "Range": "One range of bytes.",
     "X-Organisation": "For platform keys: the organisation to act for.",
@@ -152,7 +153,7 @@ def _refusals(operation: dict[str, Any], method: str, path: str) -> list[int]:
     if _is_verb(method, path):
         found.add(412)
     if path.endswith(_IN_RANGES):
-        found.add(416)
+        found |= {412, 416}
     return sorted(found)
 
 
@@ -170,7 +171,7 @@ def _answered(method: str, path: str, status: int, kinds: dict[str, Shape], *, p
     if CSV in kinds or BYTES in kinds:
         found.append("Content-Disposition")
     if path.endswith(_IN_RANGES):
-        found += ["Accept-Ranges", "ETag", "Repr-Digest"]
+        found += ["Accept-Ranges", "ETag", *(["Repr-Digest"] if kinds else [])]
     if status == HTTPStatus.PARTIAL_CONTENT:
         found.append("Content-Range")
     return found
@@ -189,7 +190,7 @@ def _headers(method: str, path: str) -> list[str]:
     if _is_verb(method, path):
         found.append("If-Match")
     if path.endswith(_IN_RANGES):
-        found += ["If-Range", "Range"]
+        found += ["If-Match", "If-None-Match", "If-Range", "Range"]
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import click
@@ -27,12 +27,11 @@ _taking_back = parameters.together(
 
 
 @click.command()
-@click.option("--until", type=click.DateTime(), help="Resume by itself then (UTC).")
+@click.option("--until", type=parameters.Moment(), help=f"Resume by itself then. {parameters.MOMENT_HELP}")
 @_verb
 def pause(shell: Shell, job_id: str, reason: str, if_match: str | None, until: datetime | None) -> None:
     """Hold the job: from now on nothing of it is written, and it takes no slot."""
-    at = None if until is None else until.replace(tzinfo=UTC)
-    tell(shell, shell.client.jobs.pause(job_id, reason=reason, if_match=if_match, until=at))
+    tell(shell, shell.client.jobs.pause(job_id, reason=reason, if_match=if_match, until=until))
 
 
 @click.command()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+MOMENT_HELP = "Without a zone (Z, +05:30) it is UTC."
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 Command = Callable[..., Any]
 Option = Callable[[Any], Any]
@@ -40,6 +46,23 @@ class Mapping(click.ParamType[tuple[str, str | None]]):
         if not equals:
             self.fail(f"{value!r} is not of the form HEADER=COLUMN.", param, ctx)
         return header, column or None
+
+
+class Moment(click.ParamType[datetime]):
+    """A time as ISO 8601 has it, with its zone or in UTC."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            at = datetime.fromisoformat(value) if _DAY.match(value) else None
+        except ValueError:
+            at = None
+        if at is None:
+            self.fail(f"{value!r} is no time like 2030-01-31T09:30:00Z, 2030-01-31T09:30 or 2030-01-31.", param, ctx)
+        return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 class Shift(click.ParamType[tuple[str, int]]):

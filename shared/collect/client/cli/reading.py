@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from collect.client.cli import exits, words
+from collect.client.cli import exits, parameters, words
 from collect.client.cli.console import Shell, json_option, pass_shell
 from collect.client.models import AuditEntry, Conflict, CorrectedRow, Job, Part, Reject
 from collect.jobs.states import State
@@ -24,15 +23,13 @@ job_argument = click.argument("job_id", metavar="ID")
 @click.option("--kind")
 @click.option("--by", "created_by", metavar="NAME", help="Who created it.")
 @click.option("-q", "--query", "q", metavar="WORDS", help="Looked for in ids, names, datasets and reasons.")
-@click.option("--since", type=click.DateTime(), help="Created from then on (UTC).")
-@click.option("--until", type=click.DateTime(), help="Created before then (UTC).")
+@click.option("--since", type=parameters.Moment(), help=f"Created from then on. {parameters.MOMENT_HELP}")
+@click.option("--until", type=parameters.Moment(), help=f"Created before then. {parameters.MOMENT_HELP}")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1))
 @json_option
 @pass_shell
 def list_jobs(shell: Shell, /, limit: int, **filters: Any) -> None:
     """Jobs, newest first."""
-    for name in ("since", "until"):
-        filters[name] = _utc(filters[name])
     found = shell.client.jobs.list(**filters, most=limit)
     shell.answers(found, ("id", "kind", "state", "done", "created", "status"), _job_cells)
 
@@ -92,7 +89,8 @@ def rejects(shell: Shell, job_id: str, output: str | None, limit: int, summary: 
         shell.answers(shell.client.jobs.rejects(job_id, most=limit), headers, _reject_cells)
     there = shell.client.jobs.rejects_stored(job_id)
     if there.stored < there.rejected:
-        shell.say(f"{there.rejected:,} rows were rejected; {there.stored:,} of them are stored, the others counted.")
+        were = "row was" if there.rejected == 1 else "rows were"
+        shell.say(f"{there.rejected:,} {were} rejected; {there.stored:,} of them are stored, the others counted.")
     return exits.Exit.OK
 
 
@@ -169,10 +167,6 @@ def _correction_cells(one: CorrectedRow) -> tuple[str, ...]:
 
 def _conflict_cells(conflict: Conflict) -> tuple[str, ...]:
     return conflict.id, conflict.why
-
-
-def _utc(at: datetime | None) -> datetime | None:
-    return None if at is None else at.replace(tzinfo=UTC)
 
 
 COMMANDS: tuple[click.Command, ...] = (list_jobs, show, parts, audit, rejects, corrections, unprocessed, conflicts)
