@@ -84,12 +84,12 @@ def may_be_several(text: str, country: str | None) -> bool:
     well or the gap is one that begins another number, as in ``030 901820/21``. It may too when its last group looks
     like an extension, or like the end of a second number, as in ``040-1234567-8``.
     """
-    if _has_suffix(text, country):
-        return True
     number = cleaned(text)
     own = _by_calling_code(number) if number.startswith("+") else country
     code = len(f"+{phonenumbers.country_code_for_region(own)}") if number.startswith("+") and own else 0
     least = min(_fewest_digits(own), _fewest_digits(country))
+    if _has_suffix(text, country, fewest=code + least):
+        return True
     for gap in _GAP.finditer(text):
         left, right = cleaned(text[: gap.start()]), cleaned(text[gap.end() :])
         begins_another = _BEGINS_ANOTHER.fullmatch(gap.group()) is not None
@@ -108,11 +108,12 @@ def may_be_several(text: str, country: str | None) -> bool:
     return False
 
 
-def _has_suffix(text: str, country: str | None) -> bool:
+def _has_suffix(text: str, country: str | None, *, fewest: int) -> bool:
     """Whether the last group of digits looks added to a number that is valid without it.
 
     It does with one digit, behind another separator than the group before it, or behind six digits or more. People
-    write no number in such groups, but for a blank in a number whose area code has its own separator.
+    write no number in such groups, but for a blank in a number whose area code has its own separator. ``fewest``: how
+    many characters a number has at least.
     """
     gaps = list(_GAP.finditer(text))
     if not gaps:
@@ -124,7 +125,8 @@ def _has_suffix(text: str, country: str | None) -> bool:
         is_other = not _BEHIND_AREA_CODE.search(before.group())
     if not (len(suffix) == 1 or is_other or len(cleaned(group)) >= DIGITS_OF_A_WHOLE):
         return False
-    return _number(cleaned(text[: last.start()]), country) is not None
+    left = cleaned(text[: last.start()])
+    return len(left) >= fewest and _number(left, country) is not None
 
 
 def all_e164(texts: Iterable[str], country: str | None) -> dict[str, str | None]:
