@@ -29,18 +29,20 @@ FEWEST_IN_DOUBT = 2
 """Cells of damage that a text may have without any, such as a letter before punctuation that looks like mojibake."""
 
 _SUSPECT = re.compile(
-    rb"\?\?|[^\s,;|\"]\?[^\s,;|\"]|\xef\xbf\xbd|#[#a-z\xc2\xd0]|Err:5|\xc3[\x82-\xb4][\xc2\xc5\xc6\xcb\xe2]",
+    rb"\?\?|[^\s,;|\"]\?[^\s,;|\"]|\xef\xbf\xbd|#[#a-z\xc2\xd0]|Err:5|\xc3[\x82-\xb4][\xc2\xc5\xc6\xcb\xe2]"
+    rb"|\xc2[\x80-\x9f]|\xd0[\xa0\xa1].{2,3}\xd0[\xa0\xa1]|\xe2\x88\x9a|\xe2\x94\x9c|\xe2\x80\x9a\xc3\x84|\xc3\x94\xc3\x87",
     re.IGNORECASE,
 )
 """Bytes without which no cell of a record is damaged, so that few records are cut into cells."""
 _FORMULA_ERROR = re.compile(
-    r"#(?:[¡¿]?(?:NAME|NOM|NOMBRE|NOME|NAAM|NAZWA|ИМЯ)\?"
+    r"(?:=|(?:Error|Erreur|Fehler|Errore|Erro|Fout|Błąd|Ошибка)[:\s]+)?#(?:[¡¿]?(?:NAME|NOM|NOMBRE|NOME|NAAM|NAZWA|ИМЯ)\?"
     r"|[¡¿]?(?:REF|BEZUG|RIF|VERW|ADR|ССЫЛКА|VALUE|VALEUR|VALOR|VALORE|WERT|WAARDE|ARG|ЗНАЧ|NULL|NUL|NULO|NULLO|LEEG|ZERO|ПУСТО"
     r"|NUM|NÚM|NOMBRE|NUMERO|ZAHL|GETAL|LICZBA|ЧИСЛО|DIV/0|DEEL/0|DZIEL/0|ДЕЛ/0|SPILL|CALC)!"
     r"|N/A|NV|N/D|N/B|ND|Н/Д|GETTING_DATA)|Err:5[0-9]{2}",
     re.IGNORECASE,
 )
 """Errors of formulas in English, German, French, Spanish, Portuguese, Italian, Dutch, Polish and Russian."""
+_FORMULA_WITH_ERROR = re.compile(r"=.*#(?:REF!|NAME\?|VALUE!|DIV/0!|BEZUG!|WERT!)", re.DOTALL)
 _TOO_NARROW = re.compile(r"#{4,}")
 _ONLY_MARKS = re.compile(r"(?=(?:[^?]*\?){4})[?\s\-.,'/()0-9]+")
 """Four question marks or more, and nothing beside them but what stands between words."""
@@ -53,6 +55,27 @@ _CERTAIN_LEADS = ("\u00c2", "\u00e2\u20ac", "\u00f0\u0178")
 """What the first bytes of accented letters, and those of typographic marks and of emoji, are in cp1252. The first is a
 Portuguese letter too, which may stand before a quotation mark in text of capitals."""
 
+_LOST = ("\ufffd", "\u00ef\u00bf\u00bd")
+"""The sign in the place of a lost letter, and what it is when its bytes are read in cp1252."""
+_MARK_OF_UTF_8 = "\u00ef\u00bb\u00bf"
+_CONTROL = re.compile(r"[\x80-\x84\x86-\x9f]")
+_CONTROL_OF_LATIN_1 = re.compile(r"[\x80-\x9f]")
+"""U+0085 too, a line break that some systems write: in cp1252 it is an ellipsis."""
+_BEHIND_CAPITAL = "\u2026\u201d\u2019\u2013\u2014\u2022\u2122\u00ae\u00bb\u00ab\u00ba\u00aa\u00a0\u00b0\u00b4\u00b7"
+"""What may stand behind a Portuguese ``Ã`` in text of capitals."""
+_OPENING = "\u201c\u2018"
+_IN_OTHER_CODECS = (
+    ("cp1251", re.compile(r"(?:[\u0420\u0421][^\x00-\x7f]){3,}")),
+    (
+        "mac_roman",
+        re.compile(r"(?<=[^\W\d_])\u221a[^\x00-\x7f]|\u221a[^\x00-\x7f](?=[^\W\d_])|\u201a\u00c4[^\x00-\x7f]"),
+    ),
+    ("cp850", re.compile(r"(?<=[^\W\d_])\u251c[^\x00-\x7f]|\u251c[^\x00-\x7f](?=[^\W\d_])|\u00d4\u00c7[^\x00-\x7f]")),
+)
+"""How UTF-8 begins that was read in other encodings: Cyrillic letters, accented letters and typographic marks."""
+_WINDOWS_OF = {"latin-1": "windows-1252"}
+"""The encoding of Windows that has characters where another one has controls."""
+
 
 class Damage(Enum):
     """What has happened to a cell, and what to do about it."""
@@ -61,6 +84,7 @@ class Damage(Enum):
     TOO_NARROW = "what a spreadsheet shows in a column that is too narrow: widen it and save the file again"
     LOST = "letters that could not be decoded and are lost: take the file from its source, in UTF-8"
     QUESTION_MARKS = "question marks in the place of letters, which are lost: save the file again, in UTF-8"
+    CONTROLS = "control characters in the place of quotes, dashes or letters, as of text in windows-1252 read otherwise"
     MOJIBAKE = "UTF-8 that was read in another encoding: save the file again, in UTF-8"
 
 
@@ -88,12 +112,13 @@ def find(
     rules: CellRules,
     *,
     looked_at: int,
-    encoding_is_given: bool,
+    encoding: str | None = None,
     total_rows: int | None = None,
 ) -> list[Warning]:
     """Return a warning for each kind of damage. ``rows``: number and text of the rows that a preview looks at.
 
-    ``looked_at``: how many these are; ``total_rows``: how many the file has.
+    ``encoding``: the one that was named, unless it is UTF-8. ``looked_at``: how many rows these are;
+    ``total_rows``: how many the file has.
     """
     expected = {column.name: {*column.null_values, *(column.values or ())} for column in template.columns}
     found: dict[Damage, dict[str, _Found]] = {}
@@ -104,38 +129,67 @@ def find(
             if name is None or not _SUSPECT.search(text.encode()) or _is_meant(name, text, rules, expected):
                 continue
             damage = of(text)
+            if damage is None and encoding in _WINDOWS_OF and _CONTROL_OF_LATIN_1.search(text):
+                damage = Damage.CONTROLS
             if damage is not None:
                 found.setdefault(damage, {}).setdefault(name, _Found(sample=text)).add(row, damage, text)
     told = {damage: _told(columns, looked_at) for damage, columns in found.items()}
     note = of_a_sample(looked_at, total_rows)
-    return [_warning(damage, columns, encoding_is_given, note) for damage, columns in told.items() if columns]
+    return [_warning(damage, columns, encoding, note) for damage, columns in told.items() if columns]
 
 
 def of(text: str) -> Damage | None:
     """Return what has happened to a cell's text, if it looks damaged."""
     bare = text.strip(unseen.BLANKS)
-    if _FORMULA_ERROR.fullmatch(bare):
+    if _FORMULA_ERROR.fullmatch(bare) or _FORMULA_WITH_ERROR.match(bare):
         return Damage.FORMULA
     if _TOO_NARROW.fullmatch(bare):
         return Damage.TOO_NARROW
-    if "\ufffd" in bare:
+    if any(sign in bare for sign in _LOST):
         return Damage.LOST
     if _ONLY_MARKS.fullmatch(bare) or (_MARK_FOR_LETTER.search(bare) and not _ADDRESS.search(bare)):
         return Damage.QUESTION_MARKS
-    if any(_decoded(run) for run in _FOREIGN_RUN.findall(text)):
+    if any(_decoded(run) for run in _FOREIGN_RUN.findall(text)) or _is_of_another_codec(text):
         return Damage.MOJIBAKE
-    return None
+    return Damage.CONTROLS if _CONTROL.search(text) else None
 
 
 def is_certain(damage: Damage, text: str) -> bool:
     """Return whether one such cell is enough to tell of it."""
     if damage is not Damage.MOJIBAKE:
         return damage not in _IN_DOUBT
+    if _is_of_another_codec(text):
+        return True
     decoded = [(run, read) for run in _FOREIGN_RUN.findall(text) if (read := _decoded(run))]
     return any(
-        len(read) > 1 or run.startswith(_CERTAIN_LEADS) or (run.startswith(_ACCENTED) and not text.isupper())
+        len(read) > 1
+        or run.startswith(_CERTAIN_LEADS)
+        or (run.startswith(_ACCENTED) and not _may_be_capitals(text, run))
         for run, read in decoded
     )
+
+
+def _may_be_capitals(text: str, run: str) -> bool:
+    """Whether a run that begins with ``Ã`` may be the end of a Portuguese word in capitals."""
+    if not text.isupper():
+        return False
+    follows = text.partition(run)[2][:1]
+    return run[1] in _BEHIND_CAPITAL or (run[1] in _OPENING and not follows.isalpha())
+
+
+def _is_of_another_codec(text: str) -> bool:
+    """Whether a text is UTF-8, beyond doubt, that was read in an encoding other than cp1252."""
+    if _MARK_OF_UTF_8 in text:
+        return True
+    for codec, pattern in _IN_OTHER_CODECS:
+        for run in pattern.findall(text):
+            try:
+                read = run.encode(codec).decode()
+            except UnicodeError:
+                continue
+            if all(_is_usual(letter) or "\u0400" <= letter <= "\u04ff" for letter in read):
+                return True
+    return False
 
 
 def _decoded(run: str) -> str | None:
@@ -187,9 +241,10 @@ def _fewest(cells: _Found, looked_at: int) -> int:
     return cells.fewest if looked_at * LEAST_SHARE < 1 else FEWEST_IN_DOUBT
 
 
-def _warning(damage: Damage, columns: Mapping[str, _Found], encoding_is_given: bool, note: str) -> Warning:
+def _warning(damage: Damage, columns: Mapping[str, _Found], encoding: str | None, note: str) -> Warning:
     each = ", ".join(_said(name, cells) for name, cells in columns.items())
-    read_otherwise = damage is Damage.MOJIBAKE and encoding_is_given
+    read_otherwise = damage is Damage.MOJIBAKE and encoding is not None
+    suggested = "utf-8" if read_otherwise else _WINDOWS_OF.get(encoding or "") if damage is Damage.CONTROLS else None
     return Warning(
         code="damaged_text",
         message=f"Text looks damaged in {each}: {damage.value}."
@@ -203,7 +258,7 @@ def _warning(damage: Damage, columns: Mapping[str, _Found], encoding_is_given: b
             }
             for name, cells in columns.items()
         },
-        suggestion={"encoding": "utf-8"} if read_otherwise else None,
+        suggestion={"encoding": suggested} if suggested else None,
     )  # fmt: skip
 
 

@@ -185,7 +185,7 @@ def _damaged(sample: RowSample, opened: Opened, arranged: Layout, template: Temp
     return damaged_text.find(
         sample.numbered(), arranged, template, how.cells,
         looked_at=sample.sampled_rows, total_rows=sample.rows,
-        encoding_is_given=how.encoding is not None and opened.text.encoding != "utf-8",
+        encoding=opened.text.encoding if how.encoding is not None and opened.text.encoding != "utf-8" else None,
     )  # fmt: skip
 
 
