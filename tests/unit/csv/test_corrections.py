@@ -301,3 +301,19 @@ def test_a_delimiter_and_lines_above_the_header_may_be_said() -> None:
         most_bytes=MOST_BYTES,
     )  # fmt: skip
     assert [(one.row, dict(one.cells)) for one in found] == [(1, {0: "a,b"})]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_without_a_header_the_delimiter_is_that_which_makes_the_columns_of_a_file_of_rejects(delimiter: str) -> None:
+    rows = [["a", "x, y, z, 1, 2, 3, 4", "", "3", "required", "k", "Say, what"], ["b", "", "", "4", "", "", ""]]
+    text = "".join(corrections.record(row, delimiter) + "\n" for row in rows)
+    data = MemoryBlobs({"c": text.encode()})
+    given = corrections.from_csv(data, "c", sheet=SHEET, template=TEMPLATE, has_header=False, most_bytes=MOST_BYTES)
+    assert [(one.row, one.cells[0], one.cells[1]) for one in given] == [(3, "a", rows[0][1]), (4, "b", "")]
+
+
+def test_columns_without_a_name_keep_their_places() -> None:
+    sheet = Sheet(headers=("k", "", "n", ""), columns=("k", None, "n", None), delimiter=",")
+    assert read("k,,n,,row,code,field,message\na,,1,!,3,unnamed_column,,x\n", sheet) == {
+        3: {0: "a", 1: "", 2: "1", 3: "!"}
+    }
