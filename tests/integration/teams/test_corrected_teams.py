@@ -25,3 +25,13 @@ def test_a_map_of_values_corrects_teams_that_name_a_wrong_phone_or_form(office: 
     corrected = office.rest(job)
     assert (corrected.progress.succeeded, corrected.progress.rejected) == (3, 0)
     assert sorted(office.teams()) == ["Team Nashik", "Team Pune", "Team Satara"]
+
+
+def test_a_preview_names_the_team_that_a_corrected_row_would_replace(office: Office) -> None:
+    data = b"team_name,country_code,manager_phone\nTeam Pune,IN,12\nTeam Pune,IN,9431000017\n"
+    job = office.run(data)
+    rows = [{"row": 1, "values": {"manager_phone": "9431000018"}}]
+    (warning,) = office.client.jobs.will_correct(job.id, rows=rows).warnings
+    assert (warning.code, warning.evidence) == (
+        "row_replaced", {"count": 1, "rows": [{"row": 2, "by": 1, "key": "Team Pune"}]},
+    )  # fmt: skip

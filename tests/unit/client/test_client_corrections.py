@@ -1,11 +1,13 @@
 import json
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import click
 import pytest
 
 from collect.client.api import TeamsApi
+from collect.client.cli.console import Shell
 from collect.client.errors import Refused
 from collect.client.jobs import JobsApi
 from unit.client.commandline import run
@@ -158,6 +160,41 @@ def test_every_warning_is_shown_and_without_a_terminal_nothing_is_asked(tmp_path
     gateway = Scripted(answering(202, job(state="queued")))
     assert run(gateway, "correct", "01kj", path).code == 0
     assert len(gateway.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("warning", "question", "sent"),
+    [
+        ({"code": "cells_changed"}, "Correct them all the same?", False),
+        ({"code": "row_replaced"}, "Correct them all the same?", False),
+        ({"code": "key_changed", "evidence": {"not_wrong": 1}}, "Correct them with these keys?", True),
+    ],
+)
+def test_on_a_terminal_a_warning_is_shown_and_asked_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warning: dict[str, Any], question: str, sent: bool
+) -> None:
+    path = tmp_path / "rejects.csv"
+    path.write_text("row,k\n1,b\n")
+    monkeypatch.setattr(Shell, "interactive", True)
+    preview = {"ok": True, "rows": 1, "warnings": [{**warning, "message": "It changes."}], "errors": []}
+    refused = Scripted(answering(200, preview))
+    with pytest.raises(click.Abort):
+        run(refused, "correct", "01kj", path)
+    assert len(refused.requests) == 1
+    asked: list[str] = []
+
+    def confirm(text: str, **_: Any) -> bool:
+        asked.append(text)
+        return True
+
+    monkeypatch.setattr(click, "confirm", confirm)
+    taken = Scripted(answering(200, preview), answering(202, job(state="queued")))
+
+    ran = run(taken, "correct", "01kj", path)
+
+    assert (ran.code, asked, len(taken.requests)) == (0, [question], 2)
+    assert "Warning: It changes.\n" in ran.err
+    assert (b'name="change_keys"' in taken.bodies[1]) == sent
 
 
 def test_a_key_that_changes_is_refused_unless_it_is_meant(tmp_path: Path) -> None:
