@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,3 +17,8 @@ def taken_off(texts: pa.Array) -> pa.Array:
     if not pc.any(guarded).as_py():
         return texts
     return pc.if_else(guarded, pc.utf8_slice_codeunits(texts, 1), texts)
+
+
+def typed(text: str) -> str:
+    """Return the text of a guarded file that is read as ``text``, which a person has typed."""
+    return f"'{text}" if re.match(GUARDED, text) else text

@@ -25,3 +25,18 @@ def test_a_value_of_json_becomes_the_cell_that_a_file_would_have(api: Api, value
     ages = {key: row["values"]["age"] for key, row in made.rows().items()}
     assert ages == {"r-1": 34, "r-2": 44, "r-3": None}
     assert made.rows()["r-3"]["values"]["district"] == (cell or None)
+
+
+@pytest.mark.parametrize("by_value", [False, True])
+@pytest.mark.parametrize("value", ["'=literal", "=literal", "'x"])
+def test_a_text_of_json_is_stored_as_typed_though_the_file_is_guarded(api: Api, value: str, by_value: bool) -> None:
+    made = mended.succeeded(api, (HEADER + "r-1,'=x,1\nr-2,'=y,44\nr-3,'=z,no\n").encode(), formula_guarded=True)
+    assert made.rows()["r-1"]["values"]["district"] == "=x"
+    if by_value:
+        body: dict[str, Any] = {"value_map": {"age": {"no": 3}, "district": {"=z": value}}}
+    else:
+        body = {"rows": [{"row": 3, "values": {"age": 3, "district": value}}]}
+    answer = api.post(f"/v1/jobs/{made.job_id}/corrections", body)
+    assert answer.status_code == 202, answer.text
+    made.run()
+    assert made.rows()["r-3"]["values"]["district"] == value

@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import bson
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from collect.checks import guarded_text, sampling
+from collect.csv import guards
 from collect.csv.cell_rules import CellRules
 from collect.csv.validation import Validator
 from collect.exporting import formats
@@ -173,3 +175,8 @@ def test_cells_that_look_guarded_are_warned_of_and_the_suggestion_mends_them() -
     (warning,) = guarded_text.find(sampled)
     assert (warning.code, warning.columns, warning.suggestion) == ("guarded_text", ("text",), {"formula_guarded": True})
     assert guarded_text.find([column for column in sampled if column.column.name == "k"]) == []
+
+
+@pytest.mark.parametrize("text", ["'=x", "''=x", "=x", "'x", "x", "", "'\t", "-1"])
+def test_what_is_typed_into_a_guarded_file_is_read_as_it_was_typed(text: str) -> None:
+    assert guards.taken_off(pa.array([guards.typed(text)])).to_pylist() == [text]

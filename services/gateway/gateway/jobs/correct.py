@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from collect.csv import corrected_text, correction_effects, value_maps
+from collect.csv import corrected_text, correction_effects, guards, value_maps
 from collect.csv import corrections as csv_corrections
 from collect.csv.cells import CellRules
 from collect.csv.correction_effects import KeyChange
@@ -159,13 +159,15 @@ def _given(job: Job, wanted: Wanted, sheet: Sheet, template: Template) -> list[G
     given = {row: replace(one, cells=_spelled(one.cells, rules)) for row, one in given.items()}
     if wanted.cells is not None:
         given = {row: corrected_text.row(one, sheet, template, wanted.cells, rules) for row, one in given.items()}
+    if rules.formula_guarded:
+        given = {row: one if one.is_line else _as_typed(one) for row, one in given.items()}
     if wanted.value_map:
         stored = corrections.uncorrected(services().db, job, most_bytes=MAX_BYTES)
         value_map = {name: _spelled(values, rules) for name, values in wanted.value_map.items()}
         changed = value_maps.corrected(stored, value_map, sheet, template, rules)
         if not changed:
             raise _nothing_matches(wanted.value_map)
-        for one in changed:
+        for one in map(_as_typed, changed) if rules.formula_guarded else changed:
             own = given.get(one.row)
             if own is not None:
                 mapped = frozenset(one.cells) - own.cells.keys()
@@ -178,6 +180,11 @@ def _given(job: Job, wanted: Wanted, sheet: Sheet, template: Template) -> list[G
 def _spelled(texts: Mapping[Any, str], rules: CellRules) -> dict[Any, str]:
     """Texts with numbers of JSON as the job's file has them."""
     return {name: spelled(text, rules.decimal) for name, text in texts.items()}
+
+
+def _as_typed(one: Given) -> Given:
+    """Return a row of JSON whose texts are stored as they were typed, though the job takes guards off its file's."""
+    return replace(one, cells={place: guards.typed(text) for place, text in one.cells.items()})
 
 
 def _nothing_matches(value_map: Mapping[str, Mapping[str, str]]) -> InvalidInput:
