@@ -70,7 +70,7 @@ def test_each_bad_cell_is_rejected_alone_with_its_row_its_column_and_what_stood_
     names = [column["name"] for column in COLUMNS]
     lines = []
     for place, (column, cell, _, _) in enumerate(BAD):
-        cells = {"k": f"bad-{place}", column: cell}
+        cells = {"k": f"bad-{place}", "s": "x", column: cell}  # a line of empty cells would be blank
         lines += [",".join(cells.get(name, "") for name in names), f"good-{place}" + "," * (len(names) - 1)]
     outcome = desk.run("\n".join([",".join(names), *lines, ""]).encode(), dataset=desk.new_dataset(COLUMNS))
     assert outcome.state == "succeeded"
