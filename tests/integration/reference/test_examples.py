@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 
 from collect.admin import demo
@@ -64,6 +65,16 @@ def test_each_example_is_what_the_system_answers(book: Book) -> None:
 def test_each_call_has_an_example_that_succeeded(method: str, path: str) -> None:
     found = examples.recorded().get(f"{method} {path}", [])
     assert any(example["answer"]["status"] < 300 for example in found)
+
+
+@pytest.mark.parametrize(("method", "path"), DESCRIPTION.calls)
+def test_each_recorded_answer_fits_its_schema(method: str, path: str) -> None:
+    for example in examples.recorded().get(f"{method} {path}", []):
+        answer = example["answer"]
+        content = DESCRIPTION.document["paths"][path][method]["responses"][str(answer["status"])].get("content", {})
+        if isinstance(body := answer.get("body"), dict) and "application/json" in content:
+            schema = {**content["application/json"]["schema"], "components": DESCRIPTION.document["components"]}
+            jsonschema_rs.validate(schema, body)
 
 
 def test_examples_stand_in_the_document(document: dict[str, Any]) -> None:
