@@ -33,7 +33,7 @@ def status_sentence(job: Job, progress: Progress, *, waiting_for: str | None = N
             word = "Terminated" if job.state is State.TERMINATED else "Undone"
             return f"{word}: {_taken_back(job, progress)}"
         case State.SUCCEEDED:
-            return f"Succeeded: {written}."
+            return f"Succeeded: {written}.{_why(job)}"
         case State.FAILED:
             return f"Failed{_failed(job)} {_kept(progress, written)}"
         case State.UNDO_FAILED:

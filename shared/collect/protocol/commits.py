@@ -170,8 +170,11 @@ def settle(lease: Lease, write: Callable[[ClientSession], None]) -> None:
         lease.part = part.model_copy(update={"cursor": cursor, "losses": 0})
 
 
-def finished(lease: Lease, result: dict[str, Any] | None) -> None:
-    """The job has succeeded. Part 0 does this, right after its own rows when it was the only one."""
+def finished(lease: Lease, result: dict[str, Any] | None, *, reason: Reason | None = None) -> None:
+    """The job has succeeded. Part 0 does this, right after its own rows when it was the only one.
+
+    ``reason``: what a person should know about rows that were rejected.
+    """
 
     def work(tx: Transaction) -> None:
         job = jobs.read(tx, lease.part.job_id)
@@ -179,7 +182,7 @@ def finished(lease: Lease, result: dict[str, Any] | None) -> None:
             job = transitions.move(
                 tx, job, trigger=Trigger.FINISH, target=State.SUCCEEDED,
                 request=transitions.by_system("Every row has its outcome."),
-                changes={"result": result, "reason": None, "parts_left": 0},
+                changes={"result": result, "reason": reason and reason.model_dump(), "parts_left": 0},
             )  # fmt: skip
             scheduling.dequeue(tx, job)
         lease.let_go(tx, "done")

@@ -245,7 +245,7 @@ class PartRun:
                 commits.settle(self.lease, step)
             elif step is not None:
                 result = step
-        commits.finished(self.lease, result)
+        commits.finished(self.lease, result, reason=reasons.rows_of_parent(self.db, self.job))
         return Ending.COMPLETED
 
     def publish(self) -> None:

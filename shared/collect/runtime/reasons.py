@@ -13,6 +13,9 @@ from collect.runtime.task import Task
 from collect.storage import jobs, rejects
 from collect.storage.database import Database, now
 
+ROWS_OF_PARENT = "rows_of_parent"
+"""The code of the reason of a restarted job that met rows which an earlier one has written."""
+
 
 def store_full(error: StoreFull, phase: Phase) -> Reason:
     """The file store takes nothing."""
@@ -54,7 +57,8 @@ def over_limit(db: Database, job: Job, task: Task) -> Reason | None:
     if standing.rejected <= limit:
         return None
     worst = rejects.most_frequent(db, job_id=job.id)
-    diagnosis = _of_a_restart(db, job) or task.diagnose(job)
+    of_parent = rows_of_parent(db, job)
+    diagnosis = f"{of_parent.message} {of_parent.hint}" if of_parent else task.diagnose(job)
     return Reason(
         code=verbs.OVER_LIMIT,
         message=_over_limit(standing, limit=limit, total=job.total_rows, resumed=job.rejected_before > 0),
@@ -62,13 +66,14 @@ def over_limit(db: Database, job: Job, task: Task) -> Reason | None:
     )
 
 
-def _of_a_restart(db: Database, job: Job) -> str | None:
-    """Whether the rejected rows are those that a job has written which this one restarts."""
+def rows_of_parent(db: Database, job: Job) -> Reason | None:
+    """Return what to tell of a job whose rows were rejected because a job that it restarts has written them."""
     for ancestor in jobs.ancestors(db, job):
         rows = rejects.saying(db, job_id=job.id, code="duplicate_key", words=restarts.written_by(ancestor.id))
         if rows:
-            are = "1 of these rows was" if rows == 1 else f"{rows:,} of these rows were"
-            return f"{are} written by job {ancestor.id}, which this one restarts. {restarts.way_out(ancestor, now())}"
+            are = "1 rejected row was" if rows == 1 else f"{rows:,} of the rejected rows were"
+            message = f"{are} written by job {ancestor.id}, which this one restarts."
+            return Reason(code=ROWS_OF_PARENT, message=message, hint=restarts.way_out(ancestor, now()))
     return None
 
 

@@ -68,7 +68,9 @@ def test_a_table_of_values_that_is_filled_in_corrects_every_row_in_one_request(
     assert json.loads(collect(desk, "rejects", outcome.job.id, "--summary", "--json"))["items"] == []
 
 
-def test_what_a_restart_has_written_before_is_named_when_it_pauses_itself(desk: Desk, dataset: str) -> None:
+def test_what_the_first_job_has_written_is_named_when_a_restart_pauses_or_ends(
+    desk: Desk, dataset: str
+) -> None:
     rows = 40_000
     lines = [f"k{row},Pune,{row}\n".encode() for row in range(rows)]
     file_id = desk.send(b"k,district,n\n" + b"".join(lines))
@@ -86,6 +88,14 @@ def test_what_a_restart_has_written_before_is_named_when_it_pauses_itself(desk: 
     assert f"written by job {parent.id}" in hint
     assert f"/v1/jobs/{parent.id}/unprocessed?format=csv" in hint
     desk.client.jobs.terminate(child.id, reason="a test", wait_seconds=60)
+    any_number = {"max_rejected": {"percent": 100.0}}
+    ended = desk.outcome(desk.client.jobs.restart(parent.id, reason="a test", params=any_number).id)
+    assert (ended.state, ended.code) == ("succeeded", "rows_of_parent")
+    assert f"written by job {parent.id}, which this one restarts." in ended.sentence
+    assert ended.job.reason is not None
+    hint = ended.job.reason.hint or ""
+    assert f"/v1/jobs/{parent.id}/unprocessed?format=csv" in hint
+    assert f"undo job {parent.id}" in hint
 
 
 def test_a_file_in_another_encoding_is_read_by_its_name_from_a_shell(desk: Desk, tmp_path: Path) -> None:
