@@ -68,9 +68,7 @@ def test_a_table_of_values_that_is_filled_in_corrects_every_row_in_one_request(
     assert json.loads(collect(desk, "rejects", outcome.job.id, "--summary", "--json"))["items"] == []
 
 
-def test_what_the_first_job_has_written_is_named_when_a_restart_pauses_or_ends(
-    desk: Desk, dataset: str
-) -> None:
+def test_what_the_first_job_has_written_is_named_when_a_restart_pauses_or_ends(desk: Desk, dataset: str) -> None:
     rows = 40_000
     lines = [f"k{row},Pune,{row}\n".encode() for row in range(rows)]
     file_id = desk.send(b"k,district,n\n" + b"".join(lines))
