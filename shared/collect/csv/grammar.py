@@ -102,6 +102,9 @@ class Grammar:
             self._outside = re.compile(opening + b"(?:" + body + b'"' + cell_ends + rb"|[\s\S]*+)")
         self._to_cell_end = re.compile(opening + rb'(?:[^"]++|""|"(?![\r\n' + escaped + rb']|\Z))*+(?:"|(\Z))')
         self._closing = re.compile(body + QUOTE)
+        unquoted = b'(?:[^"\r\n' + escaped + b"][^\r\n" + escaped + b"]*+)?"
+        cell = b"(?:" + QUOTE + body + QUOTE + b"|" + unquoted + b")"
+        self._whole = re.compile(cell + b"(?:" + escaped + cell + rb")*+\r?\Z")
         more = b"(?:" + escaped + b'(?:"")?)*+'
         self._blank = re.compile(b"" if every_line else b'(?:"")?' + more)
         empty_cells = () if every_line else (escaped + b'(?:"")?' + more, b'""' + more)
@@ -218,7 +221,7 @@ class Grammar:
                 if closing is None:
                     continue
                 at = closing.end()
-            elif QUOTE not in piece:
+            elif QUOTE not in piece or self._whole.match(piece):  # nearly all lines: one match instead of one a cell
                 records.append(piece)
                 begin = position
                 continue
