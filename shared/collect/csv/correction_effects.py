@@ -1,4 +1,4 @@
-"""What a correction does beside what was wrong: keys that become others, and text that is left out."""
+"""Side effects of a correction: keys and right cells that change, and text that is lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from collect.jobs.template import Column, Template
 
 @dataclass(frozen=True, kw_only=True)
 class KeyChange:
-    """A cell of a row's key that becomes another one. ``was_wrong``: the row was rejected for it."""
+    """A key cell of a row that gets another value. ``was_wrong``: the row was rejected for this cell."""
 
     row: int
     column: str
@@ -28,7 +28,7 @@ class KeyChange:
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
-    """The text of a row behind the file's last column, which a file of rejects does not show."""
+    """The text of a row behind the file's last column. A file of rejects does not show it."""
 
     row: int
     text: str
@@ -41,9 +41,9 @@ def key_changes(
     template: Template,
     rules: CellRules,
 ) -> list[KeyChange]:
-    """Return the key cells that become others, by row. Two spellings of one value (``7`` and ``007``) are the same.
+    """Return the key cells that get another value, by row. Two spellings of one value (``7`` and ``007``) are the same.
 
-    ``rejects``: the reject of each row, with its line and errors. All rows can be put together.
+    ``rejects``: row → its reject, with its line and errors. It must be possible to put each row together.
     """
     found: list[KeyChange] = []
     names = [name for name in template.key if name in sheet.columns]
@@ -66,7 +66,7 @@ def key_changes(
 
 @dataclass(frozen=True, kw_only=True)
 class CellChange:
-    """A cell that was not wrong, and becomes another one."""
+    """A cell that was not wrong and gets another value."""
 
     row: int
     column: str
@@ -83,8 +83,9 @@ def cell_changes(
 ) -> list[CellChange]:
     """Return the cells of a file of corrections that change though they were not wrong, by column and row.
 
-    Cells of the key are those of :func:`key_changes`. Cells that a ``value_map`` replaced, or that JSON
-    names, are meant. Rows that were wrong as a whole are left out: it is not known which of their cells is which.
+    Key cells are left out: see :func:`key_changes`. Cells that a ``value_map`` replaced, or that JSON names, are left
+    out: they are changed on purpose. Rows with a wrong number of cells are left out: it is not known which of their
+    cells is which.
     """
     changes: dict[str, list[CellChange]] = {}
     for one in given:
@@ -106,7 +107,7 @@ def cell_changes(
 
 
 def _other_values(changes: Sequence[CellChange], column: Column, rules: CellRules) -> list[CellChange]:
-    """The changes that are not two spellings of one value."""
+    """Return the changes without those between two spellings of one value."""
     texts = [text for change in changes for text in (change.before, change.after)]
     checked = cells.check(column, pa.array(texts, pa.string()), required=False, rules=rules)
     values, wrong = checked.values.to_pylist(), {at for at, _ in checked.errors}
@@ -118,7 +119,7 @@ def _other_values(changes: Sequence[CellChange], column: Column, rules: CellRule
 
 
 def left_out(given: Sequence[Given], rejects: Mapping[int, Mapping[str, Any]], sheet: Sheet) -> list[LeftOut]:
-    """Return the rows of a file of corrections that had more text than was shown, and lose it as they are sent back."""
+    """Return the rows in a file of corrections that lose the text behind the file's columns, which was not shown."""
     found: list[LeftOut] = []
     for one in given:
         surplus = sheet.parsed(rejects[one.row]["line"])[len(sheet.columns) :]
@@ -128,6 +129,6 @@ def left_out(given: Sequence[Given], rejects: Mapping[int, Mapping[str, Any]], s
 
 
 def _is_same(column: Column, rules: CellRules, *texts: str) -> bool:
-    """Whether two texts are one value of the column. A text that is none is only the same as itself."""
+    """Return whether the texts are one value of the column. A text without a value is the same only as itself."""
     values = cells.check(column, pa.array(texts, pa.string()), required=True, rules=rules).values
     return values.null_count == 0 and bool(values[0].as_py() == values[1].as_py())

@@ -1,4 +1,4 @@
-"""Rows of a file that were rejected, and the cells with which they are to be read once more."""
+"""Corrections of rejected rows: which rows a person corrects, and the new cells with which they are read again."""
 
 from __future__ import annotations
 
@@ -19,22 +19,24 @@ from collect.jobs.template import Template
 
 ROW = REJECT_COLUMNS[0]
 MOST_ROWS = 10_000
-"""Of one correction: as many rejects as are stored of a job."""
+"""Most rows of one correction: as many as the rejects that are stored for a job."""
 MOST_KEPT_BYTES = 15 * 1024 * 1024
-"""Of a row's text before and after: both stand in one document of its history."""
+"""Most bytes of a row's text before and after its correction together: one document of its history holds both."""
 MOST_ERRORS = 20
 _ROW_NUMBER = re.compile(r"0*([1-9][0-9]{0,14})(?:\.0+)?")
-"""A row's number. Programmes that keep numbers as fractions write ``17.0``."""
+"""A row's number. Programs that keep numbers as fractions write ``17.0``."""
 LONGEST_MARK_BYTES = 4
 _EITHER_RETURN = "\r\n"
-"""Python's writer puts a cell in quotes for the characters that end its lines, and for no others of them."""
+"""Line end for Python's CSV writer. With it the writer quotes cells that hold a CR or a LF; it quotes for the
+characters of its own line end only."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """The columns of a job's file: what its header calls them, and which column of the template each is.
+    """The columns of a job's file: ``headers`` are their names in the header, ``columns`` those in the template.
 
-    Those that the file does not name are called as in the template; ``None`` stands for one that is left out.
+    A column that the header does not name has its template name in ``headers`` too. ``None`` in ``columns``: the column
+    is left out.
     """
 
     headers: tuple[str, ...]
@@ -42,7 +44,11 @@ class Sheet:
     delimiter: str
 
     def place(self, name: str, *, by_header: bool) -> int | None:
-        """Where the column of that name stands. Two may be called so, one by the header and one by the template."""
+        """Return the place of the column with that name, or ``None``.
+
+        ``by_header``: the name is looked up in the header first and then in the template; else the other way round. One
+        name may fit two columns, so the order matters.
+        """
         first, second = (self.headers, self.columns) if by_header else (self.columns, self.headers)
         for names in (first, second):
             if name in names:
@@ -50,29 +56,33 @@ class Sheet:
         return None
 
     def says(self, given: Given, name: str) -> bool:
-        """Whether somebody has said what the cell of that column, which was none, is to be."""
+        """Return whether a correction gives a value for that column, of which the row had no cell.
+
+        In a line of a file an empty cell gives no value. In JSON an empty text does.
+        """
         cell = given.cells.get(self.columns.index(name))
         return bool(cell) if given.is_line else cell is not None
 
     def cell(self, cells: Sequence[str], name: str) -> str | None:
-        """The cell of that column of the template; ``None`` where the row is not cut into the file's columns."""
+        """Return the cell of that template column; ``None`` if the row has not one cell for each column of the file."""
         return cells[self.columns.index(name)] if len(cells) == len(self.columns) else None
 
     def parsed(self, line: str) -> list[str]:
-        """A row's own cells, as many as it has."""
+        """Return a row's own cells, as many as the row has."""
         return list(layout.cells_of(line.encode(), self.delimiter, len(self.columns)))
 
     def shown(self, cells: Sequence[str]) -> list[str]:
-        """A row's cells as a file of rejects shows them: as many as there are columns."""
+        """Return a row's cells as a file of rejects shows them: exactly one for each column."""
         return [*cells, *[""] * len(self.columns)][: len(self.columns)]
 
     def mended(self, line: str, given: Given) -> list[str]:
-        """The row's cells with those that are given in the place of its own: one for each column of the file.
+        """Return the row's cells with the given ones in their places: one for each column of the file.
 
-        A row that has another number of cells is corrected as it was shown. All of its cells have to be given for that.
+        A row with another number of cells is corrected as a file of rejects shows it. Then all of its cells have to be
+        given.
 
         Raises:
-            ValueError: they are not, so that it is not clear which cell is which.
+            ValueError: such a row lacks a cell, so that it is not clear which cell is which.
         """
         cells, own = given.cells, self.parsed(line)
         if len(own) != len(self.columns):
@@ -83,7 +93,7 @@ class Sheet:
         return [cells.get(place, cell) for place, cell in enumerate(own)]
 
     def mend(self, line: str, given: Given) -> str:
-        """The row's text with the cells that are given in the place of its own.
+        """Return the row's text with the given cells in their places.
 
         Raises:
             ValueError: see :meth:`mended`.
@@ -93,10 +103,10 @@ class Sheet:
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """A row that somebody has mended: its number, and the cells that change, by place.
+    """A corrected row: its number, and the cells that change, by place.
 
-    ``is_line``: it is a line of a file, in which all of its cells stand, mended or not. ``mapped``: the places of cells
-    that a ``value_map`` has replaced.
+    ``is_line``: the row is a line of a file, so ``cells`` holds all of its cells, changed or not. ``mapped``: the
+    places of cells that a ``value_map`` has replaced.
     """
 
     row: int
@@ -107,7 +117,7 @@ class Given:
 
 @dataclass(kw_only=True)
 class Errors:
-    """What is wrong with a correction, for a person to mend. The first ones are told, all are counted."""
+    """The errors of a correction, for a person to fix. Only the first ones are kept; all are counted."""
 
     found: list[FieldError] = field(default_factory=list)
     count: int = 0
@@ -118,10 +128,10 @@ class Errors:
             self.found.append(FieldError(field, code, message))
 
     def check(self) -> None:
-        """Raise what has been found.
+        """Raise the errors, if there are any.
 
         Raises:
-            InvalidInput: something has.
+            InvalidInput: there are errors.
         """
         if not self.count:
             return
@@ -131,10 +141,12 @@ class Errors:
 
 
 def from_values(rows: Iterable[tuple[int, Mapping[str, str]]], sheet: Sheet) -> list[Given]:
-    """Rows with the columns that change, by the template's names, or else by the header's.
+    """Return the corrected rows of a JSON request, sorted by row. ``rows``: row number → column name → new text.
+
+    A column is found by its name in the template, else by its name in the header.
 
     Raises:
-        InvalidInput: a column that is not there or is given twice, a row that is given twice, no rows.
+        InvalidInput: a column does not exist or is given twice, a row is given twice, or there are no rows.
     """
     errors = Errors()
     given: list[Given] = []
@@ -166,16 +178,18 @@ def from_csv(
     most_bytes: int,
     look: Callable[[Opened, Block], None] | None = None,
 ) -> list[Given]:
-    """Rows of a CSV as rejects are given out: a column says which row each is, and the others are its cells.
+    """Return the corrected rows of a CSV that looks like a file of rejects, sorted by row.
 
-    They are called as in the file's header, or else as in the template. What says what was wrong is passed over, and so
-    is a line in which nothing else stands. ``encoding``: of its text; without it UTF-8, or what its mark (BOM) says.
-    Without a header the columns are those of a file of rejects. ``keeps_blanks``: a blank cell is none that changes.
-    ``look`` is called with each block of the file. Errors name the file's lines, the header and skipped ones counted.
+    The column ``row`` says which row of the job's file a line corrects. The other columns are that row's cells. They
+    have the names of the job's header, or else of the template. The columns that tell what was wrong are ignored, and
+    so is a line that is empty apart from them. ``encoding``: the text's encoding; without it UTF-8, or the one that the
+    file's mark (BOM) names. Without a header the columns are those of a file of rejects. ``keeps_blanks``: a blank cell
+    changes nothing. ``look`` is called with each block of the file. Errors name lines of the file; the header and
+    skipped lines count.
 
     Raises:
-        InvalidInput: it is no CSV, or not one of this job's rows.
-        TooLarge: it has more text than ``most_bytes``, packed or not.
+        InvalidInput: the file is no CSV, or does not hold rows of this job.
+        TooLarge: the text, unpacked if the file was packed, has more than ``most_bytes``.
     """
     params = Params(
         encoding=encoding or encodings.mark_of(blobs.read(name, 0, LONGEST_MARK_BYTES)),
@@ -238,7 +252,7 @@ def _read(opened: Opened, sheet: Sheet, most_bytes: int, look: Callable[[Opened,
 
 
 def _lines_above(opened: Opened, most_bytes: int) -> int | None:
-    """How many lines stand above a line that looks like the header, if one of the first below the header does."""
+    """Return the number of lines above a line that looks like the header; ``None`` if none of the first lines does."""
     try:
         for line, cells, _ in islice(_cells(opened, most_bytes, None), delimiters.MOST_LINES_ABOVE):
             if ROW in map(_folded, cells):
@@ -249,26 +263,29 @@ def _lines_above(opened: Opened, most_bytes: int) -> int | None:
 
 
 def _folded(name: str) -> str:
-    """A name of a header without its case and the blanks around it."""
+    """Return a header's name in lower case (case-folded), without the blanks around it."""
     return name.strip().casefold()
 
 
 def _without_unnamed(names: Sequence[str]) -> Sequence[str]:
-    """A header without the empty names at its end, as spreadsheets leave them."""
+    """Return a header without the empty names at its end, which spreadsheets leave there."""
     return names[
         : max((place for place, name in enumerate(names, start=1) if not unseen.shows_nothing(name)), default=0)
     ]
 
 
 def _fitted(cells: Sequence[str], width: int, *, fewest: int) -> list[str] | None:
-    """As many cells as the header has, if only empty ones are too many, and ``fewest`` are there, which are read."""
+    """Return exactly ``width`` cells, or ``None`` if the line cannot be read.
+
+    It cannot if a cell behind the header's columns shows something, or if it has fewer cells than ``fewest``.
+    """
     if len(cells) < fewest or not all(map(unseen.shows_nothing, cells[width:])):
         return None
     return [*cells, *[""] * width][:width]
 
 
 def _header(cells: Sequence[str], sheet: Sheet, errors: Errors) -> tuple[int, dict[int, int]]:
-    """Where the rows' numbers stand, and which cell of the file each other column is."""
+    """Return the place of the rows' numbers, and for each other place which column of the job's file it is."""
     folded = [_folded(cell) for cell in cells]
     told = len(cells) - len(REJECT_COLUMNS)
     if told < 0 or tuple(folded[told:]) != REJECT_COLUMNS:  # some of them were moved or removed
@@ -295,7 +312,7 @@ def _header(cells: Sequence[str], sheet: Sheet, errors: Errors) -> tuple[int, di
 
 
 def _no_numbers(cells: Sequence[str], numbers: Sequence[int]) -> str:
-    """What is wrong with a header in which no column, or several, say which row each line is."""
+    """Return the message for a header in which no column, or more than one, may hold the rows' numbers."""
     if numbers:
         listed = ", ".join(shown(cells[at]) for at in numbers)
         return f"Several columns may say which row of the job's file each line is: {listed}. Keep one of them."
@@ -306,7 +323,7 @@ def _no_numbers(cells: Sequence[str], numbers: Sequence[int]) -> str:
 def _cells(
     opened: Opened, most_bytes: int, look: Callable[[Opened, Block], None] | None
 ) -> Iterator[tuple[int, Sequence[str], str | None]]:
-    """The line of the file where each record begins, its cells, and what is wrong if text follows a closing quote."""
+    """Yield for each record the line where it begins, its cells, and an error if text follows a closing quote."""
     for block in opened.blocks(by_line=True):
         if block is None:
             continue
@@ -327,7 +344,7 @@ def _cells(
 
 
 def _distinct(given: list[Given], errors: Errors) -> list[Given]:
-    """The rows in the file's order."""
+    """Return the rows sorted by number. Raise the errors, if there are any."""
     if not given and not errors.count:
         errors.add("rows", "no_rows", "There are no rows to correct.")
     if len(given) > MOST_ROWS:
@@ -344,13 +361,13 @@ def _distinct(given: list[Given], errors: Errors) -> list[Given]:
 def text_of(
     given: Sequence[Given], lines: Mapping[int, str], sheet: Sheet, *, lacking: Mapping[int, Sequence[str]]
 ) -> bytes:
-    """The rows as they are to be read: each one's own ``lines`` with the cells that were given.
+    """Return the corrected rows as CSV text: each row's own text (``lines``) with the given cells in their places.
 
-    ``lacking``: columns of which a row has no cell, since they were moved; an empty one is no answer to that unless
-    somebody has said so.
+    ``lacking``: row → columns of which the row has no cell, because ``column_shift`` moved them. The correction has to
+    give each of these cells. An empty cell in a line of a file does not count; an empty text in JSON does.
 
     Raises:
-        InvalidInput: a row that cannot be put together, or is too long.
+        InvalidInput: a row cannot be put together, or is too long.
     """
     errors, made = Errors(), []
     for one in given:
@@ -375,12 +392,12 @@ def text_of(
 
 
 def record(cells: Sequence[str], delimiter: str) -> str:
-    """One record, without its line end, as it is read again."""
+    """Return one record as CSV text without its line end."""
     text = io.StringIO()
     csv.writer(text, delimiter=delimiter, lineterminator=_EITHER_RETURN).writerow(cells)
     return text.getvalue().removesuffix(_EITHER_RETURN)
 
 
 def shown(name: str) -> str:
-    """The text in quotes, cut to a length that fits into a message."""
+    """Return the text in quotes, cut to a length that fits into a message."""
     return repr(name if len(name) <= layout.MOST_CHARACTERS else name[: layout.MOST_CHARACTERS] + "…")

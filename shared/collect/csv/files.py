@@ -1,4 +1,4 @@
-"""Opening a file: what it is, what its header says, and where its rows begin."""
+"""Opening a file: its encoding, its delimiter, its header, and the place where its rows begin."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _TEXTUAL = frozenset({ColumnType.STRING})
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """A file whose header has been read. ``pieces`` go on at ``offset`` of the text, where the first row begins.
+    """A file whose header has been read. ``pieces`` hold the text from ``offset`` on, where the first row begins.
 
-    That is in line ``first_line`` of the file, where the text is the file's own. ``blank_above``: blank lines above the
-    header.
+    ``first_line``: the line of the file where the first row begins; ``None`` if the text is not the file's own, because
+    cells were moved. ``blank_above``: number of blank lines above the header.
     """
 
     text: Text
@@ -46,19 +46,23 @@ class Opened:
 
     @property
     def blank_rows(self) -> int:
-        """How many blank lines have been left out so far before the text is cut into blocks."""
+        """The number of blank lines so far that no block counts: above the header, and dropped while cells were moved.
+        """
         return self.blank_above + (0 if self.shifted is None else self.shifted.blank_rows)
 
     def blocks(self, *, by_line: bool = False) -> Iterator[Block | None]:
-        """The rows in blocks. See :func:`collect.csv.blocks.blocks`."""
+        """Return an iterator over the rows in blocks. See :func:`collect.csv.blocks.blocks`."""
         return blocks(self.pieces, self.grammar, offset=self.offset, first_line=self.first_line, by_line=by_line)
 
     def lacking(self, first_row: int, last_row: int) -> Lacking:
-        """Of rows that have been read: those that have no cell of a column, since it was moved."""
+        """Return which of these rows have no cell of a column, because ``column_shift`` moved it.
+
+        The rows ``first_row`` to ``last_row`` must have been read already.
+        """
         return {} if self.shifted is None else self.shifted.lacking(first_row, last_row)
 
     def from_(self, offset: int) -> Iterator[bytes]:
-        """The pieces from ``offset`` of the text on; what is left out comes as empty ones."""
+        """Yield the pieces from ``offset`` of the text on. Pieces before it come as empty ones."""
         to_skip = offset - self.offset
         for piece in self.pieces:
             yield piece[to_skip:]
@@ -67,10 +71,10 @@ class Opened:
 
 @dataclass(frozen=True, kw_only=True)
 class _Head:
-    """The beginning of a text from its first record on, or from a blank line before that. ``final``: it is all of it.
+    """The beginning of a text, from its first record or a blank line before that. ``final``: the text ends with it.
 
-    ``offset`` bytes of the text stand before it, in ``lines`` lines, which begin with ``skipped``. ``delimiter``: the
-    one that the text names.
+    ``offset``: number of bytes of the text before it, ``lines``: number of lines in these, ``skipped``: the first of
+    these bytes. ``delimiter``: the one that a ``sep=`` line of the text names.
     """
 
     data: bytes
@@ -91,12 +95,13 @@ def open_file(
     hashed: bool = True,
     width: int | None = None,
 ) -> Opened:
-    """Open a blob and read its header. ``sent``: its bytes are to be those that were sent; not ``hashed``, as many.
+    """Open a blob and read its header.
 
-    ``width``: how many columns the file has if it has no header; as many as the template, unless it is given.
+    ``sent``: the upload that the blob has to equal. Its size is compared, and with ``hashed`` its SHA-256 as well.
+    ``width``: number of columns of a file without a header; the template's number if it is left out.
 
     Raises:
-        TaskRefused: it is no CSV, or its header cannot be read.
+        TaskRefused: the file is no CSV, or its header cannot be read.
     """
     text = sources.open_text(blobs, name, encoding=params.encoding, sent=sent, hashed=hashed)
     head = _head(text.pieces, params.skip_lines)
@@ -123,7 +128,7 @@ def open_file(
 
 
 def _with_moved(opened: Opened, moved: dict[str, tuple[int, int]]) -> Opened:
-    """The file with its text written anew. Each line of that is a row, also one whose cells have moved away."""
+    """Return the file with its text written anew. Each line of it is a row, even if all its cells have moved away."""
     shifted = Shifted(opened.blocks(), opened.grammar, moves=moved)
     return replace(
         opened,
@@ -150,10 +155,10 @@ def _all_in_one_line() -> TaskRefused:
 
 
 def _head(pieces: Iterator[bytes], skip_lines: int) -> _Head:
-    """Enough of the text to hold a header, without the lines that are left out above it.
+    """Return enough of the text to hold a header, without the first ``skip_lines`` lines.
 
     Raises:
-        TaskRefused: the file has no line more than those that are left out.
+        TaskRefused: the file has no further line.
     """
     data, final = _more(b"", pieces)
     mark = len(UTF8_BOM) if data.startswith(UTF8_BOM) else 0
@@ -184,7 +189,7 @@ def _head(pieces: Iterator[bytes], skip_lines: int) -> _Head:
 
 
 def _more(head: bytes, pieces: Iterator[bytes]) -> tuple[bytes, bool]:
-    """The text that begins with ``head``, long enough to hold a header; and whether it is all there is."""
+    """Return the text that begins with ``head``, long enough to hold a header, and whether that is all of the text."""
     parts, size = [head], len(head)
     for piece in pieces:
         parts.append(piece)
@@ -195,7 +200,10 @@ def _more(head: bytes, pieces: Iterator[bytes]) -> tuple[bytes, bool]:
 
 
 def _named(data: bytes, at: int) -> tuple[str | None, int]:
-    """The delimiter that a line at ``at`` names, as Excel writes it, and where that line ends."""
+    """Return the delimiter in a ``sep=`` line at ``at``, as Excel writes it, and where that line ends.
+
+    Without such a line: ``None`` and ``at``.
+    """
     named = _SEPARATOR.match(data, at)
     return (None, at) if named is None else (named["delimiter"].decode(), named.end())
 
@@ -209,7 +217,7 @@ def _nothing_left(skip_lines: int, lines: int) -> TaskRefused:
 
 
 def _header(head: _Head, *, template: Template, params: Params, width: int) -> tuple[Header, bytes, int]:
-    """What the first record says, that record, and where in ``head`` it ends."""
+    """Return the header, the first record, and where in ``head`` the record's line ends."""
     known = layout.known_names(template, params)
     delimiter = _delimiter(head, known=known, template=template, params=params, width=width)
     record = delimiters.first_record(head.data, Grammar(delimiter, strict=False), final=head.final)
@@ -244,7 +252,7 @@ def _header(head: _Head, *, template: Template, params: Params, width: int) -> t
 
 
 def _check_first(record: bytes, header: Header, known: frozenset[str], *, where: str, line: int) -> None:
-    """Raise what is wrong with the quotes or the bytes of the first record, which begins in ``line`` of the file."""
+    """Raise an error if the quotes or the bytes of the first record are wrong. It begins in ``line`` of the file."""
     grammar = Grammar(header.delimiter)
     refusal: TaskRefused | None = None
     if Grammar(header.delimiter, strict=False).is_open(record):
@@ -272,7 +280,7 @@ def _strays(record: bytes, delimiter: str) -> bool:
 
 
 def _check_skipped(head: _Head, known: frozenset[str], params: Params) -> None:
-    """Refuse a file whose header is among the lines that are left out, so that rows may be among them too."""
+    """Raise an error if the header is among the lines that ``skip_lines`` leaves out: rows may be among them too."""
     line = delimiters.header_line(head.skipped, known) if params.skip_lines else None
     if line is not None:
         raise TaskRefused(
@@ -283,7 +291,7 @@ def _check_skipped(head: _Head, known: frozenset[str], params: Params) -> None:
 
 
 def _without_unnamed(header: Header, params: Params) -> Header:
-    """The header without the cells at its end that name nothing."""
+    """Return the header without the cells at its end that name nothing."""
     cells = header.cells
     while cells and unseen.shows_nothing(cells[-1]) and cells[-1] not in params.column_map:
         cells = cells[:-1]
@@ -291,7 +299,7 @@ def _without_unnamed(header: Header, params: Params) -> Header:
 
 
 def _delimiter(head: _Head, *, known: frozenset[str], template: Template, params: Params, width: int) -> str:
-    """The delimiter that is given; else the one by which the header names columns, or the rows are as wide as asked."""
+    """Return the given delimiter, or detect it: by the column names in the header, or by the number of cells."""
     if params.delimiter is not None:
         try:
             return Grammar(params.delimiter).delimiter
@@ -322,7 +330,10 @@ def _delimiter(head: _Head, *, known: frozenset[str], template: Template, params
 
 
 def _is_data(record: bytes, cells: tuple[str, ...], delimiter: str, *, template: Template, params: Params) -> bool:
-    """Whether the first record is a row: it names no column, and fits the template where that is not just text."""
+    """Return whether the first record is a row: it names no column, and it is valid by the template.
+
+    It must also have a value in a column that is more than plain text: one of another type, or with a pattern.
+    """
     width = len(template.names)
     known = layout.known_names(template, params)
     if not known.isdisjoint(layout.names_of(cells, known)) or len(layout.fitted(cells, width)) != width:

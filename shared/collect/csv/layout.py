@@ -1,4 +1,4 @@
-"""What stands where in a file: its delimiter, its header, and which column of the template each cell belongs to."""
+"""The layout of a file: its delimiter, its header, and which column of the template each cell belongs to."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ DELIMITERS = (",", ";", "\t", "|")
 MOST_CELLS = 2_000
 MAX_HEADER_BYTES = 1024 * 1024
 REJECT_COLUMNS = ("row", "code", "field", "message")
-"""What a file of rejects has behind its own columns. It is mended and sent again as it is: they are left out."""
+"""Columns of a file of rejects behind the file's own. People correct that file and send it again unchanged otherwise,
+so reading leaves these columns out."""
 MOST_ERRORS = 20
 MOST_CHARACTERS = 100
-"""Of a name that is shown."""
+"""Longest name shown, in characters."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Params:
-    """How to read the file, as the sender asks for it. ``None`` means: detect it.
+    """The sender's parameters for reading the file. ``None`` means: detect it.
 
-    ``skip_lines``: physical lines above the header to leave out.
+    ``skip_lines``: number of physical lines above the header to leave out.
     """
 
     delimiter: str | None = None
@@ -44,7 +45,7 @@ class Params:
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> Params:
-        """Those among a job's ``params``."""
+        """Return the reading parameters in a job's ``params``."""
         return cls(
             delimiter=params.get("delimiter"),
             has_header=params.get("has_header"),
@@ -57,27 +58,27 @@ class Params:
 
 
 def is_upsert(params: Mapping[str, Any]) -> bool:
-    """Whether a job with these ``params`` changes the rows that are there already."""
+    """Return whether a job with these ``params`` changes rows that are stored already."""
     return bool(params.get("mode") == "upsert")
 
 
 def keeps_blanks(params: Mapping[str, Any]) -> bool:
-    """Whether a blank cell leaves what is stored, in a job that changes rows that are there already."""
+    """Return whether a blank cell leaves the stored value unchanged: in an upsert with ``blank: keep``."""
     return is_upsert(params) and params.get("blank") == "keep"
 
 
 def reads_by_rules(params: Mapping[str, Any]) -> bool:
-    """Whether a job's ``params`` say how its cells are read, in a way that older releases do not know."""
+    """Return whether ``params`` ask for a way to read cells that older releases do not know."""
     return keeps_blanks(params) or CellRules.of(params) != CellRules()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """The columns of a file, in its order: the template's names, ``None`` for those that are left out.
+    """The columns of a file in its order: the template's name for each, or ``None`` for a column that is left out.
 
-    ``lacking``: column → the first and the last row that have no cell of it, since it was moved. ``unnamed``: how many
-    columns more the header has at its end, which have no name. ``gaps``: the places, from 0, of columns before that
-    which have no name. No row may have text in a column without a name.
+    ``lacking``: column → the first and the last row without a cell of it, because ``column_shift`` moved the column.
+    ``unnamed``: number of further columns at the header's end that have no name. ``gaps``: the places, from 0, of
+    earlier columns that have no name. No row may have text in a column without a name.
     """
 
     delimiter: str
@@ -93,10 +94,10 @@ class Layout:
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """The first record as cells. ``is_header``: it names the columns, so that the rows begin after it.
+    """The first record as cells. ``is_header``: it names the columns, so the rows begin after it.
 
-    ``unnamed``: how many cells without a name it has at its end; they are not among ``cells``. ``lines_above``: how
-    many lines stand above the line that looks like the header, where the first record names no column.
+    ``unnamed``: number of cells at its end without a name; ``cells`` does not hold them. ``lines_above``: if the first
+    record names no column, the number of lines above the line that looks like the header.
     """
 
     cells: tuple[str, ...]
@@ -107,34 +108,34 @@ class Header:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """How the columns are called: by the header, or by their place, from 1."""
+        """The names of the columns: the header's, or their places counted from 1."""
         return self.cells if self.is_header else tuple(str(place) for place in range(1, len(self.cells) + 1))
 
 
 def parse(record: bytes, delimiter: str) -> list[str]:
-    """The cells of one record, as ``csv`` has them."""
+    """Return the cells of one record as Python's ``csv`` reads them."""
     text = record.decode("utf-8", "replace")
     csv.field_size_limit(max(csv.field_size_limit(), len(record) + 1))
     return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
 
 
 def fitted(cells: Sequence[str], width: int) -> Sequence[str]:
-    """The cells of a row without those behind the file's columns, if these show nothing."""
+    """Return the cells of a row. Cells behind the file's columns are dropped, if all of these show nothing."""
     return cells[:width] if all(map(unseen.shows_nothing, cells[width:])) else cells
 
 
 def names_of(cells: Iterable[str], known: frozenset[str]) -> tuple[str, ...]:
-    """The cells of a header without blanks around them, as far as they are not known as they stand."""
+    """Return the names in a header: its cells without blanks around them. A cell that is known as it stands is kept."""
     return tuple(cell if cell in known else cell.strip(unseen.BLANKS) for cell in cells)
 
 
 def cells_of(record: bytes, delimiter: str, width: int) -> Sequence[str]:
-    """The cells of a row as a person is shown them, also where text follows a closing quote."""
+    """Return the cells of a row as a person sees them, also where text follows a closing quote."""
     return fitted(parse(Grammar(delimiter, width=width).requoted(record), delimiter), width)
 
 
 def skip_hint(above: int) -> str:
-    """What to do about lines above the header."""
+    """Return the advice for a file with lines above its header."""
     lines = "the first line" if above == 1 else f"the first {above:,} lines"
     return (
         f"Line {above + 1:,} looks like the header: remove {lines} or set skip_lines to {above}, so that the file "
@@ -143,14 +144,14 @@ def skip_hint(above: int) -> str:
 
 
 def known_names(template: Template, params: Params) -> frozenset[str]:
-    """What a header may be called."""
+    """Return the names that a header may have: the template's columns and the keys of ``column_map``."""
     return frozenset(template.names) | frozenset(params.column_map)
 
 
 def arrange(header: Header, template: Template, params: Params, *, only_key: bool) -> tuple[Layout, list[FieldError]]:
-    """Which cell is which column; and all that is wrong with that, for a person to mend.
+    """Return which cell is which column, and all errors of the header for a person to correct.
 
-    ``only_key``: the file may lack required columns that are not in the key, since it changes rows that are there.
+    ``only_key``: the file may lack required columns outside the key, since it changes rows that are stored already.
     """
     names = header.names if header.is_header else _by_place(header, template)
     known = known_names(template, params)
@@ -181,7 +182,7 @@ def arrange(header: Header, template: Template, params: Params, *, only_key: boo
 
 
 def refuse(errors: Sequence[FieldError]) -> TaskRefused:
-    """All that is wrong with a header as the reason of a job."""
+    """Return the refusal of a file for the errors of its header. It becomes the reason why the job failed."""
     told = [error.message for error in errors[:MOST_ERRORS]]
     if len(errors) > MOST_ERRORS:
         told.append(f"And {len(errors) - MOST_ERRORS} more.")
@@ -189,7 +190,7 @@ def refuse(errors: Sequence[FieldError]) -> TaskRefused:
 
 
 def no_rows(header: Header) -> TaskRefused:
-    """The refusal of a file that ends behind its header."""
+    """Return the refusal of a file that has a header and no rows."""
     line = shown(header.delimiter.join(header.cells))
     return TaskRefused(
         f"The file has a header and no rows: nothing follows {line}. If that is a row, set has_header to false.",
@@ -210,7 +211,10 @@ def _by_place(header: Header, template: Template) -> tuple[str, ...]:
 
 
 def _none_known(header: Header, template: Template, known: frozenset[str]) -> FieldError:
-    """One sentence instead of two for each column: the first line is no header, or is not cut where it should be."""
+    """Return one error for a header that names no known column, instead of two errors for each column.
+
+    The first line is no header then, or it is cut at the wrong delimiter.
+    """
     line = header.delimiter.join(header.cells)
     other = other_delimiter(header, known)
     if header.lines_above is not None:
@@ -227,7 +231,8 @@ def _none_known(header: Header, template: Template, known: frozenset[str]) -> Fi
 
 
 def other_delimiter(header: Header, known: frozenset[str]) -> str | None:
-    """The delimiter that would make known names of a header without any."""
+    """Return the delimiter that would give known names to a header without any; ``None`` if it has some or none would.
+    """
     if not known.isdisjoint(header.cells):
         return None
     line = header.delimiter.join(header.cells)
@@ -253,9 +258,9 @@ def _column(
 
 
 def wrong_targets(column_map: Mapping[str, str | None], template: Template) -> list[FieldError]:
-    """Return what is wrong with a ``column_map`` whatever the file: each error is that of a header in it.
+    """Return the errors of a ``column_map`` that do not depend on the file. Each error names a header of the map.
 
-    A header goes to a column of the template or to none, and no two go to the same.
+    A header goes to a column of the template or to none, and no two headers go to the same column.
     """
     errors: list[FieldError] = []
     first: dict[str, str] = {}
@@ -281,7 +286,7 @@ def _unknown_target(header: str, column: str, template: Template) -> FieldError:
 
 
 def unknown_columns(param: str, names: Iterable[str], template: Template) -> list[FieldError]:
-    """Return an error for each of ``names``, which a param is keyed by, that is no column of the template."""
+    """Return an error for each of ``names`` that is no column of the template. ``names`` are the keys of ``param``."""
     return [
         FieldError(
             name, "unknown_column",

@@ -1,4 +1,4 @@
-"""Reading a part from its cursor: as many records at a time as are asked for, and where exactly each lot ends."""
+"""Reading a part from its cursor, in lots of records. The caller says how many; each lot says exactly where it ends."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from collect.csv.sources import Readable
 from collect.errors import TaskRefused
 
 VERSION = 3
-"""The newest that this release reads. It writes 1 where it can, which every release reads."""
+"""Newest version of a part's source that this release reads. It writes 1 where it can, because every release reads 1.
+"""
 _PLAIN, _NUMBERED, RULED = 1, 2, 3
-"""Rows that follow each other; rows whose numbers are listed; rows that a release which does not know the job's params
-or the strict grammar (ADR 0025) would read otherwise."""
+"""Versions of a part's source. 1: its rows follow each other. 2: the numbers of its rows are listed. 3: a release that
+does not know the job's params or the strict grammar (ADR 0025) would read other rows."""
 _GRAMMAR = 2
-"""The number of the strict grammar. A part without it was planned with the one before, and is read with that."""
+"""Number of the strict grammar. A part without it was planned with the older grammar, and is read with that one."""
 _NUMBER_BYTES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lot:
-    """``rows`` records that follow each other. ``offset`` and ``row`` are those of the first, ``end`` is behind them.
+    """A lot: ``rows`` records that follow each other. ``offset`` and ``row``: place and number of the first one.
 
-    ``data`` is their text, without blank lines. ``listed``: the numbers that the records have in the job's file, where
-    they do not follow each other there. ``strays``: the records with text after a closing quote, by index, and the line
-    of the file in which each begins, where that is known. ``cut``: the records, if they have been cut one by one.
-    ``next_line``: the line of the file behind them, where that is known.
+    ``end``: the offset behind the last record. ``data``: the text of the records, without blank lines. ``listed``: the
+    numbers of the records in the job's file, if they do not follow each other there. ``strays``: index of each record
+    with text after a closing quote → the line of the file where it begins, if known. ``cut``: the records, if they were
+    cut one by one already. ``next_line``: the line of the file behind the lot, if known.
     """
 
     data: bytes
@@ -50,7 +51,10 @@ class Lot:
     def of(
         cls, records: Sequence[bytes], *, row: int, grammar: Grammar, lines: Mapping[int, int | None] | None = None
     ) -> Lot:
-        """Records that come from elsewhere. ``lines``: the lines of the file in which some of them begin."""
+        """Return a lot of records that were not read from a part.
+
+        ``lines``: index of a record → the line of the file where it begins, as far as it is known.
+        """
         known = lines or {}
         strays = {index: known.get(index) for index, record in enumerate(records) if grammar.stray(record)}
         data = b"\n".join(records)
@@ -58,7 +62,7 @@ class Lot:
 
     @cached_property
     def records(self) -> Sequence[bytes]:
-        """The records one by one. Asked for only where one of them is wanted: cutting takes time."""
+        """The records one by one. They are cut on first use only, because cutting takes time."""
         return self.cut if self.cut is not None else self.grammar.split(self.data, final=True).lines
 
     @property
@@ -68,22 +72,24 @@ class Lot:
 
     @property
     def mended(self) -> Mapping[int, str]:
-        """The text by row, where these are rows that were rejected before and have been mended since."""
+        """The text of each row by its number, if these are rejected rows that were corrected; empty for other lots."""
         return {row: self.line(row) for row in self.listed}
 
     def line(self, row: int) -> str:
-        """The text of a row."""
+        """Return the text of a row by its number in the job's file."""
         return self.records[bisect_left(self.numbers, row)].decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A part's stretch of the text. ``members``: the blob is made of gzip members, ``[offset, at, length]`` each.
+    """The range of the text that a part covers.
 
-    ``numbers``: those that its records have in the job's file, where they do not follow each other from ``first_row``
-    on. Cursors count the records all the same. ``width``: how many columns the file has. ``strict`` and ``every_line``
-    are those of the :class:`Grammar`. ``first_line`` is the line of the file in which it begins, ``lines`` how many it
-    has, where that is known; ``blank_rows`` of them are no row. ``differs``: the release before would read other rows.
+    ``members``: the blob is made of gzip members, ``[offset in the text, offset in the blob, length in the blob]``
+    each. ``numbers``: the numbers of its records in the job's file, if they do not follow each other from ``first_row``
+    on; cursors count the records one by one even then. ``width``: number of columns of the file. ``strict`` and
+    ``every_line``: see :class:`Grammar`. ``first_line``: the line of the file where the part begins, if known.
+    ``lines``: its number of lines, if known; ``blank_rows`` of them are no rows. ``differs``: the release before would
+    read other rows.
     """
 
     blob: str
@@ -103,7 +109,8 @@ class Source:
 
     @classmethod
     def of(cls, source: dict[str, Any]) -> Source:
-        """As :meth:`document` wrote it; what else stands there is the reader's own."""
+        """Return the source that :meth:`document` wrote. Other fields of ``source`` are ignored: they are the reader's.
+        """
         return cls(
             blob=source["blob"],
             start=source["start"],
@@ -122,7 +129,7 @@ class Source:
         )
 
     def document(self) -> dict[str, Any]:
-        """For the part's document."""
+        """Return the source as the part's document stores it."""
         version = _NUMBERED if self.numbers else _PLAIN
         known = {"width": self.width, "first_line": self.first_line, "lines": self.lines}
         return {
@@ -146,18 +153,21 @@ class Source:
         return Grammar(self.delimiter, width=self.width, strict=self.strict, every_line=self.every_line)
 
     def listed(self, row: int, rows: int) -> tuple[int, ...]:
-        """The numbers of ``rows`` records from the one that a cursor calls ``row``, where they are listed."""
+        """Return the listed numbers of ``rows`` records; empty if none are listed.
+
+        ``row``: the number by which a cursor counts the first of these records.
+        """
         return self.numbers[row - self.first_row :][:rows]
 
     def pieces(self, blobs: Readable, offset: int) -> Iterator[bytes]:
-        """The text from ``offset``, which lies in the part, to the part's end."""
+        """Yield the text from ``offset``, which lies in the part, to the part's end."""
         if self.members:
             return sources.members(blobs, self.blob, self.members, offset=offset)
         return sources.stretch(blobs, self.blob, start=offset, end=self.end)
 
 
 def cursor(offset: int, row: int, line: int | None = None) -> dict[str, Any]:
-    """Where a chunk begins: its offset in the text, the number of its first row, and its line in the file if known."""
+    """Return the cursor of a chunk: the offset where it begins, the number of its first row, and its line if known."""
     return {"v": _PLAIN, "offset": offset, "row": row, **({} if line is None else {"line": line})}
 
 
@@ -169,7 +179,7 @@ def lots(
     most_rows: Callable[[], int],
     most_bytes: int,
 ) -> Iterator[Lot]:
-    """The records from the cursor ``at`` to the part's end. How many at a time is asked anew for each lot.
+    """Yield the records from the cursor ``at`` to the part's end, in lots. ``most_rows`` is called again for each lot.
 
     Raises:
         TaskRefused: the file is not the one that was planned.
@@ -205,9 +215,9 @@ def lots(
 
 
 def _first(held: bytes, grammar: Grammar, *, row: int, offset: int, line: int | None, lines: int, final: bool) -> Lot:
-    """The records that end within the first ``lines`` lines of ``held``.
+    """Return the lot of the records that end within the first ``lines`` lines of ``held``.
 
-    Where each line is a record, the text is the stretch itself; else it is put together from the records.
+    If each line is a record, the lot's text is that part of ``held`` unchanged; else it is joined from the records.
     """
     *lines_of_it, rest = held.split(b"\n", min(lines, len(held)))
     data = held[: len(held) - len(rest)]

@@ -1,6 +1,6 @@
-"""A file whose cells of some columns are read from other rows: what a column that has slipped needs to be right again.
+"""``column_shift``: moves the cells of a column that has slipped up or down back to their own rows.
 
-The text is written anew, record by record, so that whoever reads it afterwards need not know.
+The text is written anew, record by record, so that later readers need not know of the move.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from collect.csv.grammar import Grammar
 from collect.errors import TaskRefused
 
 MOST_ROWS = 100_000
-"""By which a column may be moved: as many rows are held in memory."""
+"""Most rows by which a column may be moved. So many rows are held in memory."""
 MOST_BYTES = 64 * 1024 * 1024
-"""Of rows that are held."""
+"""Most bytes of the rows that are held in memory."""
 
 Lacking = dict[str, tuple[int, int]]
-"""Column → the first and the last row that are left without a cell of it."""
+"""Column → the first and the last row that have no cell of it after the move."""
 
 
 class Shifted:
-    """The text of a file's rows, with the cells of some columns moved: down by so many rows, or up where negative."""
+    """The text of a file's rows with the cells of some columns moved: down by some rows, or up if negative."""
 
     def __init__(
         self, blocks: Iterator[Block | None], grammar: Grammar, *, moves: Mapping[str, tuple[int, int]]
     ) -> None:
-        """``blocks`` of the file as it is. ``moves``: column → its place in the file, and by how many rows it moves."""
+        """Take the file's ``blocks`` as they are. ``moves``: column → its place, and the rows by which it moves."""
         self.blank_rows = 0
         self._blocks = blocks
         self._grammar = grammar
@@ -42,7 +42,7 @@ class Shifted:
         self._total: int | None = None
 
     def __iter__(self) -> Iterator[bytes]:
-        """The pieces of the new text; empty ones while rows are gathered that later ones need."""
+        """Yield the pieces of the new text. A piece is empty while further rows have to be read first."""
         held: deque[list[str]] = deque()
         sizes: deque[int] = deque()
         first = row = 1
@@ -65,7 +65,10 @@ class Shifted:
         yield self._written(held, first, range(row, self._total + 1))
 
     def lacking(self, first: int, last: int) -> Lacking:
-        """Of the rows ``first`` to ``last``, which have been read: those that are left without a cell."""
+        """Return which of the rows ``first`` to ``last`` have no cell of a moved column.
+
+        These rows must have been read already.
+        """
         found: Lacking = {}
         for name, (_, rows) in self._moves.items():
             begin, end = 1, rows
@@ -79,10 +82,10 @@ class Shifted:
         return found
 
     def _records(self) -> Iterator[Sequence[bytes]]:
-        """The records of each block.
+        """Yield the records of each block.
 
         Raises:
-            TaskRefused: text follows a closing quote. Such a row would be written anew as if it were right.
+            TaskRefused: text follows a closing quote. The new text would show such a row as if it were right.
         """
         for block in self._blocks:
             if block is None:
@@ -115,7 +118,7 @@ class Shifted:
 
 
 def moves(arranged: layout.Layout, column_shift: Mapping[str, int]) -> dict[str, tuple[int, int]]:
-    """Column → its place in the file, and by how many rows it moves; only of columns that the file has."""
+    """Return column → its place in the file and the rows by which it moves, for those columns that the file has."""
     return {
         name: (arranged.columns.index(name), rows)
         for name, rows in column_shift.items()
@@ -124,10 +127,10 @@ def moves(arranged: layout.Layout, column_shift: Mapping[str, int]) -> dict[str,
 
 
 def stored(lacking: Lacking) -> dict[str, Any]:
-    """For a part's source."""
+    """Return ``lacking`` as a part's source stores it."""
     return {name: list(rows) for name, rows in lacking.items()}
 
 
 def read(source: Mapping[str, Any]) -> Lacking:
-    """As :func:`stored` wrote it."""
+    """Return the rows without a cell that :func:`stored` wrote into a part's ``source``."""
     return {name: (rows[0], rows[1]) for name, rows in source.get("lacking", {}).items()}

@@ -1,4 +1,4 @@
-"""From records to cells: a table of texts, and the rows that do not have one cell for each column of the file."""
+"""Cutting records into cells: a table of texts, and the rows without exactly one cell for each column of the file."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from collect.csv.wrong_cells import excerpt
 from collect.errors import FieldError
 
 MOST_SURPLUS = 64
-"""Cells that a row may have more than the file has columns, without being looked at one by one."""
+"""Most cells behind the file's columns with which Arrow still reads rows all at once, not one by one."""
 MOST_SHOWN = 3
 """Surplus cells that a message shows."""
 _EMPTY_CELL = b'""'
 
 
 class RowCells:
-    """Cuts the rows of one file into cells. A row may have more cells than the file has columns if those show nothing.
+    """A cutter of the rows of one file. A row may have cells behind the file's columns if these show nothing.
 
-    It remembers how many cells most rows have: Arrow reads these at once. What comes out does not depend on that.
+    It remembers how many cells most rows have, because Arrow reads such rows all at once. The result does not depend on
+    that.
     """
 
     def __init__(self, arranged: Layout) -> None:
@@ -40,7 +41,7 @@ class RowCells:
         self._names = tuple(name or f"\0{place}" for place, name in enumerate(arranged.columns))
 
     def parse(self, lot: Lot) -> tuple[pa.Table, dict[int, FieldError]]:
-        """The cells of the columns that are read, as texts; and by row what is wrong with those that are left out."""
+        """Return the texts of the columns that are read, and row → error for the rows that this table leaves out."""
         numbers, data, wrong = lot.numbers, lot.data, {}
         records: Sequence[bytes] | None = None
         if lot.strays:
@@ -67,7 +68,7 @@ class RowCells:
         return table, wrong
 
     def _read(self, data: bytes) -> tuple[pa.Table, dict[int, int]]:
-        """The cells as texts, and the records with another number of cells, by index: how many they have."""
+        """Return the cells as texts, and for records with another number of cells: index → how many they have."""
         counts: dict[int, int] = {}
 
         def skip(row: arrow_csv.InvalidRow) -> str:
@@ -97,16 +98,16 @@ class RowCells:
 
     @property
     def _surplus(self) -> list[str]:
-        """The names under which the cells behind the file's columns are read."""
+        """The names under which Arrow reads the cells behind the file's columns."""
         return [f"\0{place}" for place in range(self._width, self._usual)]
 
     @property
     def _unnamed(self) -> list[str]:
-        """The names under which the cells are read in which no text may stand."""
+        """The names of the Arrow columns that may hold no text: those without a name, and the surplus cells."""
         return [*(self._names[place] for place in self._arranged.gaps), *self._surplus]
 
     def _learn(self, counts: Mapping[int, int], rows: int) -> bool:
-        """Take over the number of cells that most of the rows have; returns whether it is another one."""
+        """Remember the number of cells that most rows have. Return whether it has changed."""
         able = Counter(count for count in counts.values() if self._width <= count <= self._width + MOST_SURPLUS)
         usual, times = max(able.items(), key=lambda item: item[1], default=(self._usual, 0))
         if times <= rows - len(counts):
@@ -115,7 +116,7 @@ class RowCells:
         return True
 
     def _fitted(self, records: Sequence[bytes], counts: Mapping[int, int]) -> bytes:
-        """The records, those with more or fewer cells at their end that show nothing with as many as are read."""
+        """Return the records as text, each with as many cells as are read, if the cells to add or drop show nothing."""
         lines = list(records)
         for index, count in counts.items():
             if count > self._usual:
@@ -125,7 +126,7 @@ class RowCells:
         return b"\n".join(lines)
 
     def _without(self, record: bytes, surplus: int) -> bytes:
-        """A record without its last cells, as many as are ``surplus``, if those show nothing."""
+        """Return a record without its last ``surplus`` cells, if these show nothing."""
         end = len(record)
         for _ in range(surplus):
             if record.endswith(self._delimiter + _EMPTY_CELL, 0, end):
@@ -136,7 +137,7 @@ class RowCells:
         return record[:end]
 
     def _written_anew(self, record: bytes) -> bytes:
-        """A record with as many cells as are read, if what it has behind them shows nothing."""
+        """Return a record cut to as many cells as are read, if the cells behind them show nothing; else unchanged."""
         cells = layout.parse(record, self._arranged.delimiter)
         if not all(map(unseen.shows_nothing, cells[self._usual :])):
             return record
@@ -145,7 +146,7 @@ class RowCells:
         return text.getvalue().encode()
 
     def _filled(self, table: pa.Table) -> list[int]:
-        """The rows of a table, by index, that have text in a column without a name, or behind the file's columns."""
+        """Return the indexes of rows with text in a column without a name, or behind the file's columns."""
         filled: set[int] = set()
         for name in self._unnamed:
             texts = table.column(name)
@@ -170,7 +171,7 @@ class RowCells:
         return FieldError("", "wrong_number_of_cells", f"The row has {cells}; the file has {columns}. {hint}")
 
     def _other_delimiter(self, record: bytes) -> str | None:
-        """What to say about a row that is written with another delimiter than the file."""
+        """Return the advice for a row that is written with another delimiter than the file; ``None`` if it is not."""
         for other in layout.DELIMITERS:
             if other == self._arranged.delimiter or self._width == 1:
                 continue
