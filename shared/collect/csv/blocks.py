@@ -1,4 +1,4 @@
-"""A file's text in blocks of whole records, each with its exact place and the numbers of its rows."""
+"""A file's text in blocks of whole records. Each block has its exact place and the numbers of its rows."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from collect.errors import TaskRefused
 BLOCK_BYTES = 4 * 1024 * 1024
 SHOWN_BYTES = 40
 MAX_RECORD_BYTES = 8 * 1024 * 1024
-"""A document of MongoDB has at most 16 MiB, and an upsert may merge two rows."""
+"""Longest record, in bytes. A MongoDB document has at most 16 MiB, and an upsert may merge two rows."""
 TEXT_AFTER_QUOTE = "text_after_quote"
-"""The code of a row, and of a file, in which text follows a closing quote."""
+"""Error code of a row or a file in which text follows a closing quote."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """Whole records. ``first_row`` is the number of the first one, ``rows`` how many there are.
+    """A block of whole records. ``first_row``: the number of the first one. ``rows``: how many there are.
 
-    ``first_line`` is the number of the first line in the file, from 1, where it is known; ``lines`` counts all lines,
-    ``blank`` those that are no part of a record. ``records``: the records, if they had to be cut one by one.
-    ``differs``: the grammar of the release before reads other rows here.
+    ``first_line``: the number of the block's first line in the file, from 1, if known. ``lines``: the number of all
+    lines. ``blank``: the number of lines that belong to no record. ``records``: the records, if they had to be cut one
+    by one. ``differs``: the grammar of the release before reads other rows here.
     """
 
     offset: int
@@ -50,14 +50,14 @@ def blocks(
     block_bytes: int | None = None,
     by_line: bool = False,
 ) -> Iterator[Block | None]:
-    """Cut text into blocks of about ``block_bytes``. The text begins at a record; ``offset`` and ``first_row`` are its.
+    """Cut text into blocks of about ``block_bytes``. The text begins at a record: at ``offset``, with ``first_row``.
 
-    ``first_line``: the number of the text's first line in the file, where it is known. ``block_bytes`` is
-    :data:`BLOCK_BYTES` if it is left out. ``by_line``: errors name the line of the file and not the row.
+    ``first_line``: the number of the text's first line in the file, if known. ``block_bytes``: :data:`BLOCK_BYTES` if
+    it is left out. ``by_line``: errors name the line of the file instead of the row.
 
-    ``None`` after each piece that makes no block. Raises :class:`TaskRefused`, naming the row, for a quote that is not
-    closed, text after a closing quote where it is in doubt which lines belong to the row, a lone carriage return, bytes
-    that are not UTF-8, and a record over :data:`MAX_RECORD_BYTES`.
+    Yields ``None`` after each piece that completes no block. Raises :class:`TaskRefused`, which names the row, for a
+    quote that is not closed, text after a closing quote where it is in doubt which lines belong to the row, a lone
+    carriage return, bytes that are not UTF-8, and a record over :data:`MAX_RECORD_BYTES`.
     """
     cutter = _Cutter(grammar, offset=offset, first_row=first_row, first_line=first_line, by_line=by_line)
     held: list[bytes] = []
@@ -134,7 +134,7 @@ class _Cutter:
         return refusal(self._grammar, error, where=where, line=line)
 
     def _where(self, record: int, data: bytes, begin: int) -> str:
-        """The name of a record of ``data``, by its index, which begins at ``begin``."""
+        """Return the name of the record with index ``record``, which begins at ``begin`` of ``data``."""
         if self._by_line and self._line is not None:
             line = self._line + data.count(b"\n", 0, begin)
             return f"line {line:,}"
@@ -151,7 +151,7 @@ class _Cutter:
         )  # fmt: skip
 
     def _check_encoding(self, data: bytes) -> None:
-        """Refuse text, which begins where the next block does, that is not UTF-8."""
+        """Raise an error if ``data`` is not UTF-8. ``data`` begins where the next block begins."""
         if data.isascii():
             return
         try:
@@ -166,19 +166,22 @@ class _Cutter:
 
 
 def lines_of(data: bytes, end: int) -> int:
-    """How many lines ``data`` has before ``end``. The last one may lack its newline."""
+    """Return the number of lines in ``data`` before ``end``. The last one may lack its newline."""
     return data.count(b"\n", 0, end) + (end > 0 and data[end - 1 : end] != b"\n")
 
 
 def refusal(grammar: Grammar, error: BrokenRecord, *, where: str, line: int | None) -> TaskRefused:
-    """The refusal of a file with a record that cannot be cut. It is in ``where`` and begins in ``line``, if known."""
+    """Return the refusal of a file with a record that cannot be cut.
+
+    ``where``: the record's name. ``line``: the line where it begins, if known.
+    """
     if isinstance(error, TextAfterQuote):
         return text_after_quote(grammar, error.text, where=where, line=line)
     return lone_return(where)
 
 
 def text_after_quote(grammar: Grammar, record: bytes, *, where: str, line: int | None) -> TaskRefused:
-    """The refusal of a file in which text follows a closing quote, so that it is in doubt where the record ends."""
+    """Return the refusal of a file where text follows a closing quote, so that the end of the record is in doubt."""
     stray = grammar.stray(record)
     assert stray is not None
     return TaskRefused(
@@ -189,7 +192,10 @@ def text_after_quote(grammar: Grammar, record: bytes, *, where: str, line: int |
 
 
 def stray_sentence(grammar: Grammar, stray: Stray, *, where: str, line: int | None) -> str:
-    """What is wrong with a record, in ``where``, that begins in ``line`` of the file, if known."""
+    """Return the sentence about text after a closing quote.
+
+    ``where``: the name of the record. ``line``: the line of the file where the record begins, if known.
+    """
     opened = _shown(stray.opened)[1:]
     in_line = "" if line is None else f" in line {line + stray.line:,}"
     return (
@@ -200,7 +206,7 @@ def stray_sentence(grammar: Grammar, stray: Stray, *, where: str, line: int | No
 
 
 def spoken(delimiter: str) -> str:
-    """A delimiter in words."""
+    """Return a delimiter in words."""
     return {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar (|)"}.get(delimiter, repr(delimiter))
 
 
@@ -209,7 +215,7 @@ def _shown(text: bytes) -> str:
 
 
 def lone_return(where: str) -> TaskRefused:
-    """The refusal of a file with a carriage return in the record that ``where`` names."""
+    """Return the refusal of a file with a lone carriage return in the record ``where``."""
     return TaskRefused(
         "A carriage return (CR) stands outside quotes without a newline (LF) after it: lines must end with LF or CRLF, "
         "and a cell with line breaks must be in quotes.",
@@ -218,7 +224,7 @@ def lone_return(where: str) -> TaskRefused:
 
 
 def unclosed(grammar: Grammar, record: bytes, *, where: str) -> TaskRefused:
-    """The refusal of a file whose ``record`` opens a quote that is not closed before the end, or for too long."""
+    """Return the refusal of a file whose ``record`` opens a quote and does not close it, or not within the limit."""
     column, text = grammar.opened(record)
     shown = _shown(text)
     too_long = len(record) > MAX_RECORD_BYTES
@@ -231,5 +237,5 @@ def unclosed(grammar: Grammar, record: bytes, *, where: str) -> TaskRefused:
 
 
 def row_name(row: int) -> str:
-    """How a message names a row; 0 is the header."""
+    """Return the name of a row for messages; 0 is the header."""
     return f"row {row:,}" if row else "the header"

@@ -1,4 +1,4 @@
-"""How the texts of cells become values, as a job's ``params`` ask for it."""
+"""The rules by which the texts of cells become values, as a job's ``params`` set them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from collect.csv import unseen
 
 @dataclass(frozen=True, kw_only=True)
 class CellRules:
-    """How the texts of cells become values. The defaults change no text.
+    """The rules by which the texts of cells become values. The defaults change no text.
 
     ``trim``: drop blanks around each text. ``decimal``: the decimal mark of numbers, ``.`` or ``,``. ``date_formats``:
-    ``strptime`` formats that dates and times may have beside ISO 8601. ``value_map``: column → text in the file → text
-    that is read instead. ``formula_guarded``: take off the apostrophe that an export put before a text. ``not_finite``:
-    ``nan``, ``inf`` and ``-inf`` are numbers, as exports write them; the first only where a column has no bounds.
+    ``strptime`` formats for dates and times, beside ISO 8601. ``value_map``: column → text in the file → text that is
+    read instead. ``formula_guarded``: drop the apostrophe that an export put before a text. ``not_finite``: ``nan``,
+    ``inf`` and ``-inf`` are numbers, as exports write them; ``nan`` only in a column without bounds.
     """
 
     trim: bool = False
@@ -42,9 +42,9 @@ class CellRules:
 
 
 def trimmed_keys(values: Mapping[str, str]) -> dict[str, str]:
-    """Return a column's part of a ``value_map`` with its keys trimmed, as cells are before they are looked up in it.
+    """Return a column's part of a ``value_map`` with its keys trimmed, because cells are trimmed before the lookup.
 
-    A key that is the trimmed one already counts before others.
+    If two keys become equal, the one that was trimmed already wins.
     """
     return {**{bad.strip(unseen.BLANKS): good for bad, good in values.items()}, **_already_trimmed(values)}
 

@@ -1,7 +1,7 @@
-"""Cells of one column at a time: from texts to typed values, and what is wrong with those that have none.
+"""Cells of one column at a time: from texts to typed values, and the errors of cells without a value.
 
-A function here sees a whole column of a chunk. Where Arrow has no operation that is strict enough, Python sees each
-distinct text once.
+A function here works on a whole column of a chunk. Where Arrow has no operation that is strict enough, Python parses
+each distinct text once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collect.jobs.template import Column, ColumnType
 
 MAX_FIELD_BYTES = 1024 * 1024
 MOMENT = pa.timestamp("ms")
-"""Times are in UTC and say nothing of a zone, so that no time zone database is needed."""
+"""Type of times: milliseconds in UTC, without a zone, so that Arrow needs no time zone database."""
 
 _PLAIN_INTEGER = r"\A-?[0-9]{1,18}\z"
 _PLAIN_NUMBER = {mark: rf"\A-?[0-9]{{1,15}}([{mark}][0-9]{{1,15}})?\z" for mark in (".", ",")}
@@ -30,7 +30,7 @@ _PLAIN_NUMBER = {mark: rf"\A-?[0-9]{{1,15}}([{mark}][0-9]{{1,15}})?\z" for mark 
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """A column's values, null where a cell is empty or wrong, and the errors by index, in no order."""
+    """The values of a column, null where a cell is empty or wrong, and (index, error) pairs in no order."""
 
     values: pa.Array
     errors: list[tuple[int, FieldError]]
@@ -39,9 +39,10 @@ class Checked:
 def check(
     column: Column, texts: pa.Array, *, required: bool, rules: CellRules | None = None, keeps_blanks: bool = False
 ) -> Checked:
-    """Type and check the cells of ``column``.
+    """Return the typed values of ``column`` and the errors of its cells.
 
-    A cell that shows nothing is empty; in optional text only with ``trim``, or where blanks keep what is stored.
+    A cell that shows nothing is empty. In a column of optional text it is so only with ``trim``, or with
+    ``keeps_blanks``: then a blank cell leaves the stored value unchanged.
     """
     rules = rules or CellRules()
     in_file, texts = texts, as_read(column, texts, rules)
@@ -64,7 +65,7 @@ def check(
 
 
 def as_read(column: Column, texts: pa.Array, rules: CellRules) -> pa.Array:
-    """Return the texts as ``formula_guarded``, then ``trim`` and then ``value_map`` change them."""
+    """Return the texts after ``formula_guarded``, ``trim`` and ``value_map`` have changed them, in this order."""
     texts = _bare(texts, rules)
     instead = rules.value_map.get(column.name)
     if not instead or not len(texts):
@@ -74,14 +75,14 @@ def as_read(column: Column, texts: pa.Array, rules: CellRules) -> pa.Array:
 
 
 def _bare(texts: pa.Array, rules: CellRules) -> pa.Array:
-    """The texts as ``formula_guarded`` and then ``trim`` change them."""
+    """Return the texts after ``formula_guarded`` and ``trim`` have changed them, in this order."""
     if rules.formula_guarded:
         texts = guards.taken_off(texts)
     return unseen.trimmed(texts) if rules.trim else texts
 
 
 def _with_cell(error: FieldError, in_file: pa.Scalar, read: pa.Scalar, rules: CellRules) -> FieldError:
-    """The error of a cell with the text that the file has, if ``value_map`` has put another one in its place."""
+    """Return the error of a cell. If ``value_map`` replaced its text, the message shows the file's text too."""
     if _bare(pa.array([in_file.as_py()], pa.string()), rules)[0].as_py() == read.as_py():
         return error
     said = f"The cell in the file is {wrong_cells.excerpt(in_file.as_py())}; value_map replaced it."
@@ -89,7 +90,7 @@ def _with_cell(error: FieldError, in_file: pa.Scalar, read: pa.Scalar, rules: Ce
 
 
 def plain_texts(column: Column, texts: Sequence[str], rules: CellRules) -> list[str]:
-    """Return the texts as a file would have them that needs no ``rules``: for the checks that compare columns."""
+    """Return the texts as a file that needs no ``rules`` would have them. Checks that compare columns use this."""
     read: list[str] = as_read(column, pa.array(texts, pa.string()), rules).to_pylist()
     if rules.decimal == "." and not rules.date_formats:
         return read
@@ -97,7 +98,7 @@ def plain_texts(column: Column, texts: Sequence[str], rules: CellRules) -> list[
 
 
 def check_texts(column: Column, texts: pa.Array, *, may_be_long: bool, may_have_nul: bool) -> Checked:
-    """What is wrong with texts whatever their type; such cells are emptied."""
+    """Return the texts and the errors that do not depend on a type: too long, or a NUL. Wrong cells become null."""
     errors: list[tuple[int, FieldError]] = []
     bad = []
     if may_be_long and (pc.max(pc.binary_length(texts)).as_py() or 0) > MAX_FIELD_BYTES:
@@ -123,7 +124,7 @@ def _without_nulls(column: Column, texts: pa.Array, *, unseen_too: bool) -> pa.A
 
 
 def _without_unseen(texts: pa.Array, among: pa.Array) -> pa.Array:
-    """The texts without those of the places ``among`` that show nothing."""
+    """Return the texts, with null for those that show nothing, at the places where ``among`` is true."""
     nothing = unseen.mask(pc.if_else(among, texts, pa.scalar(None, pa.string())))
     if nothing is None:
         return texts
@@ -166,7 +167,7 @@ def _mostly(
     parse: Callable[[str], Any],
     cast: Callable[[pa.Array], pa.Array] | None = None,
 ) -> pa.Array:
-    """Texts that are plain are cast by Arrow, after ``cast``; the others, few as a rule, are Python's."""
+    """Return the values of texts. Arrow casts plain ones, after ``cast``; Python parses the others, usually few."""
     if pc.all(is_plain).as_py() is not False:
         return (cast(texts) if cast else texts).cast(kind)
     nothing = pa.scalar(None, pa.string())

@@ -1,4 +1,4 @@
-"""Cells that are written in another way than a job's file: the same values, as the job reads them."""
+"""Corrected cells in the notation of the job's file: a correction may write numbers and dates by other rules."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _TIMES: dict[ColumnType, tuple[Callable[[str, tuple[str, ...]], int | None], str
 
 
 def row(given: Given, sheet: Sheet, template: Template, written: CellRules, own: CellRules) -> Given:
-    """Return a corrected row with its cells as the job's ``own`` rules read them. They are written by other rules."""
+    """Return a corrected row with cells that the job's ``own`` rules read as the same values.
+
+    ``written``: the rules by which the correction writes its cells.
+    """
     cells = {}
     for place, text in given.cells.items():
         name = sheet.columns[place]
@@ -28,9 +31,9 @@ def row(given: Given, sheet: Sheet, template: Template, written: CellRules, own:
 
 
 def cell(text: str, column: Column, written: CellRules, own: CellRules) -> str:
-    """Return the text with which the ``own`` rules read the value that ``text`` has by the rules it is ``written`` by.
+    """Return a text that the ``own`` rules read as the value that ``text`` has by the ``written`` rules.
 
-    A text that is no value by those is left as it is.
+    A text without a value by the ``written`` rules is returned unchanged.
     """
     if written.trim:
         text = text.strip(unseen.BLANKS)

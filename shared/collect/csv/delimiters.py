@@ -1,4 +1,4 @@
-"""The delimiter of a file that does not name one, and the line of it that looks like the header."""
+"""Detection of a file's delimiter, and of the line that looks like its header."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from collect.csv.layout import DELIMITERS, MAX_HEADER_BYTES, MOST_CHARACTERS, fi
 from collect.errors import TaskRefused
 
 MOST_LINES_ABOVE = 20
-"""Lines above the header, such as a title, among which the header is looked for."""
+"""Most lines above the header, such as a title, among which the header is searched for."""
 MAX_BYTES_ABOVE = 64 * 1024
-"""Bytes of these lines together."""
+"""Most bytes of these lines together."""
 MOST_ROWS = 100
-"""First rows of a file without a header by which its delimiter is found."""
+"""Most rows of a file without a header by which its delimiter is detected."""
 MAX_BYTES_OF_ROWS = 256 * 1024
-"""Bytes of these rows together."""
+"""Most bytes of these rows together."""
 FEWEST_ROWS_OF_A_RIVAL = 2
-"""Rows that a delimiter must cut alike before it counts against the comma with fewer cells than there are columns."""
+"""Fewest rows that another delimiter must cut into equal numbers of cells to put the comma in doubt, if these are fewer
+cells than there are columns."""
 
 
 def by_names(head: bytes, *, known: frozenset[str], final: bool) -> str:
@@ -36,14 +37,14 @@ def by_names(head: bytes, *, known: frozenset[str], final: bool) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _Cut:
-    """How many cells each of the first rows has with one delimiter. Empty cells behind the last column do not count."""
+    """The number of cells in each of the first rows, with one delimiter. Empty cells at a row's end do not count."""
 
     counts: Sequence[int]
     width: int
 
     @property
     def fitting(self) -> int:
-        """How many rows have exactly one cell for each column."""
+        """The number of rows with exactly one cell for each column."""
         return self.counts.count(self.width)
 
     @property
@@ -56,7 +57,7 @@ class _Cut:
 
     @property
     def even(self) -> int:
-        """The number of cells that all rows have; 0 if they differ."""
+        """The number of cells, if all rows have the same number; else 0."""
         return self.counts[0] if len(set(self.counts)) == 1 else 0
 
 
@@ -65,11 +66,12 @@ def by_width(
 ) -> str | None:
     """Return the delimiter that cuts the first rows of a file without a header into ``width`` cells each.
 
-    ``decimal``: a decimal comma counts against the comma. ``may_be``: leaves out delimiters that fit for other reasons.
-    ``None``: no delimiter fits, or there is one column only, so that any delimiter would.
+    ``decimal``: if it is a comma, the comma is the less likely delimiter. ``may_be``: returns whether a delimiter is
+    possible for other reasons. ``None``: no delimiter fits, or there is only one column, so that any delimiter would
+    fit.
 
     Raises:
-        TaskRefused: two delimiters may be meant, and each would give other cells.
+        TaskRefused: two delimiters are possible, and they give different cells.
     """
     if width < 2:
         return None
@@ -103,7 +105,7 @@ def _cut(head: bytes, delimiter: str, *, width: int, final: bool) -> _Cut:
 def _is_rival(cut: _Cut, *, of: str, width: int) -> bool:
     """Return whether all rows look as if they were written with this delimiter, for a dataset of another width.
 
-    Texts often hold commas, and seldom the others. So fewer cells than columns count against the comma only.
+    Texts often hold commas, but seldom the other delimiters. So fewer cells than columns count against the comma only.
     """
     if cut.even > width:
         return True
@@ -120,11 +122,13 @@ def _in_doubt(cells: dict[str, int], width: int) -> TaskRefused:
 
 
 def first_record(head: bytes, grammar: Grammar, *, final: bool) -> bytes:
-    """The first record of a file that begins with ``head``. ``grammar`` is lenient: what is a row below is not judged.
+    """Return the first record of a file that begins with ``head``.
+
+    ``grammar`` is lenient: it does not judge later rows.
 
     Raises:
-        LoneCarriageReturn: in it.
-        TaskRefused: it does not end within ``head``.
+        LoneCarriageReturn: the record has one.
+        TaskRefused: the record does not end within ``head``.
     """
     lines = 1
     while True:
@@ -142,9 +146,9 @@ def first_record(head: bytes, grammar: Grammar, *, final: bool) -> bytes:
 
 
 def lines_above(head: bytes, known: frozenset[str]) -> int | None:
-    """How many lines stand above the line that names the most known columns, with any delimiter.
+    """Return the number of lines above the line that names the most known columns, with any delimiter.
 
-    Only the first lines are looked at. ``None``: none of them names a column, or the very first does.
+    Only the first lines are searched. ``None``: none of them names a column, or the very first one names the most.
     """
     named = _named(head, known)
     best = max(range(len(named)), key=lambda place: named[place])
@@ -152,12 +156,15 @@ def lines_above(head: bytes, known: frozenset[str]) -> int | None:
 
 
 def header_line(head: bytes, known: frozenset[str]) -> int | None:
-    """The first of the first lines that names a known column, from 1; ``None`` if none does."""
+    """Return the number, from 1, of the first line that names a known column.
+
+    ``None``: none of the first lines does.
+    """
     return next((number for number, names in enumerate(_named(head, known), start=1) if names), None)
 
 
 def _named(head: bytes, known: frozenset[str]) -> list[int]:
-    """How many known columns each of the first lines names, with the delimiter that makes the most of them."""
+    """Return how many known columns each of the first lines names, with the delimiter that gives the most of them."""
     lines = head[:MAX_BYTES_ABOVE].decode("utf-8", "replace").split("\n")[: MOST_LINES_ABOVE + 1]
     records = [line.removesuffix("\r").encode() for line in lines]
     return [

@@ -1,4 +1,4 @@
-"""The text encodings that a file may have, by the names that people give them, and reading them as UTF-8."""
+"""The text encodings that a file may have, their usual names, and the conversion of text to UTF-8."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _OTHER_BYTES = (
 _EAST_ASIAN = ("shift-jis", "euc-jp", "gb18030", "gbk", "gb2312", "big5", "big5-hkscs", "euc-kr", "johab")
 
 ENCODINGS = (*_UNICODE, *_ISO, *_WINDOWS, *_OTHER_BYTES, *_DOS, *_EAST_ASIAN)
-"""What ``encoding`` may be, one name for each. Other spellings of these are taken too (``cp1252``, ``Latin1``)."""
+"""Values of ``encoding``, one name for each. Other spellings of these are accepted too (``cp1252``, ``Latin1``)."""
 LISTED = (
     "utf-8, utf-16, utf-16-le, utf-16-be, utf-32, utf-32-le, utf-32-be, iso-8859-1 to iso-8859-16, "
     "windows-1250 to windows-1258 (cp1252), windows-874, koi8-r, koi8-u, mac-roman, cp437, cp850, cp852, cp866, "
     "shift-jis, euc-jp, gb18030, gbk, big5, big5-hkscs, euc-kr"
 )
-"""The usual ones, for a message."""
+"""The usual encodings, for a message."""
 
 _WIDER = {
     "gb2312": "gb18030",
@@ -43,15 +43,15 @@ _WIDER = {
     "shift_jis": "cp932",
     "big5": "cp950",
 }
-"""Codec → the one that is read instead: it has the same characters, and those that Windows writes under that name."""
+"""Codec → the codec that is used instead. It has the same characters, and more that Windows writes under that name."""
 _ALSO = {
     "utf16le": "utf-16-le", "utf16be": "utf-16-be", "utf32le": "utf-32-le", "utf32be": "utf-32-be",
     "windows31j": "cp932", "windows932": "cp932", "windows936": "gbk", "windows949": "cp949", "windows950": "cp950",
     "xsjis": "cp932", "xmacroman": "mac-roman", "windows874": "cp874",
 }  # fmt: skip
-"""Spellings that Python does not know, without what joins them."""
+"""Spellings that Python does not know, without the blanks and signs that join their parts → a name that it knows."""
 _SHOWN = {"iso8859_1": "latin-1", "utf_8_sig": UTF_8}
-"""Codecs that are shown by the name that they have had in answers since the first release."""
+"""Codec → the name that answers have shown for it since the first release."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9 ._:-]*")
 _JOINS = re.compile(r"[ ._:-]+")
 _MARKS = (
@@ -63,12 +63,12 @@ _MARKS = (
 )
 _SAMPLE_BYTES = 4096
 _NUL_SHARE = 4
-"""Text in which one byte of so many is NUL is UTF-16 or UTF-32, or no text."""
+"""If more than one byte in so many is NUL, the text is UTF-16 or UTF-32, or it is no text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    """Where a byte is that the encoding does not have: bytes from the text's begin, lines from 1."""
+    """The place of a byte that is not valid in the encoding. ``byte``: from the text's begin. ``line``: from 1."""
 
     byte: int
     line: int
@@ -96,10 +96,10 @@ def mark_of(head: bytes) -> str | None:
 
 
 def check_head(head: bytes, codec: str) -> None:
-    """Refuse text whose first bytes show that it has another encoding than ``codec``.
+    """Raise an error if the first bytes show that the text has another encoding than ``codec``.
 
     Raises:
-        TaskRefused: it has, with the name to set if that is known.
+        TaskRefused: it has another one. The message names the encoding to set, if it is known.
     """
     mark = mark_of(head)
     if mark is not None and _family(mark) != _family(codec):
@@ -129,10 +129,10 @@ def check_head(head: bytes, codec: str) -> None:
 
 
 def transcoded(pieces: Iterator[bytes], codec: str) -> Iterator[bytes]:
-    """Yield the text as UTF-8, piece by piece; characters that lie across two pieces stay whole.
+    """Yield the text as UTF-8, piece by piece. Characters that lie across two pieces stay whole.
 
     Raises:
-        TaskRefused: a byte is not of the encoding; what stands before it has been yielded.
+        TaskRefused: a byte is not valid in the encoding. The text before it has been yielded.
     """
     decoder = codecs.getincrementaldecoder(codec)()
     line, at = 1, 0
@@ -154,7 +154,7 @@ def transcoded(pieces: Iterator[bytes], codec: str) -> Iterator[bytes]:
 
 
 def _python_name(name: str) -> str | None:
-    """Return Python's own name of an encoding, in one spelling; ``None`` if it has none."""
+    """Return Python's name of an encoding, with underscores for hyphens; ``None`` if Python does not know it."""
     joined = _JOINS.sub("", name).lower()
     windows = re.sub(r"^windows(?=[0-9])", "cp", joined)
     for spelling in (_ALSO.get(joined, windows), name):
@@ -166,7 +166,7 @@ def _python_name(name: str) -> str | None:
 
 
 def _table() -> dict[str, str]:
-    """Return the codec for each encoding of :data:`ENCODINGS`, by Python's name of it."""
+    """Return Python's name → the codec to use, for each encoding of :data:`ENCODINGS`."""
     table: dict[str, str] = {}
     for name in ENCODINGS:
         python = _python_name(name)
@@ -177,12 +177,12 @@ def _table() -> dict[str, str]:
 
 
 def _family(codec: str) -> str:
-    """``utf-16`` of ``utf-16-le``: the encoding without the order of its bytes."""
+    """Return the encoding without the order of its bytes: ``utf-16`` for ``utf-16-le``."""
     return codec.removesuffix("-le").removesuffix("-be")
 
 
 def _unmarked(sample: bytes) -> str:
-    """Return the form of UTF-16 or UTF-32 that a text with many NUL bytes and no mark has, by where those stand."""
+    """Return the form of UTF-16 or UTF-32 of a text without a mark, by the places of its many NUL bytes."""
     nuls = [sample[place::4].count(0) for place in range(4)]
     mostly_nul = {place for place in range(4) if nuls[place] * 8 > len(sample)}
     if mostly_nul == {1, 2, 3}:

@@ -46,8 +46,7 @@ class Opened:
 
     @property
     def blank_rows(self) -> int:
-        """The number of blank lines so far that no block counts: above the header, and dropped while cells were moved.
-        """
+        """The number of blank lines so far that no block counts: above the header, or dropped when cells were moved."""
         return self.blank_above + (0 if self.shifted is None else self.shifted.blank_rows)
 
     def blocks(self, *, by_line: bool = False) -> Iterator[Block | None]:

@@ -1,12 +1,12 @@
-"""Where a record of a CSV ends. Planning, reading and preview all ask here, so that they agree on every byte.
+"""The grammar of CSV: where a record ends. Planning, reading and preview all use it, so that they agree on every byte.
 
-The grammar is that of ``csv.reader(strict=True)`` of Python: a quote opens a quoted section only at the beginning of a
-cell, elsewhere it is a character like others; in a section a doubled quote is one, and newlines belong to the text.
+The grammar is that of Python's ``csv.reader(strict=True)``. A quote opens a quoted section only at the beginning of a
+cell; elsewhere it is a character like others. In a section two quotes stand for one, and newlines belong to the text.
 Only the delimiter or the line's end may follow a closing quote. A carriage return outside quotes is allowed only before
 a newline. A line whose cells are all empty is blank: it is no record.
 
-Other text after a closing quote is judged by its record and the number of columns alone, so that any division of a file
-gives the same records. See ADR 0025.
+Other text after a closing quote is judged by its record and the number of columns alone. So the records do not depend
+on how a file is divided into parts. See ADR 0025.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 
 QUOTE = b'"'
 _OPEN = 1
-"""The regular expressions' group that is set for a section that is open at the end of the text."""
+"""Group of the regular expressions that matches if a section is still open at the end of the text."""
 
 
 class BrokenRecord(ValueError):
-    """A record that cannot be cut. ``record`` records stand before it; it begins at ``begin`` of the text."""
+    """A record that cannot be cut. ``record``: the number of records before it. ``begin``: its offset in the text."""
 
     def __init__(self, *, record: int, begin: int) -> None:
         super().__init__(record)
@@ -34,7 +34,7 @@ class LoneCarriageReturn(BrokenRecord):
 
 
 class TextAfterQuote(BrokenRecord):
-    """Text follows a closing quote, and it is in doubt where the record ends. It may be cut off at ``text``'s end."""
+    """Text follows a closing quote, and the end of the record is in doubt. ``text``, the record, may be cut off."""
 
     def __init__(self, *, record: int, begin: int, text: bytes) -> None:
         super().__init__(record=record, begin=begin)
@@ -45,8 +45,8 @@ class TextAfterQuote(BrokenRecord):
 class Stray:
     """Text that follows a closing quote.
 
-    ``column`` (from 1) is that of the opening quote, ``opened`` the text from that quote on, ``text`` what follows the
-    closing quote in its line, ``line`` how many line breaks of the record stand before that.
+    ``column``: the column of the opening quote, from 1. ``opened``: the text from that quote on. ``text``: the text
+    behind the closing quote in its line. ``line``: the number of the record's line breaks before that.
     """
 
     column: int
@@ -57,11 +57,11 @@ class Stray:
 
 @dataclass(frozen=True, kw_only=True)
 class Records:
-    """Whole records, without their line ends, and where what comes after them begins.
+    """Whole records without their line ends. ``end``: the offset behind the last one.
 
-    ``blank`` lines were left out; ``has_delimiter_lines``: some of them hold delimiters. ``strays``: the records with
-    text after a closing quote, by index, and how many lines stand before each. ``is_open``: the last record ends within
-    a quoted section.
+    ``blank``: number of lines that were left out; ``has_delimiter_lines``: some of these hold delimiters. ``strays``:
+    index of each record with text after a closing quote → number of lines before it. ``is_open``: the last record ends
+    within a quoted section.
     """
 
     lines: list[bytes]
@@ -73,10 +73,10 @@ class Records:
 
 
 class Grammar:
-    """The grammar for one delimiter. Linear in what it reads, whatever stands in it.
+    """The grammar for one delimiter. Its time is linear in the length of the text, for any text.
 
-    ``width``: how many columns the file has. A record with text after a closing quote is cut only if that is known.
-    ``strict=False`` lets text follow a closing quote, as ``csv`` does by default. ``every_line``: a line of delimiters
+    ``width``: the number of columns of the file. A record with text after a closing quote is cut only if it is known.
+    ``strict=False`` allows text after a closing quote, as ``csv`` does by default. ``every_line``: a line of delimiters
     is a record too. Parts that the release before has planned are read with both.
     """
 
@@ -113,9 +113,10 @@ class Grammar:
         self._first_blank = re.compile(self._blank.pattern + b"\r?\n")
 
     def count(self, data: bytes, *, newlines: int | None = None) -> tuple[int, int] | None:
-        """How many records end in ``data``, and where the last one does: the fast way, by counting newlines.
+        """Return the number of records that end in ``data``, and where the last one ends. It only counts newlines.
 
-        ``data`` begins at a record; ``newlines`` are in it, if that is known. ``None``: only :meth:`split` can say.
+        That is the fast way. ``data`` begins at a record. ``newlines``: their number in ``data``, if known. ``None``:
+        the fast way cannot tell, but :meth:`split` can.
         """
         if newlines is None:
             newlines = data.count(b"\n")
@@ -130,13 +131,13 @@ class Grammar:
         return newlines, end
 
     def split(self, data: bytes, *, lines: int = -1, final: bool = False) -> Records:
-        """The records that end within the first ``lines`` lines of ``data`` (-1: all), which begins at a record.
+        """Return the records that end within the first ``lines`` lines of ``data`` (-1: all), which begins at a record.
 
-        ``final``: nothing comes after ``data``, so its end is the end of the last record too.
+        ``final``: nothing comes after ``data``, so the last record ends where ``data`` ends.
 
         Raises:
-            LoneCarriageReturn: in a record.
-            TextAfterQuote: a quoted cell goes on after its closing quote, and it is in doubt where its record ends.
+            LoneCarriageReturn: a record has one.
+            TextAfterQuote: a quoted cell goes on after its closing quote, and the end of its record is in doubt.
         """
         pieces = data.split(b"\n", lines)
         rest = pieces.pop()
@@ -149,21 +150,21 @@ class Grammar:
         return self._join(data, pieces, takes_all=takes_all)
 
     def end(self, data: bytes) -> int:
-        """Where the last line of ``data``, which begins at a record, ends that is not within a quoted section."""
+        """Return the end of the last line of ``data`` that ends outside quotes. ``data`` begins at a record."""
         outside = self._lenient.sub(_hidden, data) if QUOTE in data else data
         return outside.rfind(b"\n") + 1
 
     def is_open(self, data: bytes) -> bool:
-        """Whether a quoted section of ``data``, which begins at a record, is open at its end."""
+        """Return whether a quoted section is open at the end of ``data``, which begins at a record."""
         return self._open_at(data) is not None
 
     def opened(self, record: bytes) -> tuple[int, bytes]:
-        """The column, from 1, of the quote that is open at the end of ``record``, and the text from there on."""
+        """Return the column, from 1, of the quote that is open at the end of ``record``, and the text from there on."""
         at = self._open_at(record) or 0
         return self._column(record, at), record[at:]
 
     def stray(self, record: bytes) -> Stray | None:
-        """The first text of a record that follows a closing quote. A lenient grammar finds none."""
+        """Return the first text in a record that follows a closing quote, or ``None``. A lenient grammar finds none."""
         section = self._broken(record, 0) if QUOTE in record else None
         if section is None or section.lastindex == _OPEN:
             return None
@@ -175,11 +176,11 @@ class Grammar:
         )
 
     def ends_here(self, line: bytes) -> bool:
-        """Whether a record with text after a closing quote ends with ``line``, which is all of it, beyond doubt.
+        """Return whether a record with text after a closing quote ends with ``line`` beyond doubt.
 
-        A cell with such text is read in two ways: it ends at the next delimiter, or it ends at the next quote that a
-        delimiter or the line's end follows. The record ends here if one of both gives as many cells as there are
-        columns, or if both give at least so many. Empty cells at the end are not counted.
+        ``line`` is all of the record so far. Such a cell can be read in two ways: it ends at the next delimiter, or it
+        ends at the next quote before a delimiter or the line's end. The record ends here if one of the two readings
+        gives as many cells as there are columns, or if both give more. Empty cells at the end are not counted.
         """
         if self.width is None:
             return False
@@ -189,10 +190,10 @@ class Grammar:
         return all(count is not None and count[0] > self.width for count in counts)
 
     def requoted(self, line: bytes) -> bytes:
-        """A row with text after a closing quote as it was meant, as far as that can be said: its cells in right quotes.
+        """Return a row with text after a closing quote in correct quotes, as it was meant, as far as that is clear.
 
-        Of the two readings the one counts that gives as many cells as there are columns; of both, the one in which a
-        quote within the cell belongs to the text.
+        Of the two readings (see :meth:`ends_here`) the one counts that gives as many cells as there are columns. If
+        both do, it is the one in which a quote within the cell belongs to the text.
         """
         count = self._cells(self._to_cell_end, line) if self.stray(line) else None
         if count is None or self.width is None or not count[0] <= self.width <= count[1]:
@@ -200,7 +201,10 @@ class Grammar:
         return self._to_cell_end.sub(_doubled, line)
 
     def _cells(self, section: re.Pattern[bytes], line: bytes) -> tuple[int, int] | None:
-        """How many cells a line has without the empty ones at its end, and with them; ``None`` if it ends open."""
+        """Return a line's number of cells without the empty ones at its end, and with them.
+
+        ``None``: a quoted section is open at the end of the line.
+        """
         if any(match.lastindex == _OPEN for match in section.finditer(line)):
             return None
         outside = section.sub(_one_letter, line)
@@ -208,7 +212,7 @@ class Grammar:
         return outside.rstrip(self._delimiter).count(self._delimiter) + 1, most
 
     def _join(self, data: bytes, pieces: Sequence[bytes], *, takes_all: bool) -> Records:
-        """Lines into records: those that end in a quoted section go on in the next line."""
+        """Return the records in these lines. A line that ends in a quoted section goes on in the next line."""
         records: list[bytes] = []
         strays: dict[int, int] = {}
         begin = position = 0
@@ -242,18 +246,18 @@ class Grammar:
         return self._kept(records, data, end=min(begin, len(data)), strays=strays, is_open=is_open and takes_all)
 
     def _goes_on(self, piece: bytes, at: int) -> bool:
-        """Whether text follows the closing quote that ends at ``at``."""
+        """Return whether text follows the closing quote that ends at ``at``."""
         return self.strict and piece[at : at + 1] not in (b"", b"\r", self._delimiter)
 
     def _broken(self, text: bytes, at: int) -> re.Match[bytes] | None:
-        """The first section from ``at`` on that is open at the end, or closed and followed by text."""
+        """Return the first section from ``at`` on that is open at the end, or closed and followed by text."""
         for section in self._section.finditer(text, at):
             if section.lastindex is not None:
                 return section
         return None
 
     def _open_at(self, text: bytes) -> int | None:
-        """Where the section begins that is open at the end."""
+        """Return the offset of the section that is open at the end, or ``None``."""
         last = None
         for last in self._lenient.finditer(text):  # noqa: B007 - the last match, in flat memory
             pass
@@ -271,7 +275,7 @@ class Grammar:
         strays: Mapping[int, int] | None = None,
         is_open: bool = False,
     ) -> Records:
-        """Records without carriage returns at their ends, and without blank lines."""
+        """Return the records without carriage returns at their ends, and without blank lines."""
         has_returns = b"\r" in data
         bare = [line[:-1] if line.endswith(b"\r") else line for line in records] if has_returns else records
         lines, empty = bare, 0
@@ -287,7 +291,7 @@ class Grammar:
         )
 
     def _may_have_blank(self, data: bytes, bare: Sequence[bytes], end: int) -> bool:
-        """Whether a line before ``end`` looks blank. The last one may lack its newline."""
+        """Return whether a line before ``end`` looks blank. The last line may lack its newline."""
         if not bare:
             return False
         if self._first_blank.match(data) or self._blank_line.search(data, 0, end):
@@ -315,11 +319,11 @@ def _hidden(section: re.Match[bytes]) -> bytes:
 
 
 def _one_letter(section: re.Match[bytes]) -> bytes:
-    """A quoted cell as one letter, or as nothing where it is empty."""
+    """Return one letter for a quoted cell, or nothing for an empty one."""
     return b"" if section[0] == b'""' else b"x"
 
 
 def _doubled(section: re.Match[bytes]) -> bytes:
-    """A quoted cell with each quote within it doubled."""
+    """Return a quoted cell with each quote within it doubled."""
     text = section[0][1:-1].replace(QUOTE * 2, QUOTE)
     return QUOTE + text.replace(QUOTE, QUOTE * 2) + QUOTE

@@ -1,4 +1,4 @@
-"""Apostrophes that exports put before texts which a spreadsheet would take for formulas: taken off."""
+"""Formula guards: apostrophes that exports put before texts that a spreadsheet would take for formulas."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 GUARDED = "^'+[=+\\-@\t\r]"
-"""What a guarded text looks like. Exports write no other text that looks so (``collect.exporting.cells``)."""
+"""Pattern of a guarded text. Exports write no other text that matches it (``collect.exporting.cells``)."""
 
 
 def taken_off(texts: pa.Array) -> pa.Array:
-    """Return the texts without the apostrophe of each that is guarded."""
+    """Return the texts without their guards: one apostrophe less for each guarded text."""
     guarded = pc.match_substring_regex(texts, GUARDED)
     if not pc.any(guarded).as_py():
         return texts
@@ -20,5 +20,5 @@ def taken_off(texts: pa.Array) -> pa.Array:
 
 
 def typed(text: str) -> str:
-    """Return the text of a guarded file that is read as ``text``, which a person has typed."""
+    """Return how a guarded file has to write ``text``, which a person has typed, so that it is read unchanged."""
     return f"'{text}" if re.match(GUARDED, text) else text

@@ -231,7 +231,9 @@ def _none_known(header: Header, template: Template, known: frozenset[str]) -> Fi
 
 
 def other_delimiter(header: Header, known: frozenset[str]) -> str | None:
-    """Return the delimiter that would give known names to a header without any; ``None`` if it has some or none would.
+    """Return a delimiter that would give known names to a header without any.
+
+    ``None``: the header has a known name already, or no delimiter would give one.
     """
     if not known.isdisjoint(header.cells):
         return None

@@ -1,4 +1,4 @@
-"""Phone numbers: any spelling to E.164, and whole columns checked without looking at each."""
+"""Phone numbers: any spelling to E.164, one text at a time or a whole column at once."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from phonenumbers.phonemetadata import PhoneNumberDesc
 
 MOST_CHARACTERS = 40
 FEWEST_DIGITS = 4
-"""Of a phone number in any country."""
+"""Fewest digits of a phone number in any country."""
 FEWEST_BESIDE_ANOTHER = 5
-"""Of each of two numbers with no more than a blank or a hyphen between them: in Luxembourg ``27 12 34 56`` is one."""
+"""Fewest digits of each of two numbers with only a blank or a hyphen between them. In Luxembourg ``27 12 34 56`` is one
+number."""
 WITH_DECIMALS = re.compile(r"'?(?:\+?[0-9 ]+\.0+|[0-9]\.[0-9]+)")
-"""What a spreadsheet or a script makes of a number with which it reckons: it is not known what the digits were."""
+"""A number that a spreadsheet or a script treated as an amount, with decimals. Its original digits are not known."""
 _SPELT = re.compile(r"'?[0-9+\-()./ ]+")
 _BETWEEN = str.maketrans("", "", "'-()./ ")
-"""What people put between the digits, and the apostrophe before a number that a spreadsheet is to leave alone."""
+"""Characters that people put between digits, and the apostrophe that keeps a spreadsheet from changing a number."""
 _GAP = re.compile(r"(?<=[0-9])[^0-9+]+(?=[0-9+])")
-"""What stands between two groups of digits."""
+"""The characters between two groups of digits."""
 _BEGINS_ANOTHER = re.compile(r".*[/(].*|\s+-+\s+")
-"""A gap behind a whole number that begins something else: ``/21``, ``(21)``, `` - 21``."""
+"""A gap behind a whole number that begins a second number or an addition: ``/21``, ``(21)``, `` - 21``."""
 _BEHIND_AREA_CODE = re.compile(r"[/)]")
 DIGITS_OF_A_WHOLE = 6
-"""Digits of a group from which on it is the end of a number: people write shorter groups within one."""
+"""A group of at least so many digits is the end of a number: people write shorter groups within a number."""
 _OPTIONAL_ZERO = re.compile(r"(?P<code>'?\(?(?:\+|00)[0-9 .\-]{1,5}\)?[ .\-]*)\(0\)")
-"""``+49 (0)30``: a zero that is dialled at home alone."""
+"""``+49 (0)30``: a zero that is dialled only within the country."""
 _DIGITS = re.compile(r"\+?[0-9]+")
 _LINK = "tel:"
 _PASTED = {
@@ -43,7 +44,7 @@ _PASTED = {
         (0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A), 0xFEFF), None
     ),
 }
-"""Blanks, hyphens and characters that show nothing, which come along when a number is copied from a page."""
+"""Blanks, hyphens and characters that show nothing, which come along when a number is copied from a web page."""
 _CALLING_CODE = re.compile(r"(?:\+|00)?([1-9][0-9]{0,2})")
 _KINDS = (
     "fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "voip", "personal_number", "pager", "uan",
@@ -52,7 +53,7 @@ _KINDS = (
 
 
 def cleaned(text: str) -> str:
-    """The digits of a number, and the plus sign before them; what is spelt as no number comes back as it is."""
+    """Return the digits of a number, with the plus sign before them if there is one; other texts unchanged."""
     if _DIGITS.fullmatch(text):
         return text
     text = _plain(text)
@@ -60,9 +61,9 @@ def cleaned(text: str) -> str:
 
 
 def e164(text: str, country: str | None) -> str | None:
-    """Return the number in E.164, if the text is one valid number beyond doubt.
+    """Return the number in E.164 if the text is one valid number beyond doubt, else ``None``.
 
-    Without ``country`` it must begin with a plus sign. A text that may be two numbers is none.
+    Without ``country`` the text must begin with a plus sign. A text that may be two numbers is none.
     """
     number = cleaned(text)
     if len(number) > MOST_CHARACTERS or not _DIGITS.fullmatch(number):
@@ -78,11 +79,11 @@ def e164(text: str, country: str | None) -> str | None:
 
 
 def may_be_several(text: str, country: str | None) -> bool:
-    """Return whether a text of digits and what people put between them may be more than one number.
+    """Return whether a text of digits and separators may be more than one number.
 
-    It may when what stands before a gap is a valid number by itself, and either what stands behind the gap is one as
-    well or the gap is one that begins another number, as in ``030 901820/21``. It may too when its last group looks
-    like an extension, or like the end of a second number, as in ``040-1234567-8``.
+    It may if the digits before a gap are a valid number by themselves, and the digits behind the gap are one as well or
+    the gap begins another number, as in ``030 901820/21``. It may also if its last group looks like an extension, or
+    like the end of a second number, as in ``040-1234567-8``.
     """
     number = cleaned(text)
     own = _by_calling_code(number) if number.startswith("+") else country
@@ -109,11 +110,11 @@ def may_be_several(text: str, country: str | None) -> bool:
 
 
 def _has_suffix(text: str, country: str | None, *, fewest: int) -> bool:
-    """Whether the last group of digits looks added to a number that is valid without it.
+    """Return whether the last group of digits looks added to a number that is valid without it.
 
-    It does with one digit, behind another separator than the group before it, or behind six digits or more. People
-    write no number in such groups, but for a blank in a number whose area code has its own separator. ``fewest``: how
-    many characters a number has at least.
+    It looks added in three cases: it has one digit; its separator differs from the separator before; or it follows a
+    group of six digits or more. People do not write one number in such groups. The exception is a blank in a number
+    whose area code has its own separator. ``fewest``: fewest characters of a number.
     """
     gaps = list(_GAP.finditer(text))
     if not gaps:
@@ -130,7 +131,7 @@ def _has_suffix(text: str, country: str | None, *, fewest: int) -> bool:
 
 
 def all_e164(texts: Iterable[str], country: str | None) -> dict[str, str | None]:
-    """Text → the same as :func:`e164` of it. Those of a calling code are looked at all together."""
+    """Return text → the result of :func:`e164` for it. The numbers of one calling code are checked all together."""
     code = f"+{phonenumbers.country_code_for_region(country)}" if country else ""
     found: dict[str, str | None] = {}
     among: defaultdict[str | None, dict[str, str]] = defaultdict(dict)
@@ -149,47 +150,50 @@ def all_e164(texts: Iterable[str], country: str | None) -> dict[str, str | None]
 
 
 def as_they_are(texts: pa.Array, country: str | None) -> pa.Array | None:
-    """Which of these texts are E.164 of ``country`` beyond doubt, so that :func:`e164` gives them back.
+    """Return which texts are E.164 of ``country`` beyond doubt, so that :func:`e164` returns them unchanged.
 
-    ``None`` where nothing is known of the country.
+    ``None``: nothing is known about the country.
     """
     each = [_matching(texts, patterns) for patterns in _patterns(country)]
     return reduce(pc.or_, each) if each else None
 
 
 def country_of(code: str) -> str | None:
-    """The country (as ``IN``) that a calling code (``91``, ``+91``, ``0091``) or the country's own code stands for.
+    """Return the country (``IN``) of a calling code (``91``, ``+91``, ``0091``) or of the country's own code.
 
-    Of several countries with one calling code it is the main one, by whose rules numbers of all of them are read.
+    If several countries share a calling code, it is the main one. The numbers of all of them are read by its rules.
     """
     return _country_of(code) if len(code) <= MOST_CHARACTERS else None
 
 
 def _plain(text: str) -> str:
-    """The text without what comes along when it is copied, and without the ``tel:`` of a link."""
+    """Return the text without characters that come along when it is copied, and without the ``tel:`` of a link."""
     if not text.isascii():
         text = text.translate(_PASTED)
     return text[len(_LINK) :] if text[: len(_LINK) + 1].lower() == f"{_LINK}+" else text
 
 
 def _is_beyond_doubt(text: str, country: str | None) -> bool:
-    """Whether a text whose digits are a valid number is that number and no other."""
+    """Return whether a text whose digits are a valid number can mean only that number."""
     spelt = _plain(text)
     return _OPTIONAL_ZERO.match(spelt) is None and not may_be_several(spelt, country)
 
 
 def _number(text: str, country: str | None) -> str | None:
-    """The valid number that digits are by themselves."""
+    """Return the digits as a valid number in E.164, or ``None``."""
     return _parsed(text, country) if len(text) <= MOST_CHARACTERS and _DIGITS.fullmatch(text) else None
 
 
 def _is_other(part: str, number: str, country: str | None) -> bool:
-    """Whether a part of a number's digits is a number by itself, and not the same one."""
+    """Return whether a part of a number's digits is a valid number by itself, and another one."""
     return _number(part, country) not in (None, _number(number, country))
 
 
 def _is_dialled(number: str, country: str | None) -> bool:
-    """Whether a number begins as it is dialled: with its calling code, or the national prefix where there is one."""
+    """Return whether a number begins with a calling code or the national prefix, as people dial it.
+
+    In a country without a national prefix each number does.
+    """
     metadata = None if country is None else PhoneMetadata.metadata_for_region(country)
     prefix = None if metadata is None else metadata.national_prefix
     return not prefix or number.startswith(("+", "00", prefix))
@@ -197,7 +201,7 @@ def _is_dialled(number: str, country: str | None) -> bool:
 
 @cache
 def _fewest_digits(country: str | None) -> int:
-    """Fewer digits are no number of the country; of others, with a plus sign, nothing is known."""
+    """Return the fewest digits of a number in the country; without a known country, of a number in any country."""
     metadata = None if country is None else PhoneMetadata.metadata_for_region(country)
     if metadata is None or metadata.general_desc is None:
         return FEWEST_DIGITS
@@ -225,12 +229,12 @@ def _country_of(code: str) -> str | None:
 
 
 def _by_calling_code(number: str) -> str | None:
-    """The country by whose rules a number is read that begins with a plus sign."""
+    """Return the country by whose rules a number is read that begins with a plus sign; ``None`` if it is unknown."""
     return next((country for end in (2, 3, 4) if (country := country_of(number[1:end]))), None)
 
 
 class _Patterns(NamedTuple):
-    """Patterns (RE2) of a country's numbers in E.164: all of the first have to match, and none of the others."""
+    """The patterns (RE2) of a country's numbers in E.164: a number matches all of the first, none of the others."""
 
     all_of: tuple[str, ...]
     none_of: tuple[str, ...]
@@ -238,9 +242,10 @@ class _Patterns(NamedTuple):
 
 @cache
 def _patterns(country: str | None) -> tuple[_Patterns, ...]:
-    """Those of the country, and of countries with its calling code that are not known by their first digits.
+    """Return the patterns of the country, and of those with its calling code that have no leading digits of their own.
 
-    A number that begins as a prefix does, or with the digits of another of these countries, is in doubt.
+    A number in doubt matches none of them: it begins like a national prefix, or with the leading digits of another of
+    these countries.
     """
     main = None if country is None else PhoneMetadata.metadata_for_region(country)
     if main is None or main.country_code is None:
@@ -265,14 +270,14 @@ def _matching(texts: pa.Array, patterns: _Patterns) -> pa.Array:
 
 
 def _numbers(code: str, metadata: PhoneMetadata) -> tuple[str, ...]:
-    """Two patterns, both of which a country's numbers match: one of its kinds, and numbers at all."""
+    """Return two patterns; a country's numbers match both. One is for their kinds, one for numbers in general."""
     forms = [form for kind in _KINDS if (form := _form(getattr(metadata, kind)))]
     general = _form(metadata.general_desc)
     return (rf"{code}(?:{'|'.join(forms)})\z", rf"{code}{general}\z") if forms and general else ()
 
 
 def _beginning(code: str, digits: Iterable[str | None]) -> tuple[str, ...]:
-    """A pattern of numbers that begin with any of these, if there are any."""
+    """Return a pattern of the numbers that begin with any of ``digits``; empty without digits."""
     any_of = "|".join(filter(None, digits))
     return (f"{code}(?:{any_of})",) if any_of else ()
 

@@ -109,8 +109,7 @@ class Source:
 
     @classmethod
     def of(cls, source: dict[str, Any]) -> Source:
-        """Return the source that :meth:`document` wrote. Other fields of ``source`` are ignored: they are the reader's.
-        """
+        """Return the source that :meth:`document` wrote. Its other fields are the reader's own and are ignored here."""
         return cls(
             blob=source["blob"],
             start=source["start"],

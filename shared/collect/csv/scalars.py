@@ -1,4 +1,4 @@
-"""The text of one cell to its value, by type. ``None``: the text has none.
+"""The value of one cell's text, by type. ``None``: the text has no value.
 
 Times are milliseconds since 1970 in UTC.
 """
@@ -23,9 +23,9 @@ _NUMBER = re.compile(r"[+-]?([0-9]{1,400}(\.[0-9]{0,400})?|\.[0-9]{1,400})([eE][
 _WHOLE = re.compile(r"[+-]?[0-9]+(\.0*)?")
 _NOT_ZERO = re.compile(r"[+-]?[0.]*[1-9]")
 _MOST_EXACT = 2**53
-"""Up to here a float holds each whole number."""
+"""A float holds each whole number up to here."""
 _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
-"""As exports write them."""
+"""Numbers that are not finite, as exports write them."""
 _BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
 _POINT_AND_COMMA = str.maketrans(".,", ",.")
 _PROBE = date(2001, 2, 3)
@@ -41,7 +41,7 @@ def integer(text: str) -> int | None:
 def number(text: str, decimal: str = ".") -> float | None:
     """Return the finite number that is written with this decimal mark. Thousands are never grouped.
 
-    ``None`` also for a text that :func:`rounded` says something of: its number would become another one.
+    ``None`` also for a text that :func:`rounded` returns a number for: it would become another number.
     """
     plain = text.translate(_POINT_AND_COMMA) if decimal == "," else text
     value = float(plain) if _NUMBER.fullmatch(plain) else math.nan
@@ -51,10 +51,10 @@ def number(text: str, decimal: str = ".") -> float | None:
 
 
 def rounded(text: str, decimal: str = ".") -> float | None:
-    """Return the number that a text would become, if that is another one in a way that matters.
+    """Return the number that a text would become, if that is another number in a way that matters; else ``None``.
 
-    It is a whole number with more digits than 64 bits hold, or a number so small that it would be zero. Decimals may
-    be rounded: coordinates often have more of them than are known.
+    It matters for a whole number with more digits than 64 bits hold, and for a number so small that it becomes zero.
+    Decimals may be rounded: coordinates often have more of them than are known.
     """
     plain = text.translate(_POINT_AND_COMMA) if decimal == "," else text
     value = float(plain) if _NUMBER.fullmatch(plain) else math.nan
@@ -62,9 +62,9 @@ def rounded(text: str, decimal: str = ".") -> float | None:
 
 
 def any_number(text: str, decimal: str = ".", *, bounded: bool = False) -> float | None:
-    """Return the number, as :func:`number` does, and also what is written for infinities and for no number at all.
+    """Return the number, as :func:`number` does, and also infinities and NaN.
 
-    ``bounded``: the column has a minimum or maximum, which NaN is not within.
+    ``bounded``: the column has a minimum or maximum. NaN is not between them, so it is ``None``.
     """
     found = _NOT_FINITE.get(text)
     if found is None:
@@ -73,7 +73,10 @@ def any_number(text: str, decimal: str = ".", *, bounded: bool = False) -> float
 
 
 def _is_changed(plain: str, value: float) -> bool:
-    """Whether ``value``, the nearest to a text, is another number; what ``repr`` writes of a float is not."""
+    """Return whether ``value``, the float nearest to a text, is another number.
+
+    A text that ``repr`` writes for a float is not changed.
+    """
     if value == 0:
         return _NOT_ZERO.match(plain) is not None
     if abs(value) < _MOST_EXACT or not _WHOLE.fullmatch(plain):
@@ -82,7 +85,7 @@ def _is_changed(plain: str, value: float) -> bool:
 
 
 def boolean(text: str) -> bool | None:
-    """Return the truth that one of a few words says."""
+    """Return the truth value of a word such as ``true`` or ``no``."""
     return _BOOLEANS.get(text.lower())
 
 
@@ -115,7 +118,7 @@ def moment(text: str, formats: tuple[str, ...] = ()) -> int | None:
 
 
 def lacks_zone(text: str, formats: tuple[str, ...] = ()) -> bool:
-    """Return whether ``text`` is a time that only lacks its zone."""
+    """Return whether ``text`` is a valid time apart from its missing zone."""
     try:
         read = _moment(text, formats)
     except ValueError:
@@ -124,7 +127,7 @@ def lacks_zone(text: str, formats: tuple[str, ...] = ()) -> bool:
 
 
 def canonical(text: str, *, decimal: str = ".", formats: tuple[str, ...] = ()) -> str:
-    """Return a number with a decimal point and a date or time as ISO 8601 has it; any other text as it is."""
+    """Return a number with a decimal point, and a date or time in ISO 8601; any other text unchanged."""
     if decimal != "." and number(text, decimal) is not None:
         return text.translate(_POINT_AND_COMMA)
     read = _by_formats(text, formats)
@@ -134,12 +137,12 @@ def canonical(text: str, *, decimal: str = ".", formats: tuple[str, ...] = ()) -
 
 
 def milliseconds(at: datetime) -> int:
-    """Return the milliseconds from 1970 to a time with a zone."""
+    """Return the milliseconds from 1970 to a time that has a zone."""
     return (at - _EPOCH) // _MILLISECOND
 
 
 def read_as(text: str, form: str) -> datetime | None:
-    """Return what ``strptime`` reads by one format. A format that it does not know reads nothing."""
+    """Return the time that ``strptime`` reads by one format, or ``None``, also for a format that it does not know."""
     try:
         return datetime.strptime(text, form)  # noqa: DTZ007 (a zone may be missing: that is for the caller)
     except (ValueError, OverflowError, re.error):

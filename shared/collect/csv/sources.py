@@ -21,9 +21,10 @@ BOMB_RATIO = 200
 BOMB_FLOOR_BYTES = 64 * 1024 * 1024
 FEWEST_MEMBER_BYTES = 8
 FREE_MEMBERS = 50_000
-"""So many gzip members may hold less on the average: each costs a few microseconds, also where it holds nothing."""
+"""Number of gzip members that may be empty. Further ones must hold :data:`FEWEST_MEMBER_BYTES` on the average, because
+each member costs a few microseconds, even an empty one."""
 FED_BYTES = 16 * 1024
-"""An inflator gets so much at once, because at its member's end it copies what is left of that."""
+"""Most bytes given to an inflator at once. At the end of a member it copies the bytes that are left."""
 GATHERED_BYTES = 256 * 1024
 _GZIP = b"\x1f\x8b"
 _GZIP_WINDOW = 31
@@ -54,7 +55,7 @@ class Readable(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Text:
-    """A file's text. ``is_plain``: it is the blob's own bytes, so that its offsets are the blob's."""
+    """A file's text. ``is_plain``: it is the blob's own bytes, so offsets in the text are offsets in the blob."""
 
     pieces: Iterator[bytes]
     is_plain: bool
@@ -65,11 +66,13 @@ class Text:
 def open_text(
     blobs: Readable, name: str, *, encoding: str | None = None, sent: FileRef | None = None, hashed: bool = True
 ) -> Text:
-    """The text of a blob, told apart by its first bytes. ``sent``: what it is compared with, size alone or ``hashed``.
+    """Return the text of a blob. Its first bytes tell whether it is gzip.
+
+    ``sent``: the upload that the blob has to equal. Its size is compared, and with ``hashed`` its SHA-256 as well.
 
     Raises:
-        TaskRefused: it is no CSV, or not what was sent; also while the pieces are read (a damaged archive, bytes of
-            another encoding, and at their end another checksum).
+        TaskRefused: the blob is no CSV, or not what was sent. It is also raised while the pieces are read: for a
+            damaged archive, for bytes of another encoding, and at the end for another checksum.
     """
     codec = _codec(encoding)
     size = blobs.size(name)
@@ -92,7 +95,7 @@ def open_text(
 
 
 def stretch(blobs: Readable, name: str, *, start: int, end: int) -> Iterator[bytes]:
-    """The bytes of a blob from ``start`` to ``end``."""
+    """Yield the bytes of a blob from ``start`` to ``end``."""
     while start < end:
         # Up to the next whole piece, because a store that keeps blobs in pieces would read two for one.
         piece = blobs.read(name, start, min(PIECE_BYTES - start % PIECE_BYTES, end - start))
@@ -103,7 +106,10 @@ def stretch(blobs: Readable, name: str, *, start: int, end: int) -> Iterator[byt
 
 
 def members(blobs: Readable, name: str, table: Sequence[Sequence[int]], *, offset: int) -> Iterator[bytes]:
-    """The text of a blob of gzip members from ``offset`` on. ``table``: ``[its offset, at, length]`` of each."""
+    """Yield the text of a blob of gzip members, from ``offset`` of the text on.
+
+    ``table``: ``[offset in the text, offset in the blob, length in the blob]`` of each member.
+    """
     following = [member[0] for member in table[1:]]
     for (begin, at, length), next_begin in zip(table, [*following, None], strict=True):
         if next_begin is not None and next_begin <= offset:
@@ -113,13 +119,13 @@ def members(blobs: Readable, name: str, table: Sequence[Sequence[int]], *, offse
 
 
 def packed_member(data: bytes) -> bytes:
-    """One of the gzip members that :func:`members` reads, packed fast rather than small."""
+    """Return ``data`` as a gzip member for :func:`members`. It is packed for speed, not for size."""
     packer = zlib.compressobj(1, wbits=_GZIP_WINDOW)
     return packer.compress(data) + packer.flush()
 
 
 def empty() -> TaskRefused:
-    """The refusal of a file without a record."""
+    """Return the refusal of a file without a record."""
     return TaskRefused("The file is empty.", code="empty_file")
 
 
@@ -133,7 +139,7 @@ def _codec(encoding: str | None) -> str:
 
 
 def _check_head(head: bytes, codec: str) -> None:
-    """Refuse what is no text, or text of another encoding, by its first bytes, saying what it looks like."""
+    """Raise an error if the first bytes are no text, or text of another encoding. It says what they look like."""
     if not head.removeprefix(UTF8_BOM).strip():
         raise empty()
     looks_like = next((what for magic, what in _MAGIC if head.startswith(magic)), None)
@@ -156,7 +162,10 @@ def _advice(looks_like: str) -> str:
 
 
 def _inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """What a gzip archive of one or more members holds; for each of its own pieces at least one, which may be empty."""
+    """Yield the text in a gzip archive of one or more members: for each of the archive's pieces at least one piece.
+
+    A piece may be empty.
+    """
     held: list[bytes] = []
     size = 0
     try:
@@ -172,7 +181,7 @@ def _inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _of_members(pieces: Iterator[bytes]) -> Iterator[bytes | None]:
-    """What the members hold, in pieces of any size; ``None`` after each piece of the archive."""
+    """Yield the text of the members, in pieces of any size, and ``None`` after each piece of the archive."""
     packed = unpacked = 0
     members, inflator = 1, zlib.decompressobj(_GZIP_WINDOW)
     for piece in pieces:
@@ -219,7 +228,7 @@ def _check_size(size: int, sent: FileRef) -> None:
 
 
 def _hashed(pieces: Iterator[bytes], sha256: str) -> Iterator[bytes]:
-    """The same pieces, if they are those that were sent."""
+    """Yield the same pieces. Raise an error at the end if their SHA-256 is another one."""
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(piece)

@@ -1,9 +1,9 @@
-"""The characters that show nothing, and texts that are made of them alone.
+"""Characters that show nothing, and texts that are made only of these.
 
 This is the one definition for cells, keys and names of teams. It is Unicode's ``White_Space``,
-``Default_Ignorable_Code_Point``, ``Cc`` and ``Cf`` without the signs that stand before a number and are seen
-(``Prepended_Concatenation_Mark``), and two more that fonts draw as nothing: the blank braille pattern and the null
-notehead. A test compares it with the properties in the package ``regex``.
+``Default_Ignorable_Code_Point``, ``Cc`` and ``Cf``, without the signs before a number that are visible
+(``Prepended_Concatenation_Mark``). Two more are included because fonts draw them as nothing: the blank braille pattern
+and the null notehead. A test compares it with the properties in the package ``regex``.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ BLANKS = "".join(
     map(chr, (*range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200C), 0x2028, 0x2029, 0x202F, 0x205F,
               0x2060, 0x3000, 0xFEFF))
 )  # fmt: skip
-"""What stands around a text without belonging to it: Unicode's ``White_Space``, zero-width spaces and byte order marks.
+"""Characters around a text that do not belong to it: Unicode's ``White_Space``, zero-width spaces, byte order marks.
 
-Not joiners: one at the end of a word gives its last letter another shape (Malayalam).
+Joiners are not included: one at the end of a word gives its last letter another shape (Malayalam).
 """
 
 _FIRST_SEEN, _BEHIND_ASCII = "!", "\x7f"
@@ -47,9 +47,9 @@ def without(text: str) -> str:
 
 
 def mask(texts: pa.Array) -> pa.Array | None:
-    """Return which texts show nothing; ``None`` when all begin with an ASCII character that shows.
+    """Return which texts show nothing; ``None`` if all begin with a visible ASCII character.
 
-    Such columns, nearly all, cost two comparisons of first bytes.
+    Nearly all columns do. For these it only compares first bytes, twice.
     """
     doubtful = pc.or_(pc.less(texts, _FIRST_SEEN), pc.greater_equal(texts, _BEHIND_ASCII))
     if not pc.any(doubtful).as_py():

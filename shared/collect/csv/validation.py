@@ -1,4 +1,4 @@
-"""From records to typed columns: what a chunk's rows hold, and which of them are rejected and why."""
+"""Validation of records: the typed columns of a chunk's rows, and the rejected rows with their errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_KEY_BYTES = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Valid:
-    """The rows that can be written: their numbers (int64), keys (texts) and typed columns, all in the file's order."""
+    """The rows that can be written: numbers (int64), keys (texts) and typed columns, all in the order of the file."""
 
     rows: pa.Array
     keys: pa.Array
@@ -30,10 +30,10 @@ class Valid:
 
 
 class Validator:
-    """Checks records of one file by a template.
+    """A validator of the records of one file by a template.
 
-    ``rules``: how texts become values. ``keeps_blanks``: a blank cell leaves what is stored, so that only the columns
-    of the key are required; a row that makes a new document is checked again when it is written.
+    ``rules``: how texts become values. ``keeps_blanks``: a blank cell leaves the stored value unchanged, so only the
+    columns of the key are required. A row that makes a new document is checked again when it is written.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Validator:
         return Valid(rows=rows, keys=self.keys(checked), columns=checked), rejects
 
     def keys(self, columns: Mapping[str, pa.Array]) -> pa.Array:
-        """The key of each row as a text."""
+        """Return the key of each row as a text."""
         parts = [_as_text(self._template.column(name), columns[name]) for name in self._template.key]
         if len(parts) == 1:
             return parts[0]
@@ -105,7 +105,7 @@ class Validator:
                 errors.setdefault(index, []).insert(0, error)
 
     def _ordered(self, errors: list[FieldError]) -> tuple[FieldError, ...]:
-        """One error for each column, the first that was found."""
+        """Return one error for each column: the first that was found."""
         first = {error.field: error for error in reversed(errors)}
         return tuple(sorted(first.values(), key=lambda error: self._places.get(error.field, -1)))
 
@@ -135,7 +135,7 @@ def _key_too_long(column: Column, text: str) -> FieldError:
 
 
 def _as_text(column: Column, values: pa.Array) -> pa.Array:
-    """A column of the key as texts: the same text exactly for the same value."""
+    """Return a column of the key as texts. Equal values have equal texts, and different values different ones."""
     if column.type is ColumnType.DATE:
         return pc.strftime(values, format="%Y-%m-%d")
     if column.type is ColumnType.DATETIME:

@@ -1,4 +1,4 @@
-"""The bad values of rejected rows: counted by column and code, and replaced by a `value_map`."""
+"""The wrong values of rejected rows: counting them by column and code, and replacing them by a ``value_map``."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from collect.csv.corrections import Errors, Given, Sheet
 from collect.jobs.template import Column, Template
 
 MOST_VALUES = 1_000
-"""Distinct values that are listed of one column and code."""
+"""Most distinct values listed for one column and code."""
 MOST_VALUE_CHARACTERS = 10_000
-"""Characters of a value that is listed: as many as one of a ``value_map`` may have."""
+"""Longest value listed, in characters: the most that a value in a ``value_map`` may have."""
 MOST_LISTED_BYTES = 200_000
-"""Bytes of all values of a summary together, with :data:`VALUE_BYTES` for each. A ``value_map`` of all of them still
-fits into a request of 1 MiB, where each stands for itself and is written with escapes."""
+"""Most bytes of all values of a summary together, with :data:`VALUE_BYTES` added for each. A ``value_map`` of all of
+them still fits into a request of 1 MiB, though it names each value twice and writes escapes."""
 VALUE_BYTES = 20
 """Bytes of JSON around a value."""
 DUPLICATE_KEY = "duplicate_key"
 
 ValueMap = Mapping[str, Mapping[str, str]]
-"""Column → value as validation sees it → value that is read instead."""
+"""Column → value as validation reads it → value that is read instead."""
 
 
 @dataclass(kw_only=True)
 class Group:
-    """What is wrong in one way with one column: how many rows, and which values they have there.
+    """The errors of one column with one code: the number of rows, and the wrong values in them.
 
-    ``field`` is empty for what is wrong with rows as a whole; then there are no values.
+    ``field`` is empty for errors of whole rows. Such a group has no values.
     """
 
     field: str
@@ -44,7 +44,7 @@ class Group:
     values: Counter[str] = dataclasses.field(default_factory=Counter)
 
     def listed(self, most_bytes: int) -> list[tuple[str, int]]:
-        """Return the commonest values with their counts, within ``most_bytes`` together (see :func:`bytes_of`)."""
+        """Return the commonest values with their counts, at most ``most_bytes`` together (see :func:`bytes_of`)."""
         found: list[tuple[str, int]] = []
         for value, count in sorted(self.values.items(), key=lambda each: (-each[1], each[0])):
             if len(value) > MOST_VALUE_CHARACTERS:
@@ -57,15 +57,15 @@ class Group:
 
 
 def bytes_of(value: str) -> int:
-    """Return how much of :data:`MOST_LISTED_BYTES` a value takes."""
+    """Return how many bytes of :data:`MOST_LISTED_BYTES` a value takes."""
     return len(value.encode()) + VALUE_BYTES
 
 
 def groups(rejects: Iterable[Mapping[str, Any]], sheet: Sheet, template: Template, rules: CellRules) -> list[Group]:
     """Return the errors of rejects by column and code, in the template's order. A row counts once in each group.
 
-    Values are cells as validation saw them, with ``trim`` and ``value_map`` of the job applied. Flat memory but for the
-    distinct values.
+    Values are cells as validation reads them, after the job's ``trim`` and ``value_map``. Memory grows only with the
+    number of distinct values.
     """
     found: dict[tuple[str, str], Group] = {}
     for reject in rejects:
@@ -84,9 +84,9 @@ def groups(rejects: Iterable[Mapping[str, Any]], sheet: Sheet, template: Templat
 
 
 def start(listed: Mapping[tuple[str, str], Sequence[tuple[str, int]]]) -> dict[str, dict[str, str]]:
-    """Return a ``value_map`` to begin with: each bad value stands for itself, and changes nothing as it is.
+    """Return a ``value_map`` to begin with: it maps each wrong value to itself, which changes nothing.
 
-    ``listed``: the values of each column and code. A key that is there twice is no bad value.
+    ``listed``: the values of each column and code. The values of duplicate keys are left out: they are not wrong.
     """
     begun: dict[str, dict[str, str]] = {}
     for (name, code), values in listed.items():
@@ -124,8 +124,8 @@ def corrected(
 ) -> list[Given]:
     """Return the rejects that a ``value_map`` changes, with the cells that change.
 
-    A row is changed when a value in it that is wrong is in the map; then all of its cells that are in the map change.
-    A value that stands for itself changes nothing.
+    A row changes if one of its wrong values is in the map. Then all of its cells that are in the map change. A value
+    that is mapped to itself changes nothing.
 
     Raises:
         InvalidInput: the map names a column that the file does not have.
@@ -149,7 +149,7 @@ def corrected(
 
 
 def wrong_columns(reject: Mapping[str, Any], template: Template) -> set[str]:
-    """Return the columns for whose cells a row was rejected; for its key all columns of that."""
+    """Return the columns whose cells caused the reject; for a duplicate key all columns of the key."""
     wrong = {error["field"] for error in reject["errors"]}
     if any(error["code"] == DUPLICATE_KEY for error in reject["errors"]):
         wrong.update(template.key)
@@ -165,5 +165,5 @@ def _as_seen(group: Group, template: Template, rules: CellRules) -> Counter[str]
 
 
 def seen(texts: Sequence[str], column: Column, rules: CellRules) -> list[str]:
-    """Return cells of a column as validation sees them: as ``trim`` and the job's own ``value_map`` change them."""
+    """Return cells of a column as validation reads them: after the job's own ``trim`` and ``value_map``."""
     return [str(text) for text in cells.as_read(column, pa.array(texts, pa.string()), rules).to_pylist()]

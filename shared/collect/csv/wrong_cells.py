@@ -1,4 +1,4 @@
-"""What to say about a cell that has no value of its column: a code, and a sentence with what to do about it."""
+"""Messages for cells without a value of their column's type: a code, and a sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from collect.jobs.template import NUMERIC, Column, ColumnType
 EXCERPT_CHARACTERS = 40
 MOST_VALUES_SHOWN = 10
 MOST_FORMATS_SHOWN = 2
-"""Ways in which a date may be meant, such as day first and month first."""
+"""Most date formats that a message proposes, such as day first and month first."""
 
 _NOT_A = {
     ColumnType.INTEGER: ("not_an_integer", "is no whole number as 1024 is one"),
@@ -32,16 +32,16 @@ _NAMED = {".": "point", ",": "comma"}
 _GROUPED = re.compile(
     r"[+-]?[0-9]{1,3}(?P<mark>[.,'\u2019 \u00a0\u2009\u202f])[0-9]{3}((?P=mark)[0-9]{3})*(?P<rest>[.,][0-9]+)?"
 )
-"""A number whose thousands are grouped, as one would write it; or one with three decimals."""
+"""A number whose thousands are grouped, or one with exactly three decimals: it looks the same."""
 _USUAL_FORMATS = (
     "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d %b %Y",
     "%d-%b-%Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d/%m/%y", "%d.%m.%y", "%d-%b-%y",
 )  # fmt: skip
-"""How dates are often written, those that are read as other days by some people side by side."""
+"""Formats in which dates are often written. Those that some people read as another day are next to each other."""
 _MIDNIGHTS = ("", " %H:%M", " %H:%M:%S", "T%H:%M:%S")
 _CLOCKS_WITH_ZONE = (" %H:%M%z", " %H:%M:%S%z", " %H:%M %z", " %H:%M:%S %z")
 _ZONES = ("0", *(sign + rest for sign in "+-" for rest in ("0", "0.0", "0:0", "0:0:0", "0:0:0.0")))
-"""The outlines of what %z reads: Z, and hours, minutes and seconds with their fraction."""
+"""Outlines of the zones that %z reads: Z, and hours, minutes and seconds with their fraction."""
 
 
 def excerpt(text: str) -> str:
@@ -50,7 +50,7 @@ def excerpt(text: str) -> str:
 
 
 def untyped(column: Column, text: str, *, rules: CellRules) -> FieldError:
-    """Return what is wrong with a text that has no value of the column's type."""
+    """Return the error of a text that has no value of the column's type."""
     cell = excerpt(text)
     if column.type is ColumnType.ENUM:
         return _not_in_values(column, text)
@@ -84,7 +84,7 @@ def unlike_pattern(column: Column, text: str) -> FieldError:
 
 
 def too_long(column: Column, text: str, *, most_bytes: int) -> FieldError:
-    """Return the error of a cell that is longer than any may be."""
+    """Return the error of a cell that is longer than ``most_bytes``."""
     said = f"{column.name} has {len(text.encode()):,} bytes; a cell has at most {most_bytes:,}."
     return FieldError(column.name, "field_too_long", said)
 
@@ -112,7 +112,7 @@ def _not_in_values(column: Column, text: str) -> FieldError:
 
 
 def _of_its_form(kind: ColumnType, text: str, rules: CellRules) -> str | None:
-    """What is wrong with a text that looks right."""
+    """Return the message for a text that has the form of its type but no value; ``None`` if it has another form."""
     if kind is ColumnType.INTEGER and scalars.DIGITS.fullmatch(text):
         return f"is not between {scalars.INT64.start:,} and {scalars.INT64.stop - 1:,}."
     if kind is ColumnType.DATE and scalars.DATE.fullmatch(text):
@@ -125,7 +125,7 @@ def _of_its_form(kind: ColumnType, text: str, rules: CellRules) -> str | None:
 
 
 def _hint(column: Column, text: str, rules: CellRules) -> str:
-    """Which parameter would help, where one would."""
+    """Return the advice which parameter would help; empty if none would."""
     if blanks := _hint_of_blanks(column, text, rules):
         return blanks
     if column.type in NUMERIC:
@@ -179,15 +179,16 @@ def _hint_of_numbers(kind: ColumnType, text: str, rules: CellRules) -> str:
 
 
 def _outline(text: str) -> str:
-    """Return what stands between the words and numbers of a text, each of which is a 0."""
+    """Return the text with a 0 for each word and number, so that only the characters between them matter."""
     return re.sub(r"\s+", " ", re.sub(r"[^\W_]+", "0", text))
 
 
 @cache
 def _formats_by_outline(clocks: tuple[str, ...]) -> dict[str, list[str]]:
-    """Return the usual formats by the outlines of the texts that they read.
+    """Return outline of a text → the usual formats that can read such a text.
 
-    A text is tried with few of them: each try of `strptime` with a format other than the last five compiles it anew.
+    So only a few formats are tried for a text. Each try is slow: ``strptime`` compiles a format again unless it is one
+    of the last five.
     """
     formats: dict[str, list[str]] = {}
     for form in (form + clock for form in _USUAL_FORMATS for clock in clocks):

@@ -1,4 +1,4 @@
-"""What to say about a text that is no phone number: a code, and a sentence with what to do about it."""
+"""Messages for texts that are no phone number: a code, and a sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import re
 from collect.csv import phones
 
 _IN_SCIENTIFIC_NOTATION = re.compile(r"[0-9.]+[eE]\+?[0-9]+")
-"""What a spreadsheet makes of a number that is long."""
+"""A long number as a spreadsheet shortens it."""
 _EXTENSION = re.compile(
     r"(?<=[0-9)\s;,.])\s*(?:;?ext(?:ension|n)?|x|#|durchwahl|dw|klappe|kl|apparat|app|poste|interno|int|anexo|ramal"
     r"|toestel|tst|доб|вн|内线|转)\s*[.:=]?\s*[0-9]+\)?\s*",
     re.IGNORECASE,
 )
-"""A word for an extension, in the languages where one is usual, and its digits."""
+"""A word for an extension, in the languages that use one, and the digits after it."""
 _BETWEEN_NUMBERS = re.compile(
     r"[/;,|&\r\n(]|\s-+\s|\b(?:or|and|oder|und|ou|et|o|y|e|u|или|и|of|en|atau)\b", re.IGNORECASE
 )
-"""What people put between two numbers."""
+"""Separators that people put between two numbers."""
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"\d")
 
 
 def what_is_wrong(text: str, country: str | None) -> tuple[str, str]:
-    """Return the code and the sentence (from its verb on) for a text that :func:`phones.e164` does not take."""
+    """Return the code and the message (from its verb on) for a text that :func:`phones.e164` returns ``None`` for."""
     if _IN_SCIENTIFIC_NOTATION.fullmatch(text):
         said = "was shortened by a spreadsheet (scientific notation); its digits are lost."
         return "phone_in_scientific_notation", said
@@ -49,7 +49,7 @@ def _without_extension(text: str) -> str | None:
 
 
 def _has_several(text: str, country: str | None) -> bool:
-    """Whether a number ends before what people put between two, and digits follow; or it may be read as two."""
+    """Return whether a text holds several numbers: one before a separator and digits behind it, or two readings."""
     for between in _BETWEEN_NUMBERS.finditer(text):
         before, behind = text[: between.start()].strip(), text[between.end() :]
         if _DIGIT.search(behind) and phones.e164(before, country):

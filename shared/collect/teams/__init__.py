@@ -1,1 +1,1 @@
-"""Teams in bulk: the template of their files, what a row says, and what a file would change."""
+"""Teams in bulk: the template of their files, how a row is read, and what a file would change."""

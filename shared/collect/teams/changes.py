@@ -1,4 +1,4 @@
-"""What a file of teams would do to those that there are. Judged from what is stored; nothing is written."""
+"""What a file of teams would change in the stored teams. It compares with what is stored and writes nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """A field of a team that would be another one."""
+    """A field of a stored team that would get another value."""
 
     team: str
     field: str
@@ -28,9 +28,11 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class TeamChanges:
-    """Teams by what would become of them; ``managers_changed`` of those that are there have other managers then.
+    """The teams of a file, counted by what would happen to them.
 
-    The lists hold some of what they are named for: names that stand twice and where, phones and their teams.
+    ``managers_changed``: the number of stored teams that would have other managers. ``duplicates``, ``new_phones``,
+    ``several`` and ``changes`` hold only the first few (see :data:`SAMPLES`): names that occur more than once and their
+    rows, phones of new members, phones and the teams that they would be in, fields that change.
     """
 
     examined_rows: int
@@ -56,10 +58,11 @@ def judge(
     upsert: bool,
     examined_rows: int,
 ) -> TeamChanges:
-    """What would happen.
+    """Return what a file of teams would change.
 
-    ``stored``: name → values of those that are there. ``known``: phones that belong to somebody. ``linked``: phone of
-    somebody who would be in a team of the file → the other teams, which no row names, that it is in now.
+    ``stored``: name → values of the teams that are stored already. ``known``: phones of people who exist. ``linked``:
+    phone of a person who would be in a team of the file → the other teams, not named in the file, that this person is
+    in now.
     """
     wins = {team.name: team.row for team in (teams if upsert else reversed(teams))}
     counting = [team for team in teams if wins[team.name] == team.row and (upsert or team.name not in stored)]
@@ -88,15 +91,15 @@ def judge(
 
 
 def after(team: Team, stored: Mapping[str, Values]) -> Team:
-    """The team as it would be: of columns that the file does not have it keeps what is ``stored``."""
+    """Return the team as it would be afterwards. Fields without a column in the file keep their ``stored`` values."""
     return Team(team.row, {**stored.get(team.name, {}), **team.values})
 
 
 def keeping(teams: Sequence[Team], above: dict[str, dict[str, Any]]) -> list[Team]:
-    """Return teams as ``blank: keep`` reads them: a field in which a row has nothing is that of the rows above it.
+    """Return the teams as ``blank: keep`` reads them: an empty field gets the value from earlier rows of that team.
 
-    Fields in which none of the rows has anything are left out. ``above``: name → fields of rows further up; the rows
-    are added to it.
+    Fields that are empty in all of these rows are left out. ``above``: name → fields of earlier rows; the rows are
+    added to it.
     """
     found = []
     for team in teams:
@@ -107,7 +110,7 @@ def keeping(teams: Sequence[Team], above: dict[str, dict[str, Any]]) -> list[Tea
 
 
 def effects(columns: AbstractSet[str], *, upsert: bool, keeps_blanks: bool = False) -> list[str]:
-    """What a row does, in words. ``columns``: those that the file has."""
+    """Return what a row does, as sentences for a person. ``columns``: the columns that the file has."""
     made = "A team that is not there is made, with its managers, members and forms."
     people = "A phone that belongs to nobody makes a member; nobody is ever taken away."
     whole = "A row is one team with all its links; if anything in it is wrong, the row is rejected and nothing is done."
@@ -131,7 +134,7 @@ def _changes(team: Team, before: Values) -> Iterator[Change]:
 
 
 def _where(teams: Sequence[Team], names: Sequence[str]) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """Each of these names, and the first rows in which it stands."""
+    """Return each of these names with the first rows in which it occurs."""
     rows: dict[str, list[int]] = {name: [] for name in names}
     for team in teams:
         if team.name in rows and len(rows[team.name]) < SAMPLES:
@@ -140,7 +143,7 @@ def _where(teams: Sequence[Team], names: Sequence[str]) -> tuple[tuple[str, tupl
 
 
 def _several(teams: Sequence[Team], linked: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Phones that would be in more than one team, these and others that are there together."""
+    """Return phone → its teams, for phones that would be in more than one team of the file and ``linked`` together."""
     times = Counter(phone for team in teams for phone in team.people)
     found = {phone: list(linked.get(phone, ())) for phone, n in times.items() if n > 1 or phone in linked}
     for team in teams if found else ():

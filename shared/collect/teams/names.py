@@ -1,8 +1,8 @@
-"""The names of teams, in every script: how a name is kept, and which characters may not be in it.
+"""The names of teams, in every script: how a name is stored, and which characters it may not have.
 
-A name is judged by its grapheme clusters (Unicode UAX 29). A character that shows nothing may stand in a cluster whose
-look it changes, as joiners do in Indic scripts, Persian and emoji. Anywhere else it is refused, since two names that
-look the same would be two teams; marks that reorder text are refused everywhere.
+A name is checked by its grapheme clusters (Unicode UAX 29). A character that shows nothing may be in a cluster whose
+look it changes, as joiners do in Indic scripts, Persian and emoji. Anywhere else it is refused, because two names that
+look the same would be two teams. Marks that reorder text are refused everywhere.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _CLUSTER = regex.compile(r"\X")
 _RANGES = "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in unseen.RANGES)
 _UNSEEN = regex.compile(rf"[{_RANGES}--[ ]]", regex.V1)
 _OTHER_BLANK = regex.compile(r"(?<!\p{Mongolian})\u202f|[\p{Zs}--[ \u202f]]", regex.V1)
-"""Blanks that are kept as a plain one. In Mongolian a narrow one shapes the ending behind it, and stays."""
+"""Blanks that are stored as a plain one. In Mongolian a narrow blank shapes the ending behind it, so it stays."""
 _WITHOUT_BLANKS = r"[\p{Khmer}\p{Lao}\p{Thai}\p{Myanmar}\p{Tai_Le}\p{New_Tai_Lue}\p{Tai_Tham}]"
 _WORD_BREAK = regex.compile(rf"(?<={_WITHOUT_BLANKS})\u200b+(?={_WITHOUT_BLANKS})")
-"""What keyboards put between words of scripts that are written without blanks. It shows nothing and is left out."""
+"""A zero-width space, which keyboards put between words of scripts without blanks. It shows nothing and is left out."""
 _CONTROLS = {"\t": "TAB", "\n": "LINE FEED", "\r": "CARRIAGE RETURN", "\0": "NULL"}
 """Names of control characters, which Unicode does not name."""
 _REORDERS = regex.compile(r"[\u202a-\u202e\u2066-\u2069]")
@@ -30,7 +30,8 @@ _SHAPED = (
     r"[^\p{Latin}\p{Greek}\p{Cyrillic}\p{Armenian}\p{Georgian}\p{Hebrew}\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}"
     r"\p{Bopomofo}\p{Ethiopic}\p{Cherokee}\p{Common}\p{Inherited}]"
 )
-"""A letter of a script that joiners shape. Scripts that are not named here are taken for such."""
+"""A letter of a script in which joiners change the shape of letters. Every script that is not named here counts as
+such."""
 _MARKS = r"[\p{M}--[\u034f\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]]*"
 _PICTURE = r"\p{Extended_Pictographic}\p{Emoji_Modifier}?\ufe0f?[\U000e0020-\U000e007f]*"
 _CHANGES_ITS_CLUSTER = regex.compile(
@@ -50,12 +51,12 @@ _CHANGES_ITS_CLUSTER = regex.compile(
     ),
     regex.V1,
 )
-"""A character that shows nothing, where it changes what is beside it: joiners, variation selectors, tags of flags,
-Mongolian selectors and separators, fillers of Korean syllables."""
+"""A character that shows nothing, in a place where it changes what is beside it: joiners, variation selectors, tags of
+flags, Mongolian selectors and separators, fillers of Korean syllables."""
 
 
 def name_of(text: str) -> str:
-    """Return a team's name as it is kept: composed characters, plain blanks, none at its ends."""
+    """Return a team's name as it is stored: composed characters, plain blanks, no blanks at its ends."""
     if text.isascii():
         return text.strip(unseen.BLANKS)
     name = unicodedata.normalize("NFC", text)
@@ -63,7 +64,7 @@ def name_of(text: str) -> str:
 
 
 def what_is_wrong(name: str) -> str | None:
-    """Return why a name as it is kept cannot be a team's, as a sentence; ``None`` when it can."""
+    """Return why a name, in its stored form, is not allowed for a team, as a sentence; ``None`` if it is allowed."""
     if len(name) > MOST_NAME_CHARACTERS:
         return f"team_name has more than {MOST_NAME_CHARACTERS} characters."
     if name.isascii() and name.isprintable():
@@ -83,7 +84,7 @@ def what_is_wrong(name: str) -> str | None:
 
 
 def _first_bad(name: str) -> int | None:
-    """The place of the first character that may not stand where it stands."""
+    """Return the place of the first character that is not allowed where it is; ``None`` if there is none."""
     for cluster in _CLUSTER.finditer(name):
         for found in _UNSEEN.finditer(name, *cluster.span()):
             at: int = found.start()

@@ -1,4 +1,4 @@
-"""Teams as the rows of a file say them: a name, people by their phones, forms; or all that is wrong with a row."""
+"""Teams from the rows of a file: a name, people by their phones, forms; or all errors of a row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from collect.teams.names import name_of
 from collect.teams.template import FIELDS, MOST_FORMS, MOST_MANAGERS, MOST_MEMBERS
 
 _BETWEEN = re.compile(r"[;,|\r\n]")
-"""What stands between two entries of one cell; none of these belongs to a phone number or to a form's id."""
+"""Separators between two entries of one cell. None of these is part of a phone number or of a form's id."""
 _MOST = {"manager_phone": MOST_MANAGERS, "member_phones": MOST_MEMBERS, "form_ids": MOST_FORMS}
 _PHONES = ("manager_phone", "member_phones")
 _FORMS_SHOWN = 10
@@ -25,7 +25,10 @@ _FORMS_SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Team:
-    """What a row makes of a team: of its fields those that the file has columns for. Phones are in E.164."""
+    """A team as a row of the file describes it. ``values`` has only the fields that the file has columns for.
+
+    Phones are in E.164.
+    """
 
     row: int
     values: dict[str, Any]
@@ -37,29 +40,29 @@ class Team:
 
     @property
     def people(self) -> list[str]:
-        """Everybody's phone, once each."""
+        """The phones of all managers and members, once each."""
         return list(dict.fromkeys([*self.values.get("managers", ()), *self.values.get("members", ())]))
 
 
 class Read(NamedTuple):
-    """``said``: what each row says, as far as it can be read. ``wrong``: row → why it makes no team."""
+    """The result of reading rows. ``said``: a team for each row, as far as it is readable. ``wrong``: row → errors."""
 
     said: list[Team]
     wrong: dict[int, tuple[FieldError, ...]]
 
     @property
     def teams(self) -> list[Team]:
-        """Of rows that are whole."""
+        """The teams of the rows without errors."""
         return [team for team in self.said if team.row not in self.wrong]
 
 
 def read(valid: Valid, *, forms: frozenset[str]) -> Read:
-    """Rows that are valid by the template. ``forms``: those that there are."""
+    """Read rows that are valid by the template, as teams. ``forms``: the ids of the forms that exist."""
     return _Reader(valid, forms=forms).read()
 
 
 def entries(cell: str | None) -> list[str]:
-    """What a cell lists, without the blanks around each entry and without those that show nothing."""
+    """Return the entries that a cell lists, without blanks around them. Entries that show nothing are left out."""
     pieces = (piece.strip(unseen.BLANKS) for piece in _BETWEEN.split(cell or ""))
     return [entry for entry in pieces if entry and not unseen.shows_nothing(entry)]
 
@@ -92,7 +95,7 @@ class _Reader:
         return name
 
     def _people(self) -> dict[str, list[list[str]]]:
-        """Field → the phones of each row, all of a country looked at together."""
+        """Return field → the phones of each row. All phones of a country are checked together."""
         listed = {name: self._listed(name) for name in _PHONES if name in self._cells}
         countries = [self._country(place, listed) for place in range(len(self._rows))]
         wanted: defaultdict[str | None, list[str]] = defaultdict(list)

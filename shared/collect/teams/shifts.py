@@ -1,4 +1,4 @@
-"""A file of teams as columns that may have slipped: each cell with what it says, and what is stored for its row."""
+"""The columns of a file of teams, gathered to find those that slipped: each cell's value beside the stored one."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _THINGS = {"manager_phone": "managers", "member_phones": "members", "form_ids": 
 
 @dataclass
 class TeamColumns:
-    """The rows of a file, gathered lot by lot in their order. One that could not be read leaves its place empty."""
+    """The rows of a file, added lot by lot in their order. A row that could not be read has an empty name."""
 
     _names: list[str] = field(default_factory=list)
     _texts: dict[str, list[str]] = field(default_factory=dict)
     _values: dict[str, list[frozenset[str]]] = field(default_factory=dict)
 
     def add(self, rows: Sequence[int], valid: Valid, teams: Sequence[Team]) -> None:
-        """The rows of a lot, and what those say that are valid by the template."""
+        """Add the rows of a lot. ``valid``: those that are valid by the template. ``teams``: the teams in these."""
         places = {row: place for place, row in enumerate(valid.rows.to_pylist())}
         by_row = {team.row: team for team in teams}
         self._names.extend(by_row[row].name if row in by_row else "" for row in rows)
@@ -38,7 +38,7 @@ class TeamColumns:
             )
 
     def slipped(self, stored: Mapping[str, Mapping[str, Any]], column_shift: Mapping[str, int]) -> list[Warning]:
-        """What looks as if it had slipped. ``stored``: name → the values of the teams that are there."""
+        """Return warnings for columns that look as if they slipped. ``stored``: name → values of the stored teams."""
         columns = [
             ShiftColumn(
                 name=name,

@@ -1,4 +1,4 @@
-"""The file that teams are made from: its columns, and what may stand in them."""
+"""The template of files of teams: their columns, and the limits for their cells."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FIELDS = {
     "member_phones": "members",
     "form_ids": "form_ids",
 }
-"""Column of the file → field of a team. ``country_code`` is part of its row's phone numbers."""
+"""Column of the file → field of a team. ``country_code`` is no field: it completes the phone numbers of its row."""
 
 NOTHING_SAID: Mapping[str, Any] = {
     "team_name": None,
@@ -37,7 +37,7 @@ NOTHING_SAID: Mapping[str, Any] = {
     "members": [],
     "form_ids": [],
 }
-"""The fields of a team of which its row says nothing."""
+"""Each field of a team with its empty value, for a row that says nothing about the field."""
 
 MOST_NAME_CHARACTERS = 200
 MOST_MANAGERS = 10
