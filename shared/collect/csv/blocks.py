@@ -119,7 +119,7 @@ class _Cutter:
         try:
             records = self._grammar.split(data, final=final)
         except BrokenRecord as error:
-            self._check_encoding(data[: error.begin])  # what comes first in the file is reported
+            self._check_encoding(data[: error.begin])  # report the error that comes first in the file
             raise self._refusal(error, data) from error
         if records.is_open:
             last = records.lines[-1]

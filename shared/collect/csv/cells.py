@@ -124,7 +124,7 @@ def _without_nulls(column: Column, texts: pa.Array, *, unseen_too: bool) -> pa.A
 
 
 def _without_unseen(texts: pa.Array, among: pa.Array) -> pa.Array:
-    """Return the texts, with null for those that show nothing, at the places where ``among`` is true."""
+    """Return the texts. At the places where ``among`` is true, texts that show nothing become null."""
     nothing = unseen.mask(pc.if_else(among, texts, pa.scalar(None, pa.string())))
     if nothing is None:
         return texts

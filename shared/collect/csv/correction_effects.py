@@ -107,7 +107,7 @@ def cell_changes(
 
 
 def _other_values(changes: Sequence[CellChange], column: Column, rules: CellRules) -> list[CellChange]:
-    """Return the changes without those between two spellings of one value."""
+    """Return the changes that give a cell another value, and not just another spelling of it."""
     texts = [text for change in changes for text in (change.before, change.after)]
     checked = cells.check(column, pa.array(texts, pa.string()), required=False, rules=rules)
     values, wrong = checked.values.to_pylist(), {at for at, _ in checked.errors}

@@ -288,7 +288,7 @@ def _header(cells: Sequence[str], sheet: Sheet, errors: Errors) -> tuple[int, di
     """Return the place of the rows' numbers, and for each other place which column of the job's file it is."""
     folded = [_folded(cell) for cell in cells]
     told = len(cells) - len(REJECT_COLUMNS)
-    if told < 0 or tuple(folded[told:]) != REJECT_COLUMNS:  # some of them were moved or removed
+    if told < 0 or tuple(folded[told:]) != REJECT_COLUMNS:  # a person moved or removed some of these columns
         told = len(cells)
         numbers = [
             at for at, name in enumerate(folded) if name == ROW and sheet.place(cells[at], by_header=True) is None

@@ -29,7 +29,7 @@ def by_names(head: bytes, *, known: frozenset[str], final: bool) -> str:
     for delimiter in DELIMITERS:
         try:
             cells = parse(first_record(head, Grammar(delimiter, strict=False), final=final), delimiter)
-        except (BrokenRecord, TaskRefused):  # what another delimiter would put in quotes, or end
+        except (BrokenRecord, TaskRefused):  # with this delimiter the quotes or line ends would be wrong
             continue
         scores[delimiter] = (sum(name in known for name in names_of(cells, known)), len(cells))
     return max(scores, key=lambda delimiter: scores[delimiter], default=DELIMITERS[0])

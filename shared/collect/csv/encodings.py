@@ -55,7 +55,7 @@ _SHOWN = {"iso8859_1": "latin-1", "utf_8_sig": UTF_8}
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9 ._:-]*")
 _JOINS = re.compile(r"[ ._:-]+")
 _MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before that of UTF-16, with which it begins
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # must come before UTF-16: it begins with that mark
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),

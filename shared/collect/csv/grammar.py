@@ -98,7 +98,7 @@ class Grammar:
         self._section = self._outside = self._lenient
         if strict:
             self._section = re.compile(opening + body + rb'(?:"' + cell_ends + rb'|(\Z)|("))')
-            # What is not closed as it should be takes all that follows with it, so that newlines are missing.
+            # A quote that is not closed correctly matches up to the end, so that :meth:`count` misses newlines.
             self._outside = re.compile(opening + b"(?:" + body + b'"' + cell_ends + rb"|[\s\S]*+)")
         self._to_cell_end = re.compile(opening + rb'(?:[^"]++|""|"(?![\r\n' + escaped + rb']|\Z))*+(?:"|(\Z))')
         self._closing = re.compile(body + QUOTE)
@@ -108,7 +108,7 @@ class Grammar:
         more = b"(?:" + escaped + b'(?:"")?)*+'
         self._blank = re.compile(b"" if every_line else b'(?:"")?' + more)
         empty_cells = () if every_line else (escaped + b'(?:"")?' + more, b'""' + more)
-        # One search for the newline before is faster than one for each text that may follow.
+        # One search for the newline in front is faster than one search for each kind of blank line.
         self._blank_line = re.compile(b"\n(?:" + b"|".join(rest + b"\r?\n" for rest in (b"", *empty_cells)) + b")")
         self._first_blank = re.compile(self._blank.pattern + b"\r?\n")
 

@@ -234,7 +234,7 @@ def _by_calling_code(number: str) -> str | None:
 
 
 class _Patterns(NamedTuple):
-    """The patterns (RE2) of a country's numbers in E.164: a number matches all of the first, none of the others."""
+    """The patterns (RE2) of a country's numbers: a number in E.164 matches each of ``all_of``, none of ``none_of``."""
 
     all_of: tuple[str, ...]
     none_of: tuple[str, ...]
@@ -242,7 +242,7 @@ class _Patterns(NamedTuple):
 
 @cache
 def _patterns(country: str | None) -> tuple[_Patterns, ...]:
-    """Return the patterns of the country, and of those with its calling code that have no leading digits of their own.
+    """Return the patterns of the country, and of countries that share its calling code without own leading digits.
 
     A number in doubt matches none of them: it begins like a national prefix, or with the leading digits of another of
     these countries.

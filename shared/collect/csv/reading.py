@@ -202,7 +202,7 @@ def lots(
                 continue
             if final and not held:
                 return
-            if final or newlines > lines:  # a record of more lines than were asked for
+            if final or newlines > lines:  # the record has more lines than were asked for
                 lines *= 2
                 continue
         piece = next(pieces, None)
@@ -229,7 +229,7 @@ def _first(held: bytes, grammar: Grammar, *, row: int, offset: int, line: int | 
         )  # fmt: skip
     try:
         taken = grammar.split(held, lines=lines, final=final)
-    except BrokenRecord as error:  # planning would have refused it
+    except BrokenRecord as error:  # cannot happen in a planned file: planning refuses such a record
         at = None if line is None else line + held.count(b"\n", 0, error.begin)
         raise refusal(grammar, error, where=row_name(row + error.record), line=at) from error
     return Lot(

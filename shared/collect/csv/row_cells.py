@@ -76,13 +76,13 @@ class RowCells:
             return "skip"
 
         names = [*self._names, *self._surplus]
-        if data.startswith(UTF8_BOM):  # a row's own: Arrow would take it for the file's, and leave it out
+        if data.startswith(UTF8_BOM):  # a mark that belongs to the row: Arrow would drop it as the file's
             data = UTF8_BOM + data
         if not data:
             return pa.table({name: pa.array([], pa.string()) for name in names}), counts
         table = arrow_csv.read_csv(
             pa.BufferReader(data),
-            # One block, or Arrow could meet a record that is cut in two.
+            # One block, because Arrow could meet a record cut in two at the end of a block.
             read_options=arrow_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
             parse_options=arrow_csv.ParseOptions(
                 delimiter=self._arranged.delimiter, newlines_in_values=b'"' in data, invalid_row_handler=skip

@@ -37,7 +37,7 @@ _USUAL_FORMATS = (
     "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d %b %Y",
     "%d-%b-%Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d/%m/%y", "%d.%m.%y", "%d-%b-%y",
 )  # fmt: skip
-"""Formats in which dates are often written. Those that some people read as another day are next to each other."""
+"""Formats in which dates are often written. Two formats that read a text as different days are near each other."""
 _MIDNIGHTS = ("", " %H:%M", " %H:%M:%S", "T%H:%M:%S")
 _CLOCKS_WITH_ZONE = (" %H:%M%z", " %H:%M:%S%z", " %H:%M %z", " %H:%M:%S %z")
 _ZONES = ("0", *(sign + rest for sign in "+-" for rest in ("0", "0.0", "0:0", "0:0:0", "0:0:0.0")))

@@ -1,4 +1,4 @@
-"""What a file of teams would change in the stored teams. It compares with what is stored and writes nothing."""
+"""The changes that a file of teams would make. It compares with what is stored, and writes nothing."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def judge(
     changes = [change for team in there for change in _changes(team, stored[team.name])]
     rows = Counter(team.name for team in teams)
     twice = [name for name, times in rows.items() if times > 1]
-    naming = teams if upsert else counting  # whom an overwritten row names is made all the same
+    naming = teams if upsert else counting  # people in a row that a later row overwrites are created too
     new = list(dict.fromkeys(phone for team in naming for phone in team.people if phone not in known))
     several = _several([after(team, stored) for team in counting], linked)
     changed = {change.team for change in changes}

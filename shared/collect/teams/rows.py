@@ -40,7 +40,7 @@ class Team:
 
     @property
     def people(self) -> list[str]:
-        """The phones of all managers and members, once each."""
+        """The phones of all managers and members, each of them once."""
         return list(dict.fromkeys([*self.values.get("managers", ()), *self.values.get("members", ())]))
 
 

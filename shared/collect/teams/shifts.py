@@ -1,4 +1,4 @@
-"""The columns of a file of teams, gathered to find those that slipped: each cell's value beside the stored one."""
+"""The columns of a file of teams, gathered to find slipped ones: each cell's value beside the stored value."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TeamColumns:
     _values: dict[str, list[frozenset[str]]] = field(default_factory=dict)
 
     def add(self, rows: Sequence[int], valid: Valid, teams: Sequence[Team]) -> None:
-        """Add the rows of a lot. ``valid``: those that are valid by the template. ``teams``: the teams in these."""
+        """Add the rows of a lot. ``valid``: the rows that are valid by the template. ``teams``: the teams in these."""
         places = {row: place for place, row in enumerate(valid.rows.to_pylist())}
         by_row = {team.row: team for team in teams}
         self._names.extend(by_row[row].name if row in by_row else "" for row in rows)
