@@ -1,1 +1,1 @@
-"""What looks like a mistake in a file, before anything is done with it: previews and their warnings."""
+"""The checks for likely mistakes in a file before a job reads it: previews and their warnings."""

@@ -1,4 +1,4 @@
-"""Stored values that an upsert would empty, because their cells in the file are empty or show nothing."""
+"""The check for stored values that an upsert would delete, because their cells in the file are blank."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_ROWS_NAMED = 3
 
 
 class BlankCells:
-    """The blank cells of the rows that a preview looks at, by key. Of rows with one key the last one counts."""
+    """The blank cells of the rows in a preview's sample, by key. If several rows have the same key, the last counts."""
 
     def __init__(self) -> None:
         self.columns: set[str] = set()
@@ -25,7 +25,7 @@ class BlankCells:
 
     @property
     def keys(self) -> Collection[str]:
-        """The keys of all rows, once each."""
+        """The distinct keys of all rows."""
         return self._of.keys()
 
     def add(self, valid: Valid) -> None:
@@ -39,17 +39,17 @@ class BlankCells:
             self.add_row(row, key, blanks.get(place, ()))
 
     def add_row(self, row: int, key: str, blanks: Collection[str]) -> None:
-        """Take a row. ``blanks``: the columns in which it has nothing."""
+        """Take a row. ``blanks``: the columns in which its cell is blank."""
         self._of[key] = row, blanks
         self.columns.update(blanks)
 
     def warnings(
         self, stored: Mapping[str, Mapping[str, Any]], *, looked_at: int, total_rows: int | None
     ) -> list[Warning]:
-        """Return what an upsert would empty.
+        """Return the warning about stored values that an upsert would delete, if there are any.
 
-        ``stored``: key → the values of :attr:`columns` that are stored. ``looked_at``: how many rows the preview looked
-        at, those that would be rejected among them; ``total_rows``: those of the file.
+        ``stored``: key → column → stored value, for :attr:`columns`. ``looked_at``: how many rows the sample has, with
+        those that would be rejected. ``total_rows``: how many rows the file has.
         """
         held: dict[str, int] = {}
         cleared: dict[str, list[int]] = {}
@@ -90,7 +90,7 @@ class BlankCells:
 
 
 def _blank(values: pa.Array) -> pa.Array | None:
-    """Which cells are empty, or hold text that shows nothing; ``None`` if none is."""
+    """Return which cells are empty or have only invisible characters; ``None`` if no cell is."""
     nothing = unseen.mask(values) if pa.types.is_string(values.type) else None
     if nothing is not None:
         return pc.or_(pc.fill_null(nothing, True), pc.is_null(values))

@@ -1,4 +1,4 @@
-"""Where the cells of a column are at home: under their own column, or under another one. Each facet looks one way."""
+"""Measures of how well a column's cells fit their own column and another one. Each measure is called a facet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collect.checks.profiles import Family, Range, Reading, Vocabulary
 from collect.jobs.template import Column, ColumnType
 
 FEWEST_STORED = 10
-"""Values of a column below which what is stored says nothing of it."""
+"""Fewest stored values that a column needs to be compared with them."""
 FEWEST_CELLS = 5
 FEWEST_WRONG = 3
 _FEWEST_FOR_SPREADS = 30
@@ -26,9 +26,11 @@ _SPREAD = 2.0
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FileColumn:
-    """A column of the file: what ``column_map`` calls it, where it goes, and sampled cells in the order of the rows.
+    """A column of the file, with sampled cells.
 
-    ``is_key``: it is the key alone, so that no two rows may have the same.
+    ``header``: its name in ``column_map``. ``column``: the column of the template that it is mapped to. ``texts``: the
+    sampled cells, in the order of the rows. ``is_key``: this column alone is the key, so no two rows may have the same
+    cell.
     """
 
     header: str
@@ -42,7 +44,7 @@ class FileColumn:
 
     @cached_property
     def some(self) -> Sequence[str]:
-        """Some hundreds of the cells that are not empty, from all over them."""
+        """At most 300 of the cells that are not empty, spread evenly over all of them."""
         filled = [text for text in self.texts if text]
         return filled[:: max(1, len(filled) // _SOME)][:_SOME]
 
@@ -55,12 +57,17 @@ class FileColumn:
 
 @dataclass(frozen=True, kw_only=True)
 class Facet:
-    """How far cells fit their own column and another's, both from 0 to 1, and how surprising that would be by chance.
+    """One measure of how well a column's cells fit their own column and another one.
 
-    ``surprise`` is -log10 of the chance. The kinds: ``accepted`` by the template; ``distinct`` as keys are (the cells
-    of the key, and beside them those of the other column, which would come there); and ``known`` values, ``form`` and
-    ``beginning`` (how they are written), ``range`` and ``spread`` (where numbers are, and how many where), all beside
-    what is stored.
+    ``own``, ``other``: the fit to each, from 0 to 1. ``surprise``: -log10 of the chance that cells in the right column
+    look so. Values of ``kind``:
+
+    - ``accepted``: the share of cells that the template of the column takes.
+    - ``distinct``: the share of distinct cells in the key column, and in the column that would take its place.
+    - ``known``: the share of values that are stored in the column.
+    - ``form``, ``beginning``: the share of cells that are written, or begin, as the stored values do.
+    - ``range``: the share of numbers in the usual range of the stored ones.
+    - ``spread``: how much the distribution of the numbers has in common with that of the stored ones.
     """
 
     kind: str
@@ -70,7 +77,7 @@ class Facet:
 
     @property
     def is_shown(self) -> bool:
-        """Whether the cells are at home under the other column and not under their own."""
+        """Whether the cells fit the other column and not their own."""
         match self.kind:
             case "accepted" | "distinct":
                 return self.surprise > 0
@@ -80,7 +87,7 @@ class Facet:
 
     @property
     def speaks_against(self) -> bool:
-        """Whether the cells are at home where they are, and less so under the other column."""
+        """Whether the cells fit their own column better than the other one, so that the two are not exchanged."""
         if self.kind == "accepted":
             return self.other < 0.8
         if self.kind == "distinct":
@@ -89,7 +96,7 @@ class Facet:
 
 
 class Stored:
-    """What is stored in a column."""
+    """The stored values of a column. It is true when there are enough of them to compare with."""
 
     def __init__(self, column: Column, values: Sequence[Any]) -> None:
         self.column = column
@@ -122,7 +129,7 @@ class Stored:
 
 
 class Facets:
-    """Looks at the columns of a file beside what the dataset's columns hold. Remembers what it has read."""
+    """Compares the columns of a file with the stored values of the dataset. Keeps the cells that it has read."""
 
     def __init__(self, columns: Sequence[FileColumn], stored: Mapping[str, Sequence[Any]]) -> None:
         self._stored = {each.name: Stored(each.column, stored.get(each.name, ())) for each in columns}
@@ -133,7 +140,10 @@ class Facets:
         return self._stored[column.name]
 
     def reading(self, cells: FileColumn, column: Column) -> Reading:
-        """The cells read as those of ``column``: of another one some only, since there are many others."""
+        """Return the cells read as those of ``column``.
+
+        All cells are read for their own column. For any other column a sample is read, since there are many others.
+        """
         takes = self._takes[column.name]
         found = self._readings.get((cells.name, takes))
         if found is None:
@@ -142,7 +152,7 @@ class Facets:
         return found
 
     def of(self, cells: FileColumn, other: FileColumn) -> list[Facet]:
-        """All facets of one direction: the cells of one column, held against their own and the other one's column."""
+        """Return all facets of one direction: how the cells fit their own column, and how they fit ``other``."""
         own, there = self.reading(cells, cells.column), self.reading(cells, other.column)
         facets = [_accepted(own, there)]
         if cells.is_key and own.filled >= _FEWEST_KEYS:
@@ -153,7 +163,7 @@ class Facets:
         return facets
 
     def is_odd(self, cells: FileColumn) -> bool:
-        """Whether the cells may be in the wrong column; without one to compare them with."""
+        """Return whether the cells may be in the wrong column. No other column is looked at."""
         own, mine = self.reading(cells, cells.column), self.stored(cells.column)
         if own.accepted < 0.95 or (cells.is_key and cells.distinct <= _TWICE):
             return True
@@ -192,7 +202,7 @@ def _accepted(own: Reading, there: Reading) -> Facet:
 
 
 def _takes(column: Column) -> str:
-    """The same for columns that take the same cells."""
+    """Return the column's rules as text. Two columns that take the same cells have the same text."""
     return column.model_copy(update={"name": "", "required": False}).model_dump_json()
 
 
@@ -214,7 +224,7 @@ def _symbols(
 
 
 def _share(kind: str, found: Sequence[Hashable], there: Vocabulary) -> float:
-    """Values count once, however often they are found; a form counts by its cells."""
+    """Return the share of ``found`` that ``there`` has. A value counts once; a form counts once for each cell."""
     if kind == "known":
         return there.known(set(found))
     return sum(symbol in there.counts for symbol in found) / len(found) if found else 0.0

@@ -1,7 +1,7 @@
-"""Cells whose text was damaged before the file was sent: letters that were lost, errors of a spreadsheet's formulas.
+"""The check for text that was damaged before the file was sent: lost letters, formula errors of a spreadsheet.
 
-Some damage is beyond doubt in a single cell. What people may have typed (``????``) or may mean (``É…``) is said only
-from some cells on: a false alarm costs more trust than it is worth.
+Some damage is certain in a single cell. Text that people may have typed (``????``) or may mean (``É…``) causes a
+warning only if several cells have it, since a false alarm costs trust.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from collect.jobs.template import Template
 MOST_ROWS_NAMED = 3
 MOST_SAMPLE_CHARACTERS = 60
 LEAST_SHARE = 0.001
-"""Of the rows looked at, from which on damage in doubt is told: a lossy encoding spoils names everywhere, and somebody
-who types ``????`` into one of 10,000 comments does not."""
+"""Share of the rows that must have a damage which is not certain, before there is a warning about it. A lossy encoding
+damages names in many rows; a person who types ``????`` does so in one of 10,000 comments."""
 FEWEST_READABLE = 0.75
-"""Of the characters of mojibake: some bytes are none in cp1252, and get lost."""
+"""Least share of the characters of mojibake that can be decoded. Some bytes have no character in cp1252 and are lost.
+"""
 FEWEST_IN_DOUBT = 2
-"""Cells of damage that a text may have without any, such as a letter before punctuation that looks like mojibake."""
+"""Fewest cells for a warning when undamaged text may look the same, such as a letter before punctuation."""
 
 _SUSPECT = re.compile(
     rb"\?\?|[^\s,;|\"]\?[^\s,;|\"]|\xef\xbf\xbd|#[#a-z\xc2\xd0]|Err:5|\xc3[\x82-\xb4][\xc2\xc5\xc6\xcb\xe2]"
     rb"|\xc2[\x80-\x9f]|\xd0[\xa0\xa1].{2,3}\xd0[\xa0\xa1]|\xe2\x88\x9a|\xe2\x94\x9c|\xe2\x80\x9a\xc3\x84|\xc3\x94\xc3\x87",
     re.IGNORECASE,
 )
-"""Bytes without which no cell of a record is damaged, so that few records are cut into cells."""
+"""The bytes that every damaged record has. Only records with these bytes are cut into cells, which saves time."""
 _FORMULA_ERROR = re.compile(
     r"(?:=|(?:Error|Erreur|Fehler|Errore|Erro|Fout|Błąd|Ошибка)[:\s]+)?#(?:[¡¿]?(?:NAME|NOM|NOMBRE|NOME|NAAM|NAZWA|ИМЯ)\?"
     r"|[¡¿]?(?:REF|BEZUG|RIF|VERW|ADR|ССЫЛКА|VALUE|VALEUR|VALOR|VALORE|WERT|WAARDE|ARG|ЗНАЧ|NULL|NUL|NULO|NULLO|LEEG|ZERO|ПУСТО"
@@ -41,28 +42,29 @@ _FORMULA_ERROR = re.compile(
     r"|N/A|NV|N/D|N/B|ND|Н/Д|GETTING_DATA)|Err:5[0-9]{2}",
     re.IGNORECASE,
 )
-"""Errors of formulas in English, German, French, Spanish, Portuguese, Italian, Dutch, Polish and Russian."""
+"""The formula errors in English, German, French, Spanish, Portuguese, Italian, Dutch, Polish and Russian."""
 _FORMULA_WITH_ERROR = re.compile(r"=.*#(?:REF!|NAME\?|VALUE!|DIV/0!|BEZUG!|WERT!)", re.DOTALL)
 _TOO_NARROW = re.compile(r"#{4,}")
 _ONLY_MARKS = re.compile(r"(?=(?:[^?]*\?){4})[?\s\-.,'/()0-9]+")
-"""Four question marks or more, and nothing beside them but what stands between words."""
+"""Four question marks or more, and otherwise only blanks, digits and punctuation."""
 _MARK_FOR_LETTER = re.compile(r"[^\W\d_]\?+[^\W\d_]")
 _MARKS_FOR_LETTERS = re.compile(r"[^\W\d_]\?{2,}[^\W\d_]")
 _ADDRESS = re.compile(r"://|www\.|[&=]")
 _FOREIGN_RUN = re.compile(r"[^\x00-\x7f]{2,}")
 _ACCENTED = "\u00c3"
 _CERTAIN_LEADS = ("\u00c2", "\u00e2\u20ac", "\u00f0\u0178")
-"""What the first bytes of accented letters, and those of typographic marks and of emoji, are in cp1252. The first is a
-Portuguese letter too, which may stand before a quotation mark in text of capitals."""
+"""The first bytes of UTF-8 as cp1252 shows them: of accented letters (``_ACCENTED``), and of symbols, typographic marks
+and emoji (``_CERTAIN_LEADS``). ``Ã`` is a Portuguese letter too, so in text of capitals it may stand before a quotation
+mark."""
 
 _LOST = ("\ufffd", "\u00ef\u00bf\u00bd")
-"""The sign in the place of a lost letter, and what it is when its bytes are read in cp1252."""
+"""The replacement character for a lost letter (U+FFFD), and the same character when its UTF-8 is read in cp1252."""
 _MARK_OF_UTF_8 = "\u00ef\u00bb\u00bf"
 _CONTROL = re.compile(r"[\x80-\x84\x86-\x9f]")
 _CONTROL_OF_LATIN_1 = re.compile(r"[\x80-\x9f]")
-"""U+0085 too, a line break that some systems write: in cp1252 it is an ellipsis."""
+"""The same with U+0085: some systems write it as a line break, but in cp1252 this byte is an ellipsis."""
 _BEHIND_CAPITAL = "\u2026\u201d\u2019\u2013\u2014\u2022\u2122\u00ae\u00bb\u00ab\u00ba\u00aa\u00a0\u00b0\u00b4\u00b7"
-"""What may stand behind a Portuguese ``Ã`` in text of capitals."""
+"""The characters that may follow a Portuguese ``Ã`` in text of capitals."""
 _OPENING = "\u201c\u2018"
 _IN_OTHER_CODECS = (
     ("cp1251", re.compile(r"(?:[\u0420\u0421][^\x00-\x7f]){3,}")),
@@ -72,13 +74,13 @@ _IN_OTHER_CODECS = (
     ),
     ("cp850", re.compile(r"(?<=[^\W\d_])\u251c[^\x00-\x7f]|\u251c[^\x00-\x7f](?=[^\W\d_])|\u00d4\u00c7[^\x00-\x7f]")),
 )
-"""How UTF-8 begins that was read in other encodings: Cyrillic letters, accented letters and typographic marks."""
+"""Patterns of UTF-8 that was read in other encodings: Cyrillic letters, accented letters and typographic marks."""
 _WINDOWS_OF = {"latin-1": "windows-1252"}
-"""The encoding of Windows that has characters where another one has controls."""
+"""Encoding → the Windows encoding that has letters and marks where the first one has control characters."""
 
 
 class Damage(Enum):
-    """What has happened to a cell, and what to do about it."""
+    """The kinds of damage to a cell. The value says what happened and how to correct it."""
 
     FORMULA = "the error of a formula in a spreadsheet: mend the formula, or map the text in value_map"
     TOO_NARROW = "what a spreadsheet shows in a column that is too narrow: widen it and save the file again"
@@ -115,10 +117,10 @@ def find(
     encoding: str | None = None,
     total_rows: int | None = None,
 ) -> list[Warning]:
-    """Return a warning for each kind of damage. ``rows``: number and text of the rows that a preview looks at.
+    """Return a warning for each kind of damage. ``rows``: number and text of each row in the preview's sample.
 
-    ``encoding``: the one that was named, unless it is UTF-8. ``looked_at``: how many rows these are;
-    ``total_rows``: how many the file has.
+    ``encoding``: the encoding that the request names, unless that is UTF-8. ``looked_at``: how many rows the sample
+    has. ``total_rows``: how many rows the file has.
     """
     expected = {column.name: {*column.null_values, *(column.values or ())} for column in template.columns}
     found: dict[Damage, dict[str, _Found]] = {}
@@ -139,7 +141,7 @@ def find(
 
 
 def of(text: str) -> Damage | None:
-    """Return what has happened to a cell's text, if it looks damaged."""
+    """Return the kind of damage of a cell's text, or ``None`` if it looks undamaged."""
     bare = text.strip(unseen.BLANKS)
     if _FORMULA_ERROR.fullmatch(bare) or _FORMULA_WITH_ERROR.match(bare):
         return Damage.FORMULA
@@ -155,7 +157,7 @@ def of(text: str) -> Damage | None:
 
 
 def is_certain(damage: Damage, text: str) -> bool:
-    """Return whether one such cell is enough to tell of it."""
+    """Return whether a single cell with this text proves the damage, so that it is enough for a warning."""
     if damage is not Damage.MOJIBAKE:
         return damage not in _IN_DOUBT
     if _is_of_another_codec(text):
@@ -170,7 +172,7 @@ def is_certain(damage: Damage, text: str) -> bool:
 
 
 def _may_be_capitals(text: str, run: str) -> bool:
-    """Whether a run that begins with ``Ã`` may be the end of a Portuguese word in capitals."""
+    """Return whether a run that begins with ``Ã`` may be the end of a Portuguese word in capitals."""
     if not text.isupper():
         return False
     follows = text.partition(run)[2][:1]
@@ -178,7 +180,7 @@ def _may_be_capitals(text: str, run: str) -> bool:
 
 
 def _is_of_another_codec(text: str) -> bool:
-    """Whether a text is UTF-8, beyond doubt, that was read in an encoding other than cp1252."""
+    """Return whether a text is certainly UTF-8 that was read in an encoding other than cp1252."""
     if _MARK_OF_UTF_8 in text:
         return True
     for codec, pattern in _IN_OTHER_CODECS:
@@ -193,7 +195,7 @@ def _is_of_another_codec(text: str) -> bool:
 
 
 def _decoded(run: str) -> str | None:
-    """What a run of characters is when its bytes in cp1252 are read as UTF-8; ``None`` when that is no likely text."""
+    """Return the text of a run when its cp1252 bytes are read as UTF-8; ``None`` if that is not likely to be text."""
     raw = b"".join(_byte(letter) for letter in run)
     read = raw.decode(errors="replace") if len(raw) == len(run) else ""
     letters = read.replace("\ufffd", "")
@@ -203,7 +205,10 @@ def _decoded(run: str) -> str | None:
 
 
 def _byte(letter: str) -> bytes:
-    """The byte of a character in cp1252, in which five bytes are none and are taken as they are."""
+    """Return the byte of a character in cp1252; empty if it has none.
+
+    Five bytes have no character in cp1252. Decoders leave them as control characters, which are turned back here.
+    """
     try:
         return letter.encode("cp1252")
     except UnicodeEncodeError:
@@ -211,7 +216,7 @@ def _byte(letter: str) -> bytes:
 
 
 def _is_likely(read: str) -> bool:
-    """Whether people write such: Latin letters, typographic marks, emoji; or several letters of one script."""
+    """Return whether people write such text: Latin letters, typographic marks, emoji, or letters of a single script."""
     if all(_is_usual(letter) for letter in read):
         return True
     scripts = {unicodedata.name(letter, "?").split()[0] for letter in read if unicodedata.category(letter)[0] in "LM"}
@@ -223,13 +228,13 @@ def _is_usual(letter: str) -> bool:
 
 
 def _is_meant(name: str, text: str, rules: CellRules, expected: Mapping[str, Collection[str]]) -> bool:
-    """Whether the template or the job says what such a cell is."""
+    """Return whether the template or the job's ``value_map`` names such a cell, so that it is not damage."""
     as_read = text.strip(unseen.BLANKS) if rules.trim else text
     return as_read in rules.value_map.get(name, ()) or as_read in expected[name]
 
 
 def _told(columns: Mapping[str, _Found], looked_at: int) -> dict[str, _Found]:
-    """The columns with enough cells to be told."""
+    """Return the columns with enough damaged cells for a warning."""
     return {
         name: cells
         for name, cells in columns.items()

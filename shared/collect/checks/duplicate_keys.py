@@ -1,4 +1,4 @@
-"""Rows of a file that have the key of another one."""
+"""The check for rows of a file that have the same key as an earlier row."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from collect.errors import FieldError
 
 
 class SampledKeys:
-    """The keys of the rows that a preview is shown, as far as these are valid."""
+    """The keys of the valid rows in a preview's sample."""
 
     def __init__(self) -> None:
         self._first: dict[str, int] = {}
         self._again: list[tuple[str, int, int]] = []
 
     def look(self, lot: Lot, valid: Valid) -> Mapping[int, Sequence[FieldError]]:
-        """See :data:`collect.checks.preview.Look`. Finds nothing wrong."""
+        """Take the keys of a lot. Return no errors (see :data:`collect.checks.preview.Look`)."""
         self.add(valid.rows.to_pylist(), valid.keys.to_pylist())
         return {}
 
     def add(self, rows: Sequence[int], keys: Sequence[str]) -> None:
-        """Rows of the sample, each with its key."""
+        """Take rows of the sample, each with its key."""
         for row, key in zip(rows, keys, strict=True):
             first = self._first.setdefault(key, row)
             if first != row:
@@ -33,17 +33,17 @@ class SampledKeys:
 
     @property
     def first_rows(self) -> Mapping[str, int]:
-        """Each key, and the first row that has it."""
+        """Key → the first row that has it."""
         return self._first
 
     def some(self, most: int) -> list[str]:
-        """Return at most ``most`` of the keys, from all over the sample."""
+        """Return at most ``most`` of the keys, spread evenly over the sample."""
         return list(spread(list(self._first), most))
 
     def repeated(self, *, upsert: bool, looked_at: int, total_rows: int | None) -> list[Warning]:
-        """Return the warning that keys come again, with what becomes of such rows.
+        """Return the warning about repeated keys, if there are any. It says what the job does with such rows.
 
-        ``looked_at``: how many rows the preview looked at; ``total_rows``: those of the file.
+        ``looked_at``: how many rows the sample has. ``total_rows``: how many rows the file has.
         """
         if not self._again:
             return []

@@ -1,4 +1,4 @@
-"""Cells that look as exports guard them: the apostrophes would be stored with the texts."""
+"""The check for cells with the apostrophe that exports put before formulas. It would be stored with the text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GUARDED = re.compile(GUARDED)
 
 
 def find(sampled: Sequence[FileColumn]) -> list[Warning]:
-    """Return a warning, if some cells look as exports guard them."""
+    """Return a warning, if some cells have the apostrophe that exports put before formulas."""
     found = {column.column.name: [text for text in column.texts if _GUARDED.match(text)] for column in sampled}
     found = {name: texts for name, texts in found.items() if texts}
     if not found:

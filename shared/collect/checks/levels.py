@@ -1,4 +1,7 @@
-"""Columns that name places within places, so that a file itself says which of two is the larger."""
+"""The check for exchanged columns of administrative levels, such as district and village.
+
+A village lies in one district, and a district has several villages. So the file itself shows which column is which.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"panchayat", "gram_panchayat", "parish"}),
     frozenset({"village", "hamlet", "settlement"}),
 )
-"""What places are called, from the largest. A place lies in one place of each level above; none is split."""
+"""The column names of each level, from the largest places. A place lies in exactly one place of each level above."""
 
 _FEWEST_ROWS = 50
 _FEWEST_VALUES = 3
@@ -27,7 +30,11 @@ _EXCEPTIONS = 0.01
 
 @dataclass(frozen=True)
 class Counted:
-    """Distinct values under two columns, and in how many rows a value of the upper goes with its usual lower one."""
+    """The counts of two columns.
+
+    ``rows``: rows with both cells. ``upper``, ``lower``: distinct values in each column. ``follow``: rows in which the
+    value of the upper column has the value of the lower column that it is most often found with.
+    """
 
     rows: int
     upper: int
@@ -36,10 +43,10 @@ class Counted:
 
 
 def exchanged(columns: Sequence[FileColumn]) -> tuple[FileColumn, FileColumn] | None:
-    """The only two columns, upper level first, whose cells are in each other's place.
+    """Return the two columns that are exchanged, the upper level first; ``None`` if there is no pair or several.
 
-    Then the upper column has the more values, each of them lies in one of the lower column's, and not the other way
-    round: in a file that is right a district that has several blocks shows the contrary.
+    They are exchanged if the upper column has more distinct values than the lower one, and each of its values goes with
+    one value of the lower column. In a correct file it is the other way round: a district has several blocks.
     """
     named = [(level, each) for each in columns if (level := _level(each.name)) is not None]
     pairs = [
@@ -52,7 +59,7 @@ def exchanged(columns: Sequence[FileColumn]) -> tuple[FileColumn, FileColumn] | 
 
 
 def counted(upper: FileColumn, lower: FileColumn) -> Counted:
-    """What the file says of the two."""
+    """Return the counts of two columns."""
     seen: dict[str, dict[str, int]] = {}
     for above, below in zip(upper.texts, lower.texts, strict=True):
         if above and below:
@@ -71,7 +78,7 @@ def _are_exchanged(found: Counted) -> bool:
         found.rows >= _FEWEST_ROWS
         and found.lower >= _FEWEST_VALUES
         and found.upper >= _RATIO * found.lower
-        and found.upper * 2 <= found.rows  # a value that is met once goes with one other in any case
+        and found.upper * 2 <= found.rows  # a value that is found once goes with one other value in any case
         and found.follow >= (1 - _EXCEPTIONS) * found.rows
     )
 

@@ -1,4 +1,4 @@
-"""What the lines of a file look like beside its rows: blank lines, and quoted cells that seem to hold whole rows."""
+"""The check of a file's lines against its rows: blank lines, and quoted cells that seem to hold whole rows."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from collect.checks.warning import Warning
 from collect.csv.blocks import SHOWN_BYTES, Block
 
 FEWEST_COLUMNS = 2
-"""With one column each line of a cell would look like a row."""
+"""Fewest columns for the check of quoted cells. With one column, each line of a cell would look like a row."""
 TOLERANCE = 4
-"""A line looks like a row if it has as many cells as the file has columns, give or take one of so many."""
+"""Columns for each cell that a line may have too many or too few and still look like a row: one cell in four columns.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Swallowed:
-    """A row with a quoted cell in which a line looks like a row of its own. ``lines`` of its lines do."""
+    """A row with a quoted cell in which some lines look like rows of their own.
+
+    ``line``, ``text``: the number in the file and the text of the first such line. ``lines``: how many there are.
+    """
 
     row: int
     line: int | None
@@ -36,7 +40,7 @@ class FileLines:
         self._others = 0
 
     def look(self, block: Block) -> None:
-        """Count a block. Only one with line breaks in its rows is looked at more closely."""
+        """Count the lines and rows of a block. If its rows have line breaks, look for rows within quoted cells."""
         self.blank += block.blank
         self._lines += block.lines
         self._rows += block.rows
@@ -50,7 +54,7 @@ class FileLines:
                 self._others += 1
 
     def warnings(self, *, blank: int) -> Iterator[Warning]:
-        """What a preview warns of. ``blank`` lines are no row."""
+        """Yield the warnings about quoted cells and blank lines. ``blank``: how many lines are blank."""
         if self._swallowed is not None:
             yield self._quoted_lines(self._swallowed)
         if blank:
@@ -62,11 +66,14 @@ class FileLines:
             )
 
     def _like_rows(self, record: bytes) -> list[int]:
-        """Which lines of a record look like rows, by index. The first line and the last are the row's own."""
+        """Return the indexes of the lines of a record that look like rows of their own.
+
+        The first and the last line hold the row's own first and last cells, so as a rule they are left out.
+        """
         lines = record.split(b"\n")
         alike = [place for place, line in enumerate(lines) if self._has_width(line)]
         within = [place for place in alike if 0 < place < len(lines) - 1]
-        if self._width == FEWEST_COLUMNS:  # a comma in each line of an address is nothing special
+        if self._width == FEWEST_COLUMNS:  # an address often has a comma in each line
             return within or alike[1:] if len(alike) == len(lines) else []
         if within:
             return within

@@ -1,6 +1,7 @@
-"""Columns whose cells are like nothing that is stored in them, and that no other column explains.
+"""The check for columns whose cells all differ from the stored ones, though they are not exchanged with another column.
 
-New values are as it should be, so they say nothing here: only how codes are written, and measures of another size.
+New values are normal, so they are no evidence. The evidence is codes that are written in another form, and numbers of
+another size.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ _MEASURES = frozenset({ColumnType.INTEGER, ColumnType.NUMBER})
 def find(
     columns: Sequence[FileColumn], *, stored: Mapping[str, Sequence[Any]], told: Collection[str] = ()
 ) -> list[Warning]:
-    """The columns none of whose cells is like the stored ones. ``told``: those of which more is known already."""
+    """Return a warning for each column without any cell like the stored ones.
+
+    ``told``: columns with another warning already, which are left out.
+    """
     found = [_looked(each, Stored(each.column, stored.get(each.name, ()))) for each in columns if each.name not in told]
     return [each for each in found if each is not None]
 
@@ -42,9 +46,9 @@ def _looked(cells: FileColumn, there: Stored) -> Warning | None:
 
 
 def _by_form(cells: FileColumn, there: Stored, filled: Sequence[str]) -> Warning | None:
-    """All that is stored is of a few forms, each with digits in it, as codes have; and no cell is of any.
+    """Return a warning if the stored values have few forms, all with digits as in codes, and no cell has one of them.
 
-    Cells are compared as the file writes them and as they would be stored: ``98765 43210`` as ``+919876543210``.
+    A cell is compared both as the file has it and as it would be stored: ``98765 43210`` and ``+919876543210``.
     """
     forms = there.forms.counts
     if len(forms) > _MOST_FORMS or not all("9{" in str(form) for form in forms):
@@ -61,7 +65,10 @@ def _by_form(cells: FileColumn, there: Stored, filled: Sequence[str]) -> Warning
 
 
 def _by_size(cells: FileColumn, there: Stored) -> Warning | None:
-    """All numbers lie farther from what is stored than that reaches. Not of numbers that only count rows."""
+    """Return a warning if all numbers lie farther outside the stored range than that range is wide.
+
+    Integers that are nearly all distinct are left out, since they may only number the rows.
+    """
     if there.distinct >= _MOSTLY_DISTINCT and cells.column.type is ColumnType.INTEGER:
         return None
     values = profiles.read(cells.column, cells.texts).values

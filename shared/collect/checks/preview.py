@@ -1,4 +1,4 @@
-"""What a file looks like before anything is done with it: its columns, its size, and what would be rejected."""
+"""The preview of a file before a job reads it: its columns, its size, and the rows that would be rejected."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ from collect.jobs.outcomes import Reject
 from collect.jobs.template import Template
 
 Look = Callable[[Lot, Valid], Mapping[int, Sequence[FieldError]] | None]
-"""Looks at rows that are valid by the template, in the file's order, and says what else is wrong with which.
+"""A function that checks rows which are valid by the template. It gets them in the file's order.
 
-``None``: it has seen enough before; these rows and all behind them are not of the sample.
+It returns row → what else is wrong with it, or ``None`` when it needs no more rows: these rows and all after them are
+then not part of the sample.
 """
 FIRST_ROWS = 10
 SAMPLES = 3
@@ -47,7 +48,11 @@ _SEEN = (
 
 @dataclass(frozen=True, kw_only=True)
 class SeenColumn:
-    """A column of the file. ``mapped_to`` is the template's, if any; ``type_seen`` what all sampled cells look like."""
+    """A column of the file.
+
+    ``mapped_to``: the column of the template that it fills, if any. ``type_seen``: the type that all sampled cells look
+    like.
+    """
 
     header: str
     mapped_to: str | None
@@ -57,7 +62,10 @@ class SeenColumn:
 
 @dataclass(frozen=True, kw_only=True)
 class SampledRejects:
-    """Rejects among ``sampled_rows`` rows from all over the file, some of them, and how many all rows would make."""
+    """The rejects among ``sampled_rows`` rows from all over the file.
+
+    ``items``: some of the rejects. ``estimate``: how many rejects the whole file would have.
+    """
 
     sampled_rows: int = 0
     rejected_rows: int = 0
@@ -67,10 +75,12 @@ class SampledRejects:
 
 @dataclass(frozen=True, kw_only=True)
 class CsvPreview:
-    """What would be read. With ``errors`` the job would fail. ``total_rows`` is exact, or ``None`` if not reached.
+    """The preview of a CSV file.
 
-    ``sampled``: cells from all over the file, by column of the template, when there are no errors. ``blank_rows``: how
-    many lines are no row, as far as the file was read. ``warnings``: what the file's lines and cells look like.
+    ``errors``: why the job would fail; none if it would not. ``total_rows``: the exact number of rows, or ``None`` if
+    the file could not be read to its end. ``sampled``: cells from all over the file, one entry for each column of the
+    template that the file has; empty if there are errors. ``blank_rows``: how many lines are blank, as far as the file
+    was read. ``warnings``: likely mistakes in the file's lines and cells.
     """
 
     delimiter: str | None = None
@@ -96,13 +106,13 @@ def preview(
     first_rows: int | None = None,
     look: Look | None = None,
 ) -> CsvPreview:
-    """Read the whole file once, in flat memory, and validate its rows: all, or of a big file a sample.
+    """Read the whole file once, in flat memory, and validate its rows: all of them, or a sample if the file is big.
 
-    It blocks for as long as that takes (see :mod:`collect.checks.row_sample`).
+    It blocks until the file is read (see :mod:`collect.checks.row_sample` for the sample).
 
-    ``params`` are those of the job. ``sent``: compare its bytes with what was sent. ``first_rows``: the sample is the
-    first so many rows, and not rows from all over the file. ``look`` is shown the sample. What is wrong with the file
-    is among the preview's ``errors``; nothing is raised.
+    ``params``: those of the job. ``sent``: compare the file's bytes with what the client sent. ``first_rows``: take
+    this many rows from the beginning as the sample, instead of rows from all over the file. ``look``: a further check
+    of the sampled rows. If the file is wrong, the preview's ``errors`` say so; no :class:`TaskRefused` is raised.
     """
     how = Params.of(params)
     try:
@@ -120,7 +130,7 @@ def preview(
                 lines.look(block)
         total = sample.rows
     except TaskRefused as refused:
-        if arranged.present or not errors:  # else the rows are not cut as they should be, as the errors say
+        if arranged.present or not errors:  # else no column is known, and `errors` already says why the rows are wrong
             errors = [*errors, _told(refused)]
     if total == 0:
         errors = [*errors, _told(layout.no_rows(opened.header))]
@@ -206,7 +216,7 @@ def _columns(opened: Opened, arranged: Layout, sample: RowSample) -> tuple[SeenC
 
 
 def type_seen(texts: Sequence[str]) -> str:
-    """What all of ``texts`` look like; ``string`` when that is nothing more special, ``empty`` when there are none."""
+    """Return the type that all of ``texts`` look like: ``string`` if no other fits, ``empty`` if there are no texts."""
     if not texts:
         return "empty"
     column = pa.array(texts, pa.string())

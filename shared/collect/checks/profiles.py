@@ -1,4 +1,4 @@
-"""What the values of a column look like, and how well others would be at home among them."""
+"""Profiles of a column's values, and how well other values fit them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _RUNS = re.compile(r"[0-9]+|[^\W\d_]+|\s+|.", re.DOTALL)
 
 
 class Family(Enum):
-    """Which values can be compared with one another."""
+    """A family of types. Only values of the same family can be compared with one another."""
 
     TEXT = auto()
     NUMBER = auto()
@@ -36,7 +36,7 @@ class Family(Enum):
 
 
 def family(column: Column) -> Family:
-    """The family of a column's values."""
+    """Return the family of a column's values."""
     if column.type in NUMERIC:
         return Family.NUMBER
     return Family.MOMENT if column.type in TEMPORAL else Family.TEXT
@@ -44,9 +44,10 @@ def family(column: Column) -> Family:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """Cells read as some column's. ``filled`` are not empty, ``valid`` of them the column takes; ``values`` are those.
+    """Cells that were read as those of a column.
 
-    Numbers and moments (in milliseconds) are floats, all else is text.
+    ``filled``: how many are not empty. ``valid``: how many of these the column takes. ``values``: the valid ones:
+    numbers and moments (in milliseconds) as floats, all others as text.
     """
 
     filled: int
@@ -79,7 +80,10 @@ def read(column: Column, texts: Sequence[str]) -> Reading:
 
 
 def comparable(column: Column, stored: Iterable[Any]) -> list[Any]:
-    """Stored values as :func:`read` gives a file's, without those that are of the type of an older template."""
+    """Return stored values in the form in which :func:`read` returns the values of a file.
+
+    Values of another type are left out: they were stored when the dataset had an older template.
+    """
     match family(column):
         case Family.NUMBER:
             return [float(value) for value in stored if isinstance(value, int | float) and not isinstance(value, bool)]
@@ -92,7 +96,7 @@ def comparable(column: Column, stored: Iterable[Any]) -> list[Any]:
 
 
 def written(value: Any) -> str:
-    """A stored value as a file would have it."""
+    """Return a stored value as the text that a file would have."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, datetime):
@@ -103,9 +107,10 @@ def written(value: Any) -> str:
 
 @lru_cache(maxsize=100_000)
 def form(text: str) -> str:
-    """How a text is written: its letters as ``A`` and ``a``, its digits by their number, a code's letters as they are.
+    """Return how a text is written: ``Aa Aa`` for ``Bodh Gaya``, ``R9{8}`` for ``R00000017``.
 
-    ``Bodh Gaya`` is of the form ``Aa Aa``, ``R00000017`` of ``R9{8}``.
+    A word becomes ``a``, ``Aa`` or ``AA``. Digits become their number. In a text with digits, up to three letters
+    together stay as they are, since they belong to a code.
     """
     runs = _RUNS.findall(text[:200])
     has_digits = any(run.isdecimal() for run in runs)
@@ -127,7 +132,7 @@ def _form_of_run(run: str, *, has_digits: bool) -> str:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Symbols and how often each was seen."""
+    """The symbols of a column (values, forms or bins), and how often each was seen."""
 
     counts: Counter[Hashable]
 
@@ -137,21 +142,21 @@ class Vocabulary:
 
     @property
     def unseen(self) -> float:
-        """The chance that the next symbol is a new one: as many as were seen once (Good and Turing)."""
+        """The chance that the next symbol is a new one: the share of symbols that were seen once (Good and Turing)."""
         once = sum(count == 1 for count in self.counts.values())
         return (once + 1) / (self.total + 2)
 
     def known(self, symbols: Collection[Hashable]) -> float:
-        """The share of distinct ``symbols`` that are among these."""
+        """Return the share of the distinct ``symbols`` that this vocabulary has."""
         return sum(symbol in self.counts for symbol in symbols) / len(symbols) if symbols else 0.0
 
 
 def surprise(found: Collection[Hashable], own: Vocabulary, other: Vocabulary) -> float:
-    """How surprising it is to find ``found`` in a column of ``own``: -log10 of a chance.
+    """Return how surprising it is to find the symbols ``found`` in the column of ``own``, as -log10 of a chance.
 
-    Each distinct symbol is one draw, and surprises when it is only ``other``'s. The chance that it is new to its column
-    is what that column's repetitions say of it; the chance that it is then the other's is the share that the two have
-    in common. By Chernoff's bound, so the true chance is smaller still.
+    Each distinct symbol is one draw. It is a surprise when only ``other`` has it. The chance of that is the product of
+    two: the chance that a symbol is new to ``own`` (see :attr:`Vocabulary.unseen`), and the chance that ``other`` has
+    it (the share of symbols that both columns have). The result is Chernoff's bound, so the true chance is smaller.
     """
     strange = sum(symbol in other.counts and symbol not in own.counts for symbol in found)
     draws = strange + sum(symbol in own.counts for symbol in found)
@@ -171,7 +176,7 @@ def surprise(found: Collection[Hashable], own: Vocabulary, other: Vocabulary) ->
 
 @dataclass(frozen=True)
 class Range:
-    """Where numbers usually are: without the outermost, and with some room."""
+    """The usual range of numbers: without the outermost 0.5 % at each end, plus a small margin."""
 
     low: float
     high: float
@@ -183,25 +188,25 @@ class Range:
         return cls(float(low - room), float(high + room))
 
     def share(self, values: Sequence[float]) -> float:
-        """The share of ``values`` within."""
+        """Return the share of ``values`` within the range."""
         found = np.asarray(values)
         return float(np.mean((found >= self.low) & (found <= self.high))) if len(found) else 0.0
 
 
 def edges(one: Sequence[float], other: Sequence[float]) -> np.ndarray[Any, Any]:
-    """Bounds that cut the values of two columns into bins of about as many of each."""
+    """Return bounds of bins for the values of two columns: the quantiles of both, so no bin has most of the values."""
     steps = np.linspace(0, 1, BINS + 1)
     return np.unique(np.concatenate([np.quantile(np.asarray(one), steps), np.quantile(np.asarray(other), steps)]))
 
 
 def binned(values: Sequence[float], bounds: np.ndarray[Any, Any]) -> list[int]:
-    """The bin of each value. What lies outside all of them is in one below or one above."""
+    """Return the bin of each value. There is one more bin below the lowest bound, and one above the highest."""
     found: list[int] = np.searchsorted(bounds, np.asarray(values, dtype=float), side="left").tolist()
     return found
 
 
 def overlap(one: Iterable[Hashable], other: Vocabulary) -> float:
-    """How much of two distributions is common: 1 for the same, 0 for none."""
+    """Return how much two distributions have in common: 1 if they are equal, 0 if they have no symbol in common."""
     counts = Counter(one)
     total, there = counts.total(), other.total
     if not total or not there:

@@ -1,4 +1,4 @@
-"""The rows of a file that a preview judges: all of a small file, and stretches from all over a big one."""
+"""The sample of rows that a preview checks: all rows of a small file, stretches from all over a big one."""
 
 from __future__ import annotations
 
@@ -12,20 +12,24 @@ from collect.csv.reading import Lot
 
 MOST_ROWS = 100_000
 MOST_CELLS = 2_000_000
-"""Cells of all sampled rows. To check one takes about 0.75 µs."""
+"""Most cells of all sampled rows together. The check of a cell takes about 0.75 µs."""
 FEWEST_ROWS = 20_000
-"""A file with many columns has so many rows in the sample all the same."""
+"""Rows that a sample may always have, even if the file has so many columns that :data:`MOST_CELLS` is exceeded."""
 MOST_BYTES = 32 * 1024 * 1024
 STRETCH_ROWS = 100
 STRETCH_BYTES = 256 * 1024
 LOT_ROWS = 10_000
 LOT_BYTES = 4 * 1024 * 1024
-"""Bytes that are checked at once: what is made of them takes some ten times that."""
+"""Most bytes that are checked at once. The check needs about ten times as much memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Stretch:
-    """Records that follow each other, the number of the first row, and the lines of those with strays by index."""
+    """Consecutive records of a file.
+
+    ``row``: the number of the first one. ``strays``: index of a record with stray quotes → its line in the file, if
+    known.
+    """
 
     row: int
     records: Sequence[bytes]
@@ -36,8 +40,8 @@ class _Stretch:
 class RowSample:
     """Takes a file's blocks one after the other, and keeps an even sample of their rows.
 
-    It keeps every stretch of rows. Each time these are too many, it leaves out every second one, and goes on with every
-    second of those that follow. ``first_rows``: it keeps the first so many rows instead.
+    At first it keeps every stretch of rows. Each time it has too many, it drops every second one, and from then on
+    keeps only half as many of those that follow. ``first_rows``: keep this many rows from the beginning instead.
     """
 
     def __init__(self, grammar: Grammar, *, width: int, first_rows: int | None = None) -> None:
@@ -91,7 +95,7 @@ class RowSample:
         return [record for _, record in islice(self.numbered(), most)]
 
     def lots(self) -> Iterator[Lot]:
-        """Yield the sampled rows, some thousands at a time."""
+        """Yield the sampled rows, at most 10,000 at a time."""
         held: list[_Stretch] = []
         rows = size = 0
         for stretch in self._stretches:

@@ -1,4 +1,4 @@
-"""Some cells of each column of a file, as the checks for mistakes want them."""
+"""Samples of a file's cells, for the checks that look for mistakes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ T = TypeVar("T")
 def columns(
     opened: Opened, arranged: Layout, template: Template, records: Sequence[bytes], rules: CellRules
 ) -> tuple[FileColumn, ...]:
-    """The template's columns with their cells in ``records``, or in as many from all over these as are enough.
+    """Return the columns of the file that the template knows, each with its cells in at most 1,000 of ``records``.
 
-    The cells are as ``rules`` read them. A row that has another number of cells than the header is left out.
+    ``rules`` say how the cells are read. A row whose number of cells differs from the header's is left out.
     """
     delimiter, width = opened.grammar.delimiter, len(arranged.columns)
     parsed = (
@@ -35,7 +35,7 @@ def columns(
         if opened.grammar.stray(record) is None
     )
     rows = [cells for cells in parsed if len(cells) == width]
-    names = opened.header.names if opened.header.is_header else template.names  # what column_map calls them
+    names = opened.header.names if opened.header.is_header else template.names  # the names that column_map uses
     return tuple(
         FileColumn(
             header=name,
@@ -50,7 +50,7 @@ def columns(
 
 @dataclass(frozen=True, kw_only=True)
 class Beginning:
-    """The rows that a file begins with."""
+    """The first rows of a file."""
 
     opened: Opened
     layout: Layout
@@ -64,10 +64,10 @@ class Beginning:
 def beginning(
     blobs: Readable, blob_name: str, *, template: Template, params: Mapping[str, Any], most_rows: int
 ) -> Beginning | None:
-    """The first rows of a file, as far as one block goes; nothing if its header is not right.
+    """Return at most ``most_rows`` rows from the first block of a file; ``None`` if its header is wrong or it is empty.
 
     Raises:
-        TaskRefused: it cannot be read so far.
+        TaskRefused: the first block cannot be read.
         NotFound: there is no such blob.
     """
     how = Params.of(params)
@@ -81,7 +81,7 @@ def beginning(
 
 
 def spread(items: Sequence[T], most: int) -> Sequence[T]:
-    """Return at most ``most`` of the items, evenly from all over them."""
+    """Return at most ``most`` of the items, spread evenly over all of them."""
     if len(items) <= most:
         return items
     return [items[place * len(items) // most] for place in range(most)]

@@ -1,6 +1,7 @@
-"""Columns whose cells have slipped by some rows, so that each row has another one's: found by what is stored.
+"""The check for shifted columns: the cells are moved up or down by some rows, so each row has the cell of another row.
 
-Where nothing is stored that could be compared, :mod:`collect.checks.alignment` looks within the file.
+The check compares the cells with the stored values. For a column without enough stored values,
+:mod:`collect.checks.alignment` compares the columns of the file with one another.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from collect.checks.alignment import ShiftColumn
 from collect.checks.warning import Warning
 
 FARTHEST = 1_000
-"""Rows by which a column may have slipped."""
+"""Largest shift that is searched for, in rows, up or down."""
 SURE = 4.0
-"""-log10 of the chance below which cells in no order match what is stored at some distance."""
+"""Least surprise (-log10 of a chance) for a shift: cells in random order would match the stored values less often."""
 FOLLOWING = 1.5
-"""The same where another column has slipped by as many rows."""
+"""The same for a column when another column is already found to be shifted by as many rows."""
 ENOUGH = 20
-"""Rows that can be compared with what is stored, from which on the file itself is not asked about a column."""
+"""Rows with stored values from which on a column is judged by these alone, and not by the other columns of the file."""
 _FEWEST_MATCHES = 5
 _FEWEST_BORDERS = 4
 _MOST_BORDERS = 0.8
@@ -42,7 +43,11 @@ Codes = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, kw_only=True)
 class _Slip:
-    """How a column's cells compare with what is stored, now and when it is moved by ``shift`` rows (down, if > 0)."""
+    """A shifted column, and the counts that show it. Moving its cells by ``shift`` rows (down, if > 0) corrects it.
+
+    ``compared``: rows with both a cell and a stored value. ``changing``: those of them in which the two differ now.
+    ``mended``: rows that differ now and match after the move.
+    """
 
     column: ShiftColumn
     shift: int
@@ -54,11 +59,12 @@ class _Slip:
 def find(
     names: Sequence[str], columns: Sequence[ShiftColumn], *, column_shift: Mapping[str, int] | None = None
 ) -> list[Warning]:
-    """The columns that have slipped, those by the same number of rows together.
+    """Return the warnings about shifted columns: one for all columns that are shifted by the same number of rows.
 
-    ``names``: of each row, by which what is stored is found; so rows may come in any order, and be more or fewer.
-    ``column_shift``: the request's own, as which the cells have been moved already; the suggestion is added to it.
-    Nothing is said of a column without sound evidence. Pure; 10,000 rows of five columns take less than 0.5 s.
+    ``names``: the name in each row. Stored values are looked up by name, so the file may have its rows in another order
+    than the store, and more or fewer of them. ``column_shift``: the parameter of the request. The cells in ``columns``
+    are already moved by it, so the suggestion is added to it. A column without sound evidence gets no warning.
+    Pure; 10,000 rows of five columns take less than 0.5 s.
     """
     slips = _slips(names, columns)
     compared = {column.name for column in columns if column.compared(names) >= ENOUGH}
@@ -97,10 +103,10 @@ def _columns(slips: Sequence[_Slip]) -> tuple[str, ...]:
 
 
 class _Compared:
-    """A column's cells and what is stored for the names of their rows, as numbers: equal ones for what matches.
+    """A column's cells and the stored values for the names of their rows, both as numbers. Equal numbers match.
 
-    A list of several matches when its first or its last in order does, so that one who has come or gone changes
-    nothing as a rule.
+    A list of several values matches when its smallest or its largest value does. So a list still matches, as a rule,
+    after one member was added or removed.
     """
 
     def __init__(self, names: Sequence[str], column: ShiftColumn) -> None:
@@ -124,26 +130,32 @@ class _Compared:
         return len(self.cells[0])
 
     def matches(self, shift: int) -> npt.NDArray[np.bool_]:
-        """For each row that has a cell when the column is moved by ``shift``, whether it matches."""
+        """Return whether each row's cell matches the stored value when the column is moved by ``shift``.
+
+        Rows that would have no cell after the move are left out.
+        """
         (least, most), (low, high) = self.cells, self.stored
         here, there = _overlap(self.rows, shift)
         found: npt.NDArray[np.bool_] = (least[there] == low[here]) | (most[there] == high[here])
         return found
 
     def compared(self, shift: int) -> npt.NDArray[np.bool_]:
-        """For the same rows, whether there is both a cell and something stored."""
+        """Return, for the same rows as :meth:`matches`, whether the row has both a cell and a stored value."""
         here, there = _overlap(self.rows, shift)
         found: npt.NDArray[np.bool_] = (self.cells[0][there] != _NOTHING) & (self.stored[0][here] != _NOT_STORED)
         return found
 
     @cached_property
     def others(self) -> npt.NDArray[np.bool_]:
-        """Where a cell has what is stored for some row; what is new or cannot be read has not come from another one."""
+        """Whether each row's cell equals the stored value of some row.
+
+        A cell that is new or cannot be read does not: it has not come from another row.
+        """
         return np.isin(self.cells[0], self.stored[0][self.stored[0] >= 0])
 
     @cached_property
     def by_chance(self) -> float:
-        """The chance that a cell matches a row that it has nothing to do with."""
+        """The chance that a cell matches the stored value of a row picked at random."""
         (least, most), (low, high) = self.cells, self.stored
         common = _chance(least, low)
         return common if np.array_equal(least, most) and np.array_equal(low, high) else common + _chance(most, high)
@@ -158,12 +170,15 @@ def _chance(cells: Codes, stored: Codes) -> float:
 
 
 def _overlap(rows: int, shift: int) -> tuple[slice, slice]:
-    """The rows that have a cell when a column is moved by ``shift``, and the rows that these cells come from."""
+    """Return the rows that have a cell when a column is moved by ``shift``, and the rows that these cells come from."""
     return slice(max(shift, 0), rows + min(shift, 0)), slice(max(-shift, 0), rows - max(shift, 0))
 
 
 def _slips(names: Sequence[str], columns: Sequence[ShiftColumn]) -> list[_Slip]:
-    """Columns that have slipped beside what is stored. What one is sure of, others may follow on less evidence."""
+    """Return the columns that are shifted against the stored values.
+
+    When one column is surely shifted, less evidence is enough for another column with the same shift.
+    """
     compared = {column.name: _Compared(names, column) for column in columns if column.compared(names)}
     able = [column for column in columns if column.name in compared]
     found = {column.name: slip for column in able if (slip := _slip(column, compared[column.name])) is not None}
@@ -175,7 +190,7 @@ def _slips(names: Sequence[str], columns: Sequence[ShiftColumn]) -> list[_Slip]:
 
 
 def _slip(column: ShiftColumn, compared: _Compared, *, shift: int | None = None) -> _Slip | None:
-    """How the column has slipped, by any number of rows or by that of another one."""
+    """Return how the column is shifted, or ``None``. ``shift``: try only this one, which another column has."""
     rows, matching = int(compared.compared(0).sum()), int(compared.matches(0).sum())
     if matching > rows - _FEWEST_MATCHES:
         return None
@@ -196,7 +211,11 @@ def _slip(column: ShiftColumn, compared: _Compared, *, shift: int | None = None)
 
 
 def _worth(compared: _Compared, farthest: int, shift: int | None) -> list[int]:
-    """The shifts, nearest first, that mend about as many as any does of some rows from all over that do not match."""
+    """Return the shifts worth counting in full, smallest first.
+
+    Each shift is tried on a sample of the rows that do not match. Those are kept that correct nearly as many of them as
+    the best shift does.
+    """
     if shift is not None:
         return [shift] if 0 < abs(shift) <= farthest else []
     wrong = np.flatnonzero(compared.compared(0) & ~compared.matches(0))
@@ -215,17 +234,18 @@ def _worth(compared: _Compared, farthest: int, shift: int | None) -> list[int]:
 
 
 def _mended(compared: _Compared, shift: int) -> int:
-    """How many rows that do not match as they are do when the column is moved."""
+    """Return how many rows do not match now, and match when the column is moved."""
     here, _ = _overlap(compared.rows, shift)
     now = compared.matches(0)[here]
     return int((compared.matches(shift) & ~now & compared.compared(0)[here]).sum())
 
 
 def _surprise(compared: _Compared, shift: int) -> float:
-    """-log10 of the chance that the shift mends so many mismatches.
+    """Return -log10 of the chance that the shift corrects so many mismatches.
 
-    A stretch of rows with one and the same mismatch counts once: a manager's teams given to another, one after the
-    other, are one change. Where cells come in long blocks a stretch is as long as the shift, at each border.
+    A stretch of consecutive rows with the same mismatch counts once: if all teams of one manager are given to another,
+    that is one change. When equal cells stand in long blocks, a shift makes a stretch of mismatches at each border
+    between blocks, and the stretch is as long as the shift. If nearly all stretches are like that, the shift is sure.
     """
     here, _ = _overlap(compared.rows, shift)
     rows = np.flatnonzero((compared.compared(0) & (compared.others | compared.matches(0)))[here])
@@ -249,7 +269,10 @@ def _surprise(compared: _Compared, shift: int) -> float:
 
 
 def _unlikely(found: int, of: int, chance: float) -> float:
-    """-log10 of a bound (Chernoff's) for the chance of at least ``found`` of ``of``."""
+    """Return -log10 of an upper bound (Chernoff's) for the chance of at least ``found`` hits in ``of`` tries.
+
+    ``chance``: that of a hit in one try.
+    """
     share = found / of
     if share <= chance:
         return 0.0
@@ -260,7 +283,7 @@ def _unlikely(found: int, of: int, chance: float) -> float:
 
 
 def _said(slips: Sequence[_Slip]) -> str:
-    """All of them by the same number of rows."""
+    """Return the message about columns that are all shifted by the same number of rows."""
     first = slips[0]
     changing = f"{first.changing:,} of {first.compared:,} {first.column.things} change"
     mended = f"makes {first.mended:,} of them match"

@@ -1,4 +1,4 @@
-"""Keys that differ only in upper and lower case, in blanks, or in how Unicode writes the same characters."""
+"""The check for keys that differ only in upper and lower case, in blanks, or in how Unicode writes the same text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ MOST_LISTED = 10
 
 
 class Alike(NamedTuple):
-    """A key of the file, and another one that differs from it only so: of an earlier row, or (``None``) stored."""
+    """A key of the file, and a similar one.
+
+    ``like_row``: the earlier row that has the similar key, or ``None`` if that key is stored.
+    """
 
     key: str
     row: int
@@ -24,14 +27,14 @@ class Alike(NamedTuple):
 
 
 def fold(key: str) -> str:
-    """Return the same text for keys that are alike."""
+    """Return a text that is the same for all keys that are similar."""
     if key.isascii():
         return "".join(key.split()).casefold()
     return unseen.without(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", key).casefold()))
 
 
 def spellings(key: str) -> set[str]:
-    """Return usual other spellings of a key, to look up where not every stored key can be read."""
+    """Return usual other spellings of a key. They can be looked up where there are too many stored keys to read all."""
     bare = key.strip(unseen.BLANKS)
     plain = unicodedata.normalize("NFKC", bare)
     found = {
@@ -44,7 +47,7 @@ def spellings(key: str) -> set[str]:
 
 
 def find(first_rows: Mapping[str, int], stored: Iterable[str]) -> list[Alike]:
-    """Return the keys that are alike to another, by row. ``first_rows``: key of the file → its first row."""
+    """Return the keys that are similar to another one, in the order of rows. ``first_rows``: key → its first row."""
     seen: dict[str, str] = {}
     there: dict[str, str] = {}
     exact: set[str] = set()
@@ -64,9 +67,10 @@ def find(first_rows: Mapping[str, int], stored: Iterable[str]) -> list[Alike]:
 
 
 def warnings(found: list[Alike], *, column: str, may_trim: bool, note: str = "") -> list[Warning]:
-    """Return the warning of keys that are alike.
+    """Return the warning about similar keys, if there are any.
 
-    ``may_trim``: the job does not trim cells, and could. ``note``: how many rows were looked at, if not all.
+    ``may_trim``: the job does not trim cells, but could, so the warning may suggest it. ``note``: a sentence that says
+    how many rows the sample has, if it is not the whole file.
     """
     if not found:
         return []

@@ -1,4 +1,7 @@
-"""Two columns of a file that are exchanged: found by what a dataset's columns take, and by what they hold already."""
+"""The check for two columns of a file that are exchanged.
+
+It uses the template (which cells a column takes) and the values that the dataset has stored.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,17 @@ from collect.checks.column_fit import Facet, Facets, FileColumn
 from collect.checks.warning import Warning, percent
 
 SURE = 4.0
-"""-log10 of the chance below which two columns that were not exchanged look as if they were."""
+"""Least surprise (-log10 of a chance) of a pair: two columns in their right places look exchanged less often."""
 _CLEARLY = 1.0
 _MOST_ODD = 60
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Exchange:
-    """Two columns, and what speaks for each one's cells being the other's."""
+    """Two columns that look exchanged.
+
+    ``facets``: for each of the two, the strongest measure by which its cells belong to the other column.
+    """
 
     one: FileColumn
     other: FileColumn
@@ -30,11 +36,11 @@ class _Exchange:
 def find(
     columns: Sequence[FileColumn], *, stored: Mapping[str, Sequence[Any]], column_map: Mapping[str, str | None]
 ) -> list[Warning]:
-    """The pairs of ``columns`` that look exchanged.
+    """Return the warnings about pairs of ``columns`` that look exchanged.
 
-    ``stored``: values of the dataset's columns, as many as are at hand. ``column_map``: the request's own, over which
-    the suggestion is laid. A pair is found when the cells of each fit the other's column and those of at least one do
-    not fit their own. Where several columns could be the other one, none is suggested.
+    ``stored``: column → stored values, as many as are at hand. ``column_map``: the parameter of the request; the
+    suggestion is added to it. A pair looks exchanged when the cells of each fit the other column, and the cells of at
+    least one do not fit their own. If a column could be exchanged with several others, nothing is suggested for it.
     """
     looked = Facets(columns, stored)
     clear, unclear = _settled(list(_exchanges(columns, looked)))
@@ -88,12 +94,16 @@ def _judged(one: FileColumn, other: FileColumn, there: list[Facet], back: list[F
 
 
 def _is_at_home(way: Sequence[Facet]) -> bool:
-    """Whether cells look like those that are stored in their own column, so that nobody has put them there."""
+    """Return whether the cells look like the stored values of their own column, so that they are in the right place."""
     return any(facet.kind in ("known", "form", "range", "beginning") and facet.own >= 0.9 for facet in way)
 
 
 def _settled(found: list[_Exchange]) -> tuple[list[_Exchange], list[Warning]]:
-    """Each column is in one exchange at most, its best, if that is clear. Else it is told without a way out."""
+    """Return the clear exchanges, and a warning for each unclear one.
+
+    Each column is in one exchange at most: the one with the highest score. An exchange is unclear if another one with
+    one of its columns has nearly the same score. Then the warning has no suggestion.
+    """
     clear: list[_Exchange] = []
     unclear: list[Warning] = []
     done: set[str] = set()

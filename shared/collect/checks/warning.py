@@ -1,4 +1,4 @@
-"""What looks like a mistake in a file, before anything is done with it."""
+"""The warning about a likely mistake in a file."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 class Warning:
     """A mistake that the file seems to have. ``message`` and ``evidence`` are for people, who decide.
 
-    ``suggestion`` mends it when it is merged into the job's ``params`` (its values take the place of those that are
-    there), and is ``None`` where nothing would.
+    ``suggestion``: parameters that correct it when they are merged into the job's ``params`` (they replace parameters
+    with the same name). It is ``None`` if no parameter corrects the mistake.
     """
 
     code: str
@@ -23,14 +23,14 @@ class Warning:
     suggestion: Mapping[str, Any] | None = None
 
     def sentence(self) -> str:
-        """The message, and what mends it."""
+        """Return the message, and the suggestion that corrects the mistake, if there is one."""
         if self.suggestion is None:
             return self.message
         return f"{self.message} Restarted with {json.dumps(self.suggestion, ensure_ascii=False)} it would be right."
 
 
 def percent(share: float) -> str:
-    """A share as it is said: ``96 %``; never ``0 %`` or ``100 %`` for some or nearly all."""
+    """Return a share as text, such as ``96 %``. ``0 %`` means none and ``100 %`` means all, never nearly so."""
     whole = round(100 * share)
     if whole == 0 and share > 0:
         return "under 1 %"
@@ -40,7 +40,7 @@ def percent(share: float) -> str:
 
 
 def of_a_sample(looked_at: int, total_rows: int | None) -> str:
-    """Return the sentence that a warning ends with where a preview did not look at all rows; else nothing."""
+    """Return the sentence that ends a warning of a preview that read only a sample; an empty text if it read all rows."""
     if total_rows is None or looked_at >= total_rows:
         return ""
     return f" {looked_at:,} of {total_rows:,} rows were looked at."
