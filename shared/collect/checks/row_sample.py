@@ -27,8 +27,8 @@ LOT_BYTES = 4 * 1024 * 1024
 class _Stretch:
     """Consecutive records of a file.
 
-    ``row``: the number of the first one. ``strays``: index of a record with stray quotes → its line in the file, if
-    known.
+    ``row``: the number of the first one. ``strays``: index of a record with text after a closing quote → its line in
+    the file, if known.
     """
 
     row: int

@@ -40,7 +40,7 @@ def percent(share: float) -> str:
 
 
 def of_a_sample(looked_at: int, total_rows: int | None) -> str:
-    """Return the sentence that ends a warning of a preview that read only a sample; an empty text if it read all rows."""
+    """Return the sentence that ends a warning which is based on a sample; an empty text if all rows were looked at."""
     if total_rows is None or looked_at >= total_rows:
         return ""
     return f" {looked_at:,} of {total_rows:,} rows were looked at."

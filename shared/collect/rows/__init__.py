@@ -1,1 +1,1 @@
-"""Rows of a file becoming documents, and being taken back: what the kinds that read a CSV have in common."""
+"""The rows of a CSV file: how they become documents, and how an undo takes them back. All kinds that read CSV use it."""

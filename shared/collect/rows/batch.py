@@ -1,4 +1,4 @@
-"""The rows of a chunk that are valid, one for each key, ready to be written."""
+"""The batch of a chunk's valid rows, encoded and ready to be written: one row for each key."""
 
 from __future__ import annotations
 
@@ -24,14 +24,18 @@ from collect.rows import documents
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """``keys``, ``ids``, numbers and ``bodies`` of the rows that win within the chunk; ``others``: those that do not.
+    """The rows of a chunk that win for their keys, in parallel lists: ``keys``, ``ids``, ``numbers`` and ``bodies``.
 
-    ``packed``: the keys as an undo record holds them. Made here, since here no transaction is open.
+    ``others``: number and ``_id`` of each row that does not win within the chunk.
 
-    ``lacking``: required columns that the file does not have, so that it can change rows but not make any.
+    ``packed``: the keys as an undo record stores them. They are packed when the batch is made, before the transaction
+    opens, to keep that short.
 
-    ``keeps``: blank cells keep what is stored (:mod:`collect.rows.keeping`). There is an entry for each row then, also
-    of a key that comes again; ``incomplete``: place → required columns in which its row is blank.
+    ``names``: the columns that the file has. ``lacking``: required columns that the file does not have. Such a file can
+    change rows but not create them.
+
+    ``keeps``: a blank cell keeps the stored value (:mod:`collect.rows.keeping`). Then the batch has every row, even
+    several with the same key. ``incomplete``: place of a row → required columns in which it is blank.
     """
 
     keys: list[str]
@@ -55,9 +59,9 @@ class Batch:
         return found
 
     def duplicate(self, document_id: str, first: int | None, by: str | None = None) -> FieldError:
-        """The error of a row whose key is that of row ``first``, or of a row that was there before the file.
+        """Return the error of a row with the key of row ``first``, or (``None``) of a row stored before the job.
 
-        ``by``: the job that has written that, if it is one that this job restarts.
+        ``by``: the job that wrote the stored row, if this job is a restart of it.
         """
         return FieldError(self.key[0], "duplicate_key", self.duplicate_message(document_id, first, by))
 
@@ -70,7 +74,7 @@ class Batch:
         return f"{key} is that of row {first:,}; the first row of a file with a key counts."
 
     def only(self, keys: Collection[str]) -> Batch:
-        """The same without documents of other keys."""
+        """Return the batch without the documents of other keys."""
         places = [place for place, key in enumerate(self.keys) if key in keys]
         if len(places) == len(self.keys):
             return self
@@ -85,7 +89,7 @@ class Batch:
         )
 
     def and_also(self, other: Batch) -> Batch:
-        """The same with the documents of another, which have other keys."""
+        """Return the batch with the documents of another one added. The two have no key in common."""
         keys = [*self.keys, *other.keys]
         return replace(
             self,
@@ -103,9 +107,9 @@ class Batch:
 def make(
     valid: Valid, lot: Lot, *, org_id: str, dataset: str, template: Template, upsert: bool, keeps: bool = False
 ) -> Batch:
-    """Find the row that wins for each key within the chunk (insert: the first, upsert: the last) and encode them.
+    """Return the batch of a lot: the row that wins for each key (insert: the first, upsert: the last), encoded.
 
-    ``keeps``: blank cells keep what is stored, so that no row wins as a whole; each is encoded.
+    ``keeps``: a blank cell keeps the stored value. Then no row wins as a whole, and every row is encoded.
     """
     prefix = row_id_prefix(org_id=org_id, dataset=dataset)
     keys = _texts(valid.keys)
@@ -138,7 +142,10 @@ def make(
 
 
 def incomplete(valid: Valid, template: Template) -> dict[int, tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Return place → required columns in which its row is blank, and those that the file lacks: it can make no row."""
+    """Return the rows that cannot create a document: place → required columns that are blank, and missing columns.
+
+    A required column that the file does not have is missing for every row.
+    """
     lacking = _lacking(valid.columns, template)
     blank = _blank(valid.columns, template)
     places = range(len(valid.rows)) if lacking else blank
@@ -146,7 +153,7 @@ def incomplete(valid: Valid, template: Template) -> dict[int, tuple[tuple[str, .
 
 
 def required(blank: Iterable[str], *, lacking: Iterable[str]) -> list[FieldError]:
-    """Return the errors of a row that can make no document, since it has nothing in these required columns."""
+    """Return the errors of a row that cannot create a document, since these required columns have no value."""
     return [
         *(
             FieldError(name, "required", f"{name} is required for a new row, and the file has no such column.")
@@ -161,7 +168,7 @@ def _lacking(columns: Collection[str], template: Template) -> tuple[str, ...]:
 
 
 def _blank(columns: Mapping[str, pa.Array], template: Template) -> dict[int, tuple[str, ...]]:
-    """Place → the required columns in which its row is blank."""
+    """Return place of a row → the required columns in which it is blank."""
     found: dict[int, tuple[str, ...]] = {}
     for name, column in columns.items():
         if column.null_count and template.is_required(name):
@@ -180,9 +187,9 @@ def encode(
     others: Sequence[tuple[int, str]] = (),
     keeps: bool = False,
 ) -> Batch:
-    """A batch of documents that were made one by one: the key of each, and the rest of the document.
+    """Return the batch of documents that were made one by one. ``made``: the key of each, and the rest of the document.
 
-    ``others``: the rows that do not win within the chunk, with the key of each. ``keeps``: see :class:`Batch`.
+    ``others``: the number and the key of each row that does not win within the chunk. ``keeps``: see :class:`Batch`.
     """
     keys = [key_of for key_of, _ in made]
     bodies = [bson.encode({"_id": prefix + key_of, **document})[4:-1] for key_of, document in made]
@@ -203,17 +210,17 @@ def encode(
 
 
 def pack_keys(keys: Sequence[str]) -> bytes:
-    """Keys in few bytes; :func:`unpack_keys` gives them back."""
+    """Return the keys compressed into bytes. :func:`unpack_keys` is the inverse."""
     return zlib.compress("\0".join(keys).encode(), 1) if keys else b""
 
 
 def unpack_keys(packed: bytes) -> list[str]:
-    """What :func:`pack_keys` has packed."""
+    """Return the keys that :func:`pack_keys` has packed."""
     return zlib.decompress(packed).decode().split("\0") if packed else []
 
 
 def _texts(keys: pa.Array) -> list[str]:
-    """The same as ``keys.to_pylist()``, in a twentieth of the time. No cell holds a NUL."""
+    """Return the same as ``keys.to_pylist()``, in a twentieth of the time. No key may have a NUL."""
     if not len(keys):
         return []
     joined = pc.binary_join(pa.ListArray.from_arrays(pa.array([0, len(keys)], pa.int32()), keys), "\0")
@@ -222,7 +229,7 @@ def _texts(keys: pa.Array) -> list[str]:
 
 
 def winners(keys: Sequence[str], *, last: bool) -> tuple[list[int], list[int]]:
-    """The places that hold the first (or the last) of each key, and all others; both ascending."""
+    """Return the places of the first row of each key (or the ``last`` one), and all other places; both ascending."""
     places = range(len(keys)) if last else range(len(keys) - 1, -1, -1)
     chosen = {keys[place]: place for place in places}
     won = sorted(chosen.values())

@@ -1,4 +1,4 @@
-"""The rows of a part, read and validated, a chunk's worth at a time."""
+"""Reads and validates the rows of a part, one chunk at a time."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def read(
     params: Mapping[str, Any],
     most_bytes: int = CHUNK_BYTES,
 ) -> Iterator[tuple[Lot, Valid, tuple[Reject, ...]]]:
-    """From the part's cursor to its end: the records of each chunk, what they hold, and which of them are rejected.
+    """Yield each chunk from the part's cursor to its end: its records, the valid rows, and the rejects.
 
-    ``params`` are those of the job: they say how texts become values.
+    ``params``: those of the job, which say how texts become values.
     """
     layout = planning.arranged(part.source, template)
     validator = Validator(
@@ -48,7 +48,7 @@ def read(
 
 
 def chunk(lot: Lot, payload: Any, rejects: tuple[Reject, ...]) -> Chunk:
-    """What one transaction will commit of ``lot``."""
+    """Return the chunk of ``lot``, which one transaction will commit."""
     return Chunk(
         cursor=cursor(lot.end, lot.row + lot.rows),
         rows=lot.rows,

@@ -1,4 +1,4 @@
-"""A look at the rows that a job's file begins with: what seems wrong with it as a whole, in a preview's words."""
+"""The diagnosis of a job's file by its first rows: what seems wrong with the file as a whole, as a preview says it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ MOST_ENTRIES = 20
 
 
 def at_rows(db: Database, blobs: Blobs, job: Job, *, template: Template) -> str | None:
-    """Whether two columns look exchanged, by the template and by what others have stored in the dataset."""
+    """Return a text if two columns look exchanged, by the template and by what other jobs have stored in the dataset.
+
+    ``None`` if none do, or if the file cannot be read.
+    """
     begun = _begun(blobs, job, template)
     if begun is None:
         return None
@@ -37,7 +40,10 @@ def at_rows(db: Database, blobs: Blobs, job: Job, *, template: Template) -> str 
 
 
 def at_teams(db: Database, blobs: Blobs, job: Job) -> str | None:
-    """Whether a column looks as if it had slipped, by the file and by the teams as they were before the job."""
+    """Return a text if a column looks shifted by some rows, by the file and by the teams as they were before the job.
+
+    ``None`` if none does, or if the file cannot be read.
+    """
     begun = _begun(blobs, job, TEMPLATE)
     if begun is None:
         return None
@@ -55,13 +61,16 @@ def at_teams(db: Database, blobs: Blobs, job: Job) -> str | None:
 
 
 def _changed(db: Database, job: Job) -> list[dict[str, Any]]:
-    """Documents that the job has changed, as they were before: those of its first chunks."""
+    """Return the team documents that the job's first chunks have changed, as they were before."""
     entries = db.ledger.find({"job_id": job.id}, {"undo.before": 1}).sort([("n", 1), ("seq", 1)]).limit(MOST_ENTRIES)
     return [bson.decode(image.raw) for entry in entries for image in writing.before_images(entry["undo"]).values()]
 
 
 def _begun(blobs: Blobs, job: Job, template: Template) -> sampling.Beginning | None:
-    """``None`` too for a file that cannot be read: what is wrong with that is said elsewhere."""
+    """Return the first rows of the job's file.
+
+    ``None`` if there is no file, or it cannot be read: then the job's own error says what is wrong.
+    """
     if job.file is None:
         return None
     try:

@@ -1,7 +1,8 @@
-"""A chunk's rows as BSON, made a column at a time: what ``bson.encode`` would make of each, without a dict for each.
+"""The encoder of a chunk's rows as BSON. It works on whole columns, and gives the same bytes as ``bson.encode``.
 
-Every element of a document is cut into pieces (its type and name, a length, its value), each piece being a column, and
-Arrow joins the columns. What is known only inside the transaction stands last and is put on by :func:`complete`.
+It is fast because it makes no dict for each row. Each element of a document has pieces: type and name, length, value.
+Each piece is a column of all documents, and Arrow joins the columns. The last elements are known only inside the
+transaction, so :func:`complete` adds them.
 """
 
 from __future__ import annotations
@@ -27,25 +28,30 @@ _STRING, _DOCUMENT, _BOOLEAN, _MOMENT, _NULL, _INT64, _DOUBLE = (
 )
 _END = b"\0"
 FROM_ROWS = "from_rows"
-"""The field that says of columns whose value is not that of a document's row from which one it is (rows/keeping.py)."""
+"""The field that lists, for columns whose value is not from the document's ``row``, the row that it is from
+(rows/keeping.py)."""
 _HEAD_BYTES = 200
+"""Bytes of a document without its values, about."""
 _ELEMENT_BYTES = 10
-"""A type, the zero behind a name, and eight bytes of a number, which may have been one digit."""
+"""Bytes of an element without its name: the type, the zero after the name, and the eight bytes of a number."""
 _FRAME_BYTES = 5
-"""A document's own length before its elements, and the zero behind them."""
+"""Bytes around the elements of a document: its length before them (4) and a zero after them (1)."""
 
 
 def empty_bytes(names: Iterable[str]) -> int:
-    """About as many bytes has a document with these columns and nothing in them: a file's commas grow to that."""
+    """Return about how many bytes a document with these columns has when all cells are empty.
+
+    In the file such a row is only a few delimiters, so its document is much larger than its text.
+    """
     return _HEAD_BYTES + sum(len(name.encode()) + _ELEMENT_BYTES for name in names)
 
 
 def bodies(
     *, ids: pa.Array, head: Mapping[str, str], columns: Mapping[str, pa.Array], rows: pa.Array, keeps: bool = False
 ) -> pa.Array:
-    """The elements of each document but its last ones: ``_id``, those of ``head``, ``values`` and ``row``.
+    """Return the elements of each document without the last ones: ``_id``, those of ``head``, ``values`` and ``row``.
 
-    ``keeps``: and :data:`FROM_ROWS`, which lists the blank cells.
+    ``keeps``: add :data:`FROM_ROWS`, which lists the columns with blank cells.
     """
     values = [_element(name, column) for name, column in columns.items()]
     return _joined(
@@ -61,13 +67,13 @@ def bodies(
 
 
 def content(body: bytes) -> dict[str, Any]:
-    """Return what :func:`bodies` has encoded of one document."""
+    """Return the content of one document that :func:`bodies` has encoded."""
     decoded: dict[str, Any] = bson.decode((len(body) + _FRAME_BYTES).to_bytes(4, "little") + body + _END)
     return decoded
 
 
 def complete(bodies: pa.Array, *, written_by: str, revision: int) -> Documents:
-    """Whole documents, all with this mark and revision."""
+    """Return whole documents. All get the mark ``written_by`` and the revision."""
     tail = bson.encode({"written_by": written_by, "revision": revision})[4:]
     lengths = _little_endian(pc.add(pc.binary_length(bodies), 4 + len(tail)))
     whole = _joined([[lengths], [bodies], [_scalar(tail)]], count=len(bodies))
@@ -75,17 +81,17 @@ def complete(bodies: pa.Array, *, written_by: str, revision: int) -> Documents:
 
 
 def _data(whole: pa.Array) -> bytes | memoryview:
-    """What the values of an array that begins at its buffers' beginning hold, one behind the other, uncopied."""
+    """Return the bytes of all values of an array back to back, without a copy. The array must begin at offset 0."""
     _, _, data = whole.buffers()
     return b"" if data is None else memoryview(data)[: pc.sum(pc.binary_length(whole)).as_py() or 0]
 
 
 def _element(name: str, column: pa.Array) -> list[pa.Array]:
-    """One element of each document. Empty cells are elements that say null."""
+    """Return the pieces of one element of each document. An empty cell is an element with null."""
     label = name.encode() + _END
     if column.type == pa.string():
         text = column.cast(pa.binary())
-        # A text's length counts the zero behind it.
+        # In BSON, the length of a text counts the zero after it.
         pieces = [_scalar(_STRING + label), _little_endian(pc.add(pc.binary_length(text), 1)), text, _scalar(_END)]
     elif column.type == pa.bool_():
         pieces = [pc.if_else(column, _scalar(_BOOLEAN + label + b"\1"), _scalar(_BOOLEAN + label + b"\0"))]
@@ -99,7 +105,10 @@ def _element(name: str, column: pa.Array) -> list[pa.Array]:
 
 
 def _blanks(columns: Mapping[str, pa.Array]) -> list[pa.Array]:
-    """The element that names the columns in which a document has nothing; none where it has something in each."""
+    """Return the element :data:`FROM_ROWS` of each document: its columns with blank cells, each with row 0.
+
+    It has no bytes in a document without blank cells.
+    """
     zero = (0).to_bytes(8, "little")
     entries = [
         [pc.if_else(pc.is_null(column), _scalar(_INT64 + name.encode() + _END + zero), _scalar(b""))]
@@ -129,7 +138,7 @@ def _joined(elements: Sequence[Sequence[pa.Array | pa.Scalar]], *, count: int) -
 
 
 def _fewest(pieces: Sequence[pa.Array | pa.Scalar]) -> list[pa.Array | pa.Scalar]:
-    """Constants that follow each other are one: the time that a join takes is that of its pieces."""
+    """Return the pieces with adjacent constants joined into one, since each piece adds to the time that Arrow needs."""
     fewest: list[pa.Array | pa.Scalar] = []
     for is_constant, run in groupby(pieces, lambda piece: isinstance(piece, pa.Scalar)):
         together = list(run)
@@ -146,7 +155,7 @@ def _little_endian(lengths: pa.Array) -> pa.Array:
 
 
 def _bytes_of(column: pa.Array, width: int) -> pa.Array:
-    """The bytes of each value, as they lie in memory: little-endian, as BSON has them."""
+    """Return the bytes of each value as they are in memory: little-endian, as in BSON."""
     validity, data = column.buffers()
     fixed = pa.Array.from_buffers(pa.binary(width), len(column), [validity, data], offset=column.offset)
     return fixed.cast(pa.binary())

@@ -1,10 +1,10 @@
-"""An upsert in which a blank cell leaves what is stored (``blank: keep``).
+"""The upsert in which a blank cell keeps the stored value (``blank: keep``).
 
-The outcome is that of reading the file from top to bottom, whatever the order of parts and chunks: each column has the
-value of the last row that has one in it. So a document says of each column whose value is not that of its ``row`` from
-which row of the file it comes, in ``from_rows``; 0 stands for what was there before the file. Another job's write
-replaces the document and drops that. A row with a blank in a required column changes only what was stored before the
-file, wherever it stands. See ADR 23.
+The outcome is the same as reading the file from top to bottom, in any order of parts and chunks: each column has the
+value of the last row that is not blank in it. For this, a document lists in ``from_rows`` the columns whose value is
+not from its ``row``, each with the number of the row that it is from; 0 means that the value was stored before this
+job. When another job writes the document, it replaces ``from_rows``. A row with a blank in a required column can only
+change documents that were stored before this job, at any place in the file. See ADR 23.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ Content = dict[str, Any]
 
 
 def decide(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) -> Decision:
-    """Return what to do with a batch that has an entry for each row, several for a key that comes again.
+    """Return what to do with a batch that has every row, so that it may have several rows with the same key.
 
-    ``stored``: the documents with a key of the batch, whole, by ``_id``. Rows whose cells go into the document of
-    another row count as written.
+    ``stored``: ``_id`` → the whole stored document, for the keys of the batch. A row whose cells go into the document
+    of another row counts as written.
     """
     decision, fresh = Decision(), []
     for document_id, places in _by_id(batch).items():
         there = stored.get(document_id)
         is_ours = there is not None and writing.is_of(there, job_id)
         taken = places
-        if there is None or (is_ours and there["revision"] == 1):  # the file makes it
+        if there is None or (is_ours and there["revision"] == 1):  # this job creates the document
             refused = [place for place in places if batch.lacking or place in batch.incomplete]
             for place in refused:
                 errors = required(batch.incomplete.get(place, ()), lacking=batch.lacking)
@@ -62,7 +62,7 @@ def decide(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) -> Decisi
 
 
 def new_documents(batch: Batch, decision: Decision, *, entry_id: str) -> Documents:
-    """Return the documents to insert, those that replace others included."""
+    """Return the documents to insert, with those that replace others."""
     alone = [place for place in decision.fresh if place not in decision.below]
     bodies = batch.bodies if len(alone) == len(batch.keys) else batch.bodies.take(writing.places(alone))
     made = [documents.complete(bodies, written_by=entry_id, revision=1)]
@@ -79,9 +79,10 @@ def new_documents(batch: Batch, decision: Decision, *, entry_id: str) -> Documen
 
 
 def merge(rows: Sequence[Content], there: Content | None, *, names: Iterable[str], is_ours: bool) -> Content:
-    """Return a document's content: the cells of ``rows`` over what is ``there``, in each column those of the last row.
+    """Return a document's content: the stored content ``there``, with the cells of ``rows`` that are not blank.
 
-    ``is_ours``: what is there was written by the same file. ``names``: the columns that the file has.
+    In each column the cell of the last row wins. ``is_ours``: the stored content is from the same file, so its rows
+    count too. ``names``: the columns that the file has.
     """
     first = rows[0]
     values: Content = {**first["values"], **(there["values"] if there else {})}
@@ -112,7 +113,7 @@ def _merged(
 
 
 def _by_id(batch: Batch) -> dict[str, list[int]]:
-    """The places of each document, in the file's order."""
+    """Return ``_id`` → the places of its rows, in the file's order."""
     found: dict[str, list[int]] = {}
     for place, document_id in enumerate(batch.ids):
         found.setdefault(document_id, []).append(place)

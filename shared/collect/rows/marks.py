@@ -1,4 +1,4 @@
-"""Taking back by marks: a document is restored or deleted only where it carries the ledger entry that touched it."""
+"""The undo of a ledger entry by marks. A document is deleted or restored only if it still has the entry's mark."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RAW: bson.CodecOptions[RawBSONDocument] = bson.CodecOptions(document_class=RawBS
 def stored(
     into: Collection[Any], ids: Iterable[str], session: ClientSession | None, fields: Mapping[str, int] | None = None
 ) -> dict[str, Stored]:
-    """The documents with these ids that are there, by ``_id``; whole, or of each only these fields."""
+    """Return ``_id`` → stored document, for those of ``ids`` that exist. ``fields``: read only these of each."""
     wanted = list(ids)
     found = into.find({"_id": {"$in": wanted}}, fields, session=session) if wanted else ()
     return {document["_id"]: document for document in found}
@@ -40,12 +40,13 @@ def take_back(
     kept: Some[str] = frozenset(),
     ask: bool = True,
 ) -> TakenBack:
-    """Delete what the entry made and restore what it changed, as far as its mark still stands. Not those ``kept``.
+    """Delete the documents that the entry created and restore those that it changed, except those in ``kept``.
 
-    Without ``ask`` all that it changed is taken for its own.
+    A document without the entry's mark was changed since: it stays as it is, and is a conflict of the result. ``ask``:
+    read first which changed documents still have the mark. Without it, all are taken to have it.
 
     Raises:
-        Again: it was not asked, and something has been changed since: abort, and ask.
+        Again: the marks were not read, and one is gone. The caller aborts the transaction and calls again with ``ask``.
     """
     mark = {"written_by": entry_id}
     created = [id_ for id_ in writing.created_ids(record) if id_ not in kept]
@@ -53,7 +54,7 @@ def take_back(
     if created:
         deleted = into.delete_many({"_id": {"$in": created}, **mark}, session=session).deleted_count
     conflicts: list[Conflict] = []
-    if deleted < len(created):  # one that is gone is as it was
+    if deleted < len(created):  # a document that does not exist any more is no conflict: it did not exist before either
         conflicts = [_conflict(document) for document in stored(into, created, session, MARK).values()]
     before = writing.before_images(record)
     ours = list(before)
@@ -74,7 +75,7 @@ def _conflict(document: Stored) -> Conflict:
 
 
 def _changed_since(before: Mapping[str, Stored], now: Mapping[str, Stored], entry_id: str) -> list[Conflict]:
-    """Documents that were changed and are neither ours any more nor as they were before."""
+    """Return the conflicts: documents without the entry's mark that differ from what they were before the entry."""
     gone = [Conflict(id=id_, row=None, why="Deleted since.") for id_ in before if id_ not in now]
     others = (document for document in now.values() if document["written_by"] != entry_id)
     return [*gone, *(_conflict(document) for document in others if document != before[document["_id"]])]

@@ -1,4 +1,4 @@
-"""Finding the parts of a file: stretches of whole records, each with the number of its first row."""
+"""The plan of a file: its parts, which are ranges of whole records, each with the number of its first row."""
 
 from __future__ import annotations
 
@@ -22,23 +22,25 @@ from collect.storage.object_store import Blobs
 SMALLEST_PART_BYTES = 4 * 1024 * 1024
 BIGGEST_PART_BYTES = 64 * 1024 * 1024
 TAIL = 4
-"""The first parts are small, so that they begin soon, and the last ones, so that slots end together: none is bigger
-than what stands before it, nor than this share of what is left (guided self-scheduling, Polychronopoulos and Kuck, IEEE
-Transactions on Computers C-36, 1987)."""
+"""A part has at most one in so many of the bytes that are left, so the last parts are small and all slots end at about
+the same time (guided self-scheduling, Polychronopoulos and Kuck, IEEE Transactions on Computers C-36, 1987). A part
+also has at most as many bytes as stand before it, so the first parts are small and begin soon."""
 BIGGEST_HASHED_BYTES = 64 * 1024 * 1024
-"""Of a bigger file only the size is compared with what was sent: its SHA-256 takes longer than finding its parts."""
+"""Largest file whose SHA-256 is compared with what was sent. Of a bigger file only the size is compared, since the hash
+would take longer than the plan."""
 REWRITTEN_PART_BYTES = 16 * 1024 * 1024
-"""A part that is written anew is held in memory, compressed, until it is whole."""
+"""Most bytes of text in a part that is rewritten. Such a part is kept in memory, compressed, until it is complete."""
 
 
 def plan(blobs: Blobs, job: Job, *, template: Template, after: Part | None = None) -> Iterator[PlannedPart | None]:
-    """The parts of the job's file, in order; ``None`` between them, at least once for each block that is read.
+    """Yield the parts of the job's file, in order, and ``None`` in between, at least once for each block that is read.
 
-    ``after``: only those behind this one. Text that is written anew, or compared as a whole, is read again up to there.
+    ``after``: yield only the parts that follow this one. If the text is rewritten, or its hash is compared, the file is
+    read again from its beginning. It blocks on the blob store.
 
     Raises:
-        TaskRefused: the file is no CSV, or its columns are not the dataset's, or it ends within a quoted cell; or it is
-            not what was sent.
+        TaskRefused: the file is not a CSV, its columns are not those of the dataset, it ends within a quoted cell, it
+            has no rows, or it is not the file that was sent.
     """
     if job.file is None:
         raise TaskRefused("The job has no file.", code="no_file")
@@ -72,11 +74,11 @@ def plan(blobs: Blobs, job: Job, *, template: Template, after: Part | None = Non
 
 
 def arranged(source: dict[str, Any], template: Template) -> Layout:
-    """How the records of a part are laid out.
+    """Return the layout of a part's records.
 
     Raises:
         TooNew: a newer release has planned the part.
-        TaskRefused: the dataset's template is another now than when the part was planned.
+        TaskRefused: the dataset's template was changed after the part was planned.
     """
     if source["v"] > VERSION:
         raise TooNew(f"The part is written in version {source['v']}; this release reads {VERSION}.")
@@ -95,7 +97,7 @@ def arranged(source: dict[str, Any], template: Template) -> Layout:
 
 @dataclass(frozen=True, kw_only=True)
 class _Stretch:
-    """Where a block is, without its bytes. ``blank`` of its lines are no row."""
+    """The position of a block, without its bytes. ``blank``: how many of its lines are blank."""
 
     start: int
     end: int
@@ -138,7 +140,7 @@ def _sources(
         if block is not None and not block.rows and not gathered:
             blanks.skip(block)
         elif block is not None:
-            # One without rows (blank lines) is kept behind others, so that offsets stay those of the text.
+            # A block of blank lines is kept if it follows others, so that the part's offsets match the text.
             gathered.append(_Stretch.of(block))
             if writing is not None:
                 writing.add(block)
@@ -148,7 +150,10 @@ def _sources(
 
 
 class _Blanks:
-    """Counts the blank lines that belong to no block of a part: those above the first row, and those before a shift."""
+    """Counts the blank lines that are in no block of a part.
+
+    These are the lines above the first row, and those that are left out before columns are shifted.
+    """
 
     def __init__(self, opened: Opened, *, is_resumed: bool) -> None:
         self._opened = opened
@@ -160,7 +165,10 @@ class _Blanks:
         self._skipped += block.blank
 
     def since(self) -> int:
-        """How many have come since this was asked last. Of a plan that is resumed, the earlier parts have the first."""
+        """Return how many blank lines were counted since the last call.
+
+        In a plan that is resumed, the first call leaves out those that the earlier parts have counted.
+        """
         counted = self._opened.blank_rows if self._counted is None else self._counted
         found = self._skipped + self._opened.blank_rows - counted
         self._skipped, self._counted = 0, self._opened.blank_rows
@@ -172,13 +180,16 @@ def _is_enough(gathered: list[_Stretch], size: int | None) -> bool:
 
 
 def _wanted(start: int, size: int | None) -> int:
-    """How big the part at ``start`` is to be in text of this size, which is not known of text that is written anew."""
+    """Return how many bytes the part at ``start`` should have.
+
+    ``size``: bytes of the text; ``None`` if it is rewritten, since its size is not known then.
+    """
     most = REWRITTEN_PART_BYTES if size is None else min(BIGGEST_PART_BYTES, (size - start) // TAIL)
     return max(SMALLEST_PART_BYTES, min(start, most))
 
 
 def _blocks(blobs: Blobs, blob: str, opened: Opened, after: Part | None) -> Iterator[Block | None]:
-    """The blocks of the file's rows, or of those behind a part."""
+    """Return the blocks of the file's rows, or of the rows that follow a part."""
     if after is None:
         return opened.blocks()
     begin, size = Source.of(after.source), blobs.size(blob)
@@ -213,9 +224,9 @@ def _source(
 
 @dataclass(kw_only=True)
 class _Rewriting:
-    """Parts as blobs of their own: gzip members that begin at records, so that each can be entered by itself.
+    """Writes each part to a blob of its own, as gzip members that begin at records, so that each can be read by itself.
 
-    Their names are this attempt's own: another that plans the same job at the same time does not disturb it.
+    The names of the blobs belong to this attempt alone, so another process may plan the same job at the same time.
     """
 
     blobs: Blobs

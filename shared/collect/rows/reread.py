@@ -1,6 +1,6 @@
-"""Reading rows again that are long written: the ledger knows where the chunk with them began.
+"""Reads the text of rows that are already written. The cursors in the ledger say where the chunk of each row begins.
 
-What has been mended since is not in the file any more; its text stands in the history of its corrections.
+The text of a corrected row is not in the file. It is in the history of the corrections.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from collect.storage.database import Database
 from collect.storage.object_store import Blobs
 
 MOST_READ_AGAIN = 200
-"""Rows that a chunk may read again: each may lie in another chunk's stretch, and meanwhile a transaction is open."""
+"""Most rows that a chunk may read again. Each may be in the range of another chunk, and the transaction stays open
+during the read."""
 _LOT_BYTES = 8 * 1024 * 1024
 
 
 def original(db: Database, blobs: Blobs, *, job_id: str, rows: Iterable[int], session: ClientSession) -> dict[int, str]:
-    """The text of each of ``rows`` of the job's file, all of which have been committed."""
+    """Return row → its text, for ``rows`` of the job's file. All of them must be committed. It blocks on the store."""
     wanted = sorted(rows)
     found = corrections.texts(db, job_id=job_id, rows=wanted, session=session)
     wanted = [row for row in wanted if row not in found]

@@ -1,4 +1,4 @@
-"""A collection into which the rows of files go. What a chunk does to it is decided in :mod:`collect.rows.writing`."""
+"""The writer of a file's rows to a collection. :mod:`collect.rows.writing` decides what is done with each row."""
 
 from __future__ import annotations
 
@@ -24,29 +24,32 @@ from collect.storage.object_store import Blobs
 
 
 class Table:
-    """The rows in one collection: written with the mark of the ledger entry that touches them first."""
+    """The rows in one collection. Each row is written with the mark of the ledger entry that writes it first."""
 
     def __init__(self, *, db: Database, blobs: Blobs, name: str) -> None:
         self._db = db
         self._blobs = blobs
         self._rows = db[name]
         self._meets_keys: str | None = None
-        """The job whose file has keys that are there already."""
+        """The id of the job whose file has keys that are already stored."""
         self._meets_changes: str | None = None
-        """The job of which others have changed something since."""
+        """The id of the job whose documents were changed by other jobs since."""
         self._ancestors: tuple[str, frozenset[str]] = ("", frozenset())
-        """A job, and those that it restarts."""
+        """The id of a job, and the ids of the jobs that it restarts."""
         self._raw_rows: Collection[RawBSONDocument] = db[name].with_options(codec_options=marks.RAW)
 
     def write(
         self, job: Job, rows: Batch, *, rejects: tuple[Reject, ...], entry_id: str, session: ClientSession
     ) -> tuple[Applied, Decision]:
-        """Write a batch. One read of its keys tells which are new, which change, and which are twice.
+        """Write a batch. An upsert reads its keys first; an insert does so only after it has met a stored key.
 
-        ``rejects``: those that its chunk has without looking.
+        ``rejects``: the rejects that the chunk has by validation alone.
 
         Raises:
-            Again: a key is there, and it was not asked for: abort, and write it once more.
+            Again: a key is already stored, and the keys were not read first. The caller aborts the transaction and
+                calls again; the next call reads the keys.
+            ChunkTooBig: the rows change too many bytes, or displace too many rows; with fewer rows they would not.
+            TaskRefused: a row becomes too large with the columns that are stored already.
         """
         if is_upsert(job.params):
             decide = keeping.decide if rows.keeps else writing.decide_upsert
@@ -74,7 +77,7 @@ class Table:
         return applied, decision
 
     def touch(self, rows: Batch, *, job: Job, entry_id: str, session: ClientSession) -> dict[str, Any]:
-        """Make what is not there, and take over what another job has marked. Returns what undo needs."""
+        """Create the missing documents, put this job's mark on those of other jobs, and return the undo record."""
         decision = writing.decide_touch(rows, self._replaced(rows, session), job_id=job.id)
         self._put(rows, decision, entry_id=entry_id, session=session)
         return writing.undo_record(rows, decision)
@@ -82,10 +85,13 @@ class Table:
     def take_back(
         self, record: Mapping[str, Any], *, entry_id: str, session: ClientSession, kept: frozenset[str] = frozenset()
     ) -> TakenBack:
-        """Delete what an entry made and restore what it changed, where its mark still stands. Not those ``kept``.
+        """Delete the documents that a ledger entry created and restore those that it changed, except those in ``kept``.
+
+        A document without the entry's mark was changed since: it stays as it is, and is returned as a conflict.
 
         Raises:
-            Again: others have changed some of it since, and it was not asked: abort, and take it back once more.
+            Again: others have changed a document since, and the marks were not read first. The caller aborts the
+                transaction and calls again; the next call reads the marks.
         """
         job_id = entry_id.partition(":")[0]
         ask = self._meets_changes == job_id
@@ -104,17 +110,18 @@ class Table:
         return made.count
 
     def _there(self, job: Job, rows: Batch, session: ClientSession) -> dict[str, Stored]:
-        """The documents that have one of these keys, as far as that has to be asked.
+        """Return ``_id`` → mark of the stored document, for the keys of the batch; nothing until a stored key was met.
 
-        Mostly none has, and the server looks for each key anyhow when it inserts: so inserts are tried without asking
-        until one has met a key. Its transaction is aborted then, and runs again.
+        Most files have new keys only, and the server checks each key anyway when it inserts. So the first inserts are
+        tried without this read. When one of them meets a stored key, its transaction is aborted and runs again, and
+        from then on the keys are read first.
         """
         if self._meets_keys != job.id:
             return {}
         return marks.stored(self._raw_rows, rows.ids, session, marks.MARK)
 
     def _ancestors_of(self, job: Job, there: Mapping[str, Stored]) -> frozenset[str]:
-        """The jobs that this one restarts, where it meets keys that are there."""
+        """Return the ids of the jobs that this one restarts; none if no key is stored, since none is needed then."""
         if not there or job.parent_id is None:
             return frozenset()
         if self._ancestors[0] != job.id:
@@ -122,7 +129,11 @@ class Table:
         return self._ancestors[1]
 
     def _replaced(self, rows: Batch, session: ClientSession) -> dict[str, Stored]:
-        """The documents that may be changed, whole."""
+        """Return ``_id`` → whole stored document, for the keys of the batch.
+
+        Raises:
+            ChunkTooBig: the documents have too many bytes together; those of fewer rows would not.
+        """
         found: dict[str, Stored] = {}
         held = 0
         for document in self._raw_rows.find({"_id": {"$in": rows.ids}}, session=session):
@@ -133,9 +144,9 @@ class Table:
         return found
 
     def _displaced(self, job: Job, rows: Batch, decision: Decision, session: ClientSession) -> list[Reject]:
-        """Rows that were written and have lost their place to a row from further up.
+        """Return a reject for each row that was written and is now displaced by a row from further up the file.
 
-        Only those are read again that will be stored; the others are counted, and need no text.
+        The text is read again only for the rejects that will be stored. The others are only counted, without text.
         """
         if not decision.displaced:
             return []
@@ -153,7 +164,7 @@ class Table:
     def _name_first(
         self, job: Job, rows: Batch, decision: Decision, ids: Mapping[int, str], session: ClientSession
     ) -> None:
-        """Rejects that named a displaced row as the first with their key name the one that is it now."""
+        """Correct the messages of stored rejects. They named a displaced row as the first row with their key."""
         renamed = {
             rows.duplicate_message(ids[row], row): rows.duplicate_message(ids[row], first)
             for row, first in decision.displaced.items()

@@ -1,7 +1,8 @@
-"""What a chunk does to the rows of a dataset, so that the outcome is that of reading its file from top to bottom.
+"""How a chunk's rows are written to a dataset. The outcome is the same as reading the file from top to bottom.
 
-Another part of the same file may have written a key before, with a row from further up or further down. ``insert``: the
-row from further up wins, and one that was written already is displaced. ``upsert``: the row from further down wins.
+Parts of a file run at the same time. So another part may have written the same key already, with a row from further up
+or further down the file. ``insert``: the row from further up wins, and displaces the other one if that is already
+written. ``upsert``: the row from further down wins.
 """
 
 from __future__ import annotations
@@ -28,28 +29,33 @@ RECORD_VERSION = 1
 MAX_DOCUMENT_BYTES = 15 * 1024 * 1024
 MAX_RECORD_BYTES = 12 * 1024 * 1024
 MAX_REPLACED_BYTES = 24 * 1024 * 1024
-"""With what a chunk adds, the documents that replace these still fit into one message."""
+"""Most bytes of stored documents that a chunk may replace. With the chunk's own bytes, the new documents still fit into
+one message to the database server."""
 
 Stored = Mapping[str, Any]
-"""A document that is there; with all its bytes when it is to be changed by an upsert."""
+"""A stored document. It has all its bytes (``RawBSONDocument``) when an upsert may change it."""
 
 
 @dataclass(kw_only=True)
 class Decision:
-    """What to do with a batch: which of its rows to insert, which to put in place of what, which to reject."""
+    """The decision about a batch: which of its rows to insert, which to replace stored documents with, which to reject.
+
+    A row is given by its place in the batch, except in ``rejects`` and ``displaced``.
+    """
 
     fresh: Sequence[int] = ()
+    """Rows with new keys."""
     instead: list[tuple[int, Stored]] = field(default_factory=list)
-    """A row, and the document that it replaces, whose mark and revision it keeps: this job's own."""
+    """A row, and the document of this job that it replaces. The new document keeps the mark and the revision."""
     changed: list[tuple[int, Stored]] = field(default_factory=list)
-    """A row, and the document of another job that it replaces."""
+    """A row, and the document of another job that it replaces. The new one has this job's mark and a new revision."""
     overwritten: int = 0
-    """Rows that come before one with the same key that is written, in an upsert."""
+    """How many rows of an upsert are not stored, because a row further down with the same key is."""
     rejects: list[Reject] = field(default_factory=list)
     displaced: dict[int, int] = field(default_factory=dict)
-    """A row that was written, and the one that takes its place."""
+    """Number of a row that was written → number of the row that takes its place."""
     below: dict[int, list[int]] = field(default_factory=dict)
-    """Where blank cells keep what is stored: the rows above a row with its key whose cells go into its document."""
+    """For ``blank: keep`` only. A row → the rows above it with the same key, whose cells go into its document too."""
 
     @property
     def replaced(self) -> list[str]:
@@ -59,9 +65,10 @@ class Decision:
 def decide_insert(
     batch: Batch, stored: Mapping[str, Stored], *, job_id: str, ancestors: Container[str] = ()
 ) -> Decision:
-    """The first row with a key wins. ``stored``: the documents with a key of the batch, by ``_id``.
+    """Return what an insert does with a batch: the first row with a key wins.
 
-    ``ancestors``: the jobs that this one restarts.
+    ``stored``: ``_id`` → the stored document, for the keys of the batch. ``ancestors``: the jobs that this one
+    restarts.
     """
     if not stored and not batch.others:
         return Decision(fresh=range(len(batch.keys)))
@@ -86,7 +93,11 @@ def decide_insert(
 
 
 def decide_upsert(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) -> Decision:
-    """The last row with a key wins; the others count as written, and overwritten since."""
+    """Return what an upsert does with a batch: the last row with a key wins.
+
+    The other rows with that key count as written and then overwritten. If the file lacks a required column, rows with
+    new keys are rejected.
+    """
     decision, fresh = Decision(), []
     lacking = required((), lacking=batch.lacking)
     refused: set[str] = set()
@@ -110,7 +121,10 @@ def decide_upsert(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) ->
 
 
 def decide_touch(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) -> Decision:
-    """What is not there is made, and what carries another job's mark gets this one's."""
+    """Return the decision that gives every key of the batch a document with this job's mark.
+
+    Missing documents are created. Documents with another job's mark are replaced.
+    """
     others = [(place, stored[id_]) for place, id_ in enumerate(batch.ids) if id_ in stored]
     return Decision(
         fresh=[place for place, id_ in enumerate(batch.ids) if id_ not in stored],
@@ -119,7 +133,7 @@ def decide_touch(batch: Batch, stored: Mapping[str, Stored], *, job_id: str) -> 
 
 
 def new_documents(batch: Batch, decision: Decision, *, entry_id: str) -> Documents:
-    """The documents to insert, those that replace others included."""
+    """Return the documents to insert, with those that replace others."""
     fresh = batch.bodies if len(decision.fresh) == len(batch.keys) else batch.bodies.take(places(decision.fresh))
     made = [documents.complete(fresh, written_by=entry_id, revision=1)]
     groups: defaultdict[tuple[str, int], list[tuple[int, Stored]]] = defaultdict(list)
@@ -135,7 +149,11 @@ def new_documents(batch: Batch, decision: Decision, *, entry_id: str) -> Documen
 
 
 def undo_record(batch: Batch, decision: Decision) -> dict[str, Any]:
-    """What undo needs: the ids of documents that were made, and the documents that were changed as they were before."""
+    """Return what an undo needs: the keys of created documents, and the changed documents as they were before.
+
+    Raises:
+        ChunkTooBig: the record does not fit into a ledger entry; with fewer rows it would.
+    """
     before = _packed(b"".join(there.raw for _, there in decision.changed if isinstance(there, RawBSONDocument)))
     all_are_new = len(decision.fresh) == len(batch.keys)
     created = batch.packed if all_are_new else pack_keys([batch.keys[place] for place in decision.fresh])
@@ -150,10 +168,10 @@ def undo_record(batch: Batch, decision: Decision) -> dict[str, Any]:
 
 
 def check_size(batch: Batch, *records: Mapping[str, Any]) -> None:
-    """Undo records that go into one ledger entry fit into it.
+    """Check that the undo records of a chunk fit into one ledger entry.
 
     Raises:
-        ChunkTooBig: they do not; those of fewer rows would.
+        ChunkTooBig: they do not fit; with fewer rows they would.
     """
     if any(record["before"] for record in records):
         held = sum(len(record["before"]) + len(record["created"]) for record in records)
@@ -162,7 +180,7 @@ def check_size(batch: Batch, *records: Mapping[str, Any]) -> None:
 
 
 def too_big(batch: Batch) -> ChunkTooBig:
-    """The rows change documents that cannot be kept for an undo all together."""
+    """Return the error for rows that change more bytes of documents than one undo record can keep."""
     return ChunkTooBig(
         f"The stored row that row {batch.lot.numbers[0]:,} changes is too big to be kept for an undo. Leave the row "
         "out, or delete the stored one first.",
@@ -172,35 +190,38 @@ def too_big(batch: Batch) -> ChunkTooBig:
 
 
 def created_ids(record: Mapping[str, Any]) -> list[str]:
-    """The ids of the documents that an entry made."""
+    """Return the ids of the documents that a ledger entry created."""
     prefix = record["prefix"]
     return [prefix + key for key in unpack_keys(record["created"])]
 
 
 def before_images(record: Mapping[str, Any]) -> dict[str, RawBSONDocument]:
-    """The documents that an entry changed, as they were before, by ``_id``."""
+    """Return ``_id`` → document as it was before, for the documents that a ledger entry changed."""
     return {_id(image): image for image in bulk_insert.split(_unpacked(record["before"]))}
 
 
 def _id(document: RawBSONDocument) -> str:
-    """Its ``_id``, which stands first: without decoding all else."""
+    """Return the document's ``_id``. It is the first element, so the rest need not be decoded."""
     raw = document.raw
     length = int.from_bytes(raw[9:13], "little")
     return bytes(raw[13 : 12 + length]).decode()
 
 
 def is_of(document: Stored, job_id: str) -> bool:
-    """Return whether the document carries a mark of the job."""
+    """Return whether the document has a mark of the job."""
     return _writer(document) == job_id
 
 
 def _writer(document: Stored) -> str:
-    """The job whose mark a document carries."""
+    """Return the id of the job whose mark the document has."""
     return str(document["written_by"]).partition(":")[0]
 
 
 def _merged(made: Documents, replaced: Sequence[Stored], batch: Batch) -> Documents:
-    """The columns that the file does not have stay as they are. Only upserts read ``values`` of what is there."""
+    """Return the documents with the stored values of the columns that the file does not have.
+
+    Only upserts read ``values`` of the replaced documents, so an insert has nothing to merge.
+    """
     if all("values" not in there or batch.names.issuperset(there["values"]) for there in replaced):
         return made
     return Documents.of(_merge(new, there, batch.names) for new, there in zip(made.each(), replaced, strict=True))
@@ -229,7 +250,7 @@ def check_document(size: int, *, row: int) -> None:
 
 
 def places(of: Iterable[int]) -> pa.Array:
-    """Return the places of rows as Arrow takes them."""
+    """Return the places of rows as an Arrow array."""
     return pa.array(of, pa.int64())
 
 
