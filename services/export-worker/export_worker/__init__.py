@@ -1,1 +1,1 @@
-"""The worker that runs exports."""
+"""The export worker: it writes the responses of a form to a file."""

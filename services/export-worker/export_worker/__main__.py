@@ -1,4 +1,4 @@
-"""The export worker: its task, in the runtime that every worker shares."""
+"""The export worker: it runs its task in the runtime that all workers share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from export_worker.wiring import make_task
 
 
 def main() -> None:
-    """Run until told to go."""
+    """Run the worker until the process gets a stop signal. It blocks."""
     serve(service="export-worker", kind="export", make_task=make_task)
 
 

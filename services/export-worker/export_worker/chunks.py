@@ -1,4 +1,4 @@
-"""A chunk of an export: the blocks that go into it, and what the runtime is to know of it."""
+"""The chunk of an export: the blocks that go into it, and what it reports to the runtime."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ from collect.runtime.task import Chunk, ChunkSize, StoredObject
 from collect.storage.responses import Block
 
 CHUNK_BYTES = 16 * 1024 * 1024
-"""A chunk ends with the block that makes it so many bytes of documents: about a quarter of a second's work."""
+"""Bytes of documents with which a chunk is full: about a quarter of a second's work."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """A chunk that stands in the blob store, and is part of nothing before it is committed."""
+    """A chunk that is written to the blob store. It becomes part of the result only when it is committed."""
 
     rows: int
     left_out: int
     stored: tuple[StoredObject, ...]
     misfits: dict[str, int]
     noted: dict[str, dict[str, int]]
-    """What the manifest counts by field, by the names of :data:`collect.storage.ledger.NOTED`."""
+    """Name of a count in the manifest (:data:`collect.storage.ledger.NOTED`) → field → count."""
 
 
 class Taken:
-    """As many blocks as a chunk may have, from ``first`` on, taken from ``others`` as they are asked for."""
+    """An iterator over the blocks of one chunk: ``first``, then blocks of ``others`` until the chunk is full.
+
+    It takes a block only when the caller asks for it, and counts rows and bytes on the way.
+    """
 
     def __init__(self, first: Block, others: Iterator[Block], size: ChunkSize, row_bytes: int) -> None:
         self.rows = self.looked = self.bytes = 0
@@ -50,7 +53,10 @@ class Taken:
 
 
 def chunk_of(taken: Taken, stored: tuple[StoredObject, ...], made: Rendered, *, more: int) -> Chunk:
-    """``more``: responses that have gone since the plan, or, below 0, come."""
+    """Return the chunk of the blocks in ``taken``.
+
+    ``more``: how many responses fewer there are than when the part was planned; below 0 if there are more.
+    """
     last = taken.last
     window = None if last.window is None else last.window.stored()
     return Chunk(
@@ -71,6 +77,6 @@ def chunk_of(taken: Taken, stored: tuple[StoredObject, ...], made: Rendered, *, 
 
 
 def none_left(part: Part, gone: int) -> Chunk:
-    """What was planned and is not there any more."""
+    """Return the chunk that counts ``gone`` responses as left out: they were planned and do not exist any more."""
     written = Written(rows=0, left_out=gone, stored=(), misfits={}, noted={})
     return Chunk(cursor={"version": 1, **part.source["end"]}, rows=gone, payload=written)

@@ -1,4 +1,4 @@
-"""One Parquet file of a job's objects, each of which is one itself: in their order, and in flat memory."""
+"""Joins a job's Parquet objects, in their order and in flat memory, to one Parquet file."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 OBJECT_BYTES = 16 * 1024 * 1024
 GROUP_ROWS = 100_000
 GROUP_BYTES = 32 * 1024 * 1024
-"""A row group of the whole: readers want larger ones than the blocks that are written on the way."""
+"""Bytes with which a row group of the whole file is full. Readers are faster with larger groups than a block makes."""
 
 
 def assemble(db: Database, blobs: Blobs, job: Job, selection: Selection) -> Iterator[dict[str, Any] | None]:
-    """The job's result, as :func:`collect.storage.results.assemble` makes that of the other formats.
+    """Yield ``None`` after each step, and the job's result at last.
 
-    The file is written in objects of its own, whose names no other try has.
+    The result is like that of :func:`collect.storage.results.assemble` for the other formats. The file is written to
+    new objects, whose names no other attempt has. It blocks on the stores.
     """
     result: dict[str, Any] = {}
     for step in results.assemble(db, blobs, job, complete=True):
@@ -51,7 +52,7 @@ def assemble(db: Database, blobs: Blobs, job: Job, selection: Selection) -> Iter
 
 
 def _file(db: Database, blobs: Blobs, job: Job, selection: Selection) -> Iterator[bytes]:
-    """The file's bytes in pieces that an object may have; empty ones in between."""
+    """Yield the file's bytes in pieces of the size of an object, and empty pieces in between."""
     sink, group = _Sink(), list[pa.Table]()
     with formats.parquet_writer(sink, selection) as writer:
         for _, stored in ledger.objects(db, org_id=job.org_id, job_id=job.id):
@@ -74,7 +75,7 @@ def _size(table: pa.Table) -> int:
 
 
 class _Sink(io.RawIOBase):
-    """A file that is written once, from its beginning to its end, and taken away piece by piece."""
+    """A file in memory that is written from beginning to end, and from which the written bytes are taken in pieces."""
 
     def __init__(self) -> None:
         self._held = bytearray()
@@ -91,11 +92,11 @@ class _Sink(io.RawIOBase):
         return memoryview(data).nbytes
 
     def held(self) -> int:
-        """Bytes that nobody has taken yet."""
+        """Return how many bytes are written and not taken yet."""
         return len(self._held)
 
     def taken(self) -> bytes:
-        """What was written since the last time."""
+        """Return the bytes that were written since the last call."""
         data, self._held = bytes(self._held), bytearray()
         self._before += len(data)
         return data

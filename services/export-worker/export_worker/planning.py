@@ -1,4 +1,4 @@
-"""Where the parts of an export end: keys of the index, found without reading a response."""
+"""The plan of an export: its parts are ranges of index keys, found without reading a response."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BIGGEST = 300_000
 def plan(
     db: Database, selection: Selection, after: Part | None, *, rows_of: Callable[[int], int]
 ) -> Iterator[PlannedPart | None]:
-    """The parts of the selection behind ``after``, in the order of their keys. Part n has ``rows_of(n)`` rows."""
+    """Yield the parts of the selection that follow ``after``, in the order of keys. Part n has ``rows_of(n)`` rows."""
     n, row, start = 1, 1, Key(selection.start)
     if after is not None:
         n, row, start = after.n + 1, after.source["row"] + after.total, Key.of(after.source["end"])
@@ -35,8 +35,8 @@ def plan(
 
 
 def part_rows(n: int) -> int:
-    """Rows of part ``n``: small ones first, so that a small export has several and a big one soon begins.
+    """Return the rows of part ``n``. The first parts are small: a small export has several, and a big one begins soon.
 
-    A function of the number alone, since the blocks of a result are counted from its parts' starts.
+    The size must depend on ``n`` alone, since the blocks of a result are counted from the starts of its parts.
     """
     return next((size for last, size in SIZES if n <= last), BIGGEST)

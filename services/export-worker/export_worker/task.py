@@ -1,4 +1,7 @@
-"""An export: responses of a form, as a file. It knows nothing of control."""
+"""The task of an export: it writes the responses of a form to a file.
+
+It does not handle pause, cancel or retries: the runtime does.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +37,15 @@ from export_worker import parquet, planning
 from export_worker.chunks import Taken, Written, chunk_of, none_left
 
 PIECE_BYTES = 1024 * 1024
-"""After so many bytes of an object a slot looks whether it is wanted still."""
+"""Bytes of an object after which a slot checks whether the object is still needed."""
 MOST_UNCOMMITTED = 8
-"""More objects than a slice can have written and not committed: one is ready, one waits, one is being made."""
+"""Most objects that are remembered for removal. A slice has at most three that are written and not committed: one is
+ready, one waits, one is being written."""
 BLOCK = BlockSize(rows=5_000, bytes=4 * 1024 * 1024)
 
 
 class ExportTask:
-    """The export as the runtime runs it (see :class:`collect.runtime.task.Task`)."""
+    """The task of an export, as the runtime calls it (see :class:`collect.runtime.task.Task`)."""
 
     kind = "export"
     rows = ChunkRows(first=BLOCK.rows, fewest=BLOCK.rows, most=10 * BLOCK.rows)
@@ -60,7 +64,7 @@ class ExportTask:
         self._part_rows = part_rows
 
     def plan(self, job: Job, after: Part | None) -> Iterator[PlannedPart | None]:
-        """The ranges of keys that the selection falls into, or those behind ``after``."""
+        """Yield the parts of the selection, which are ranges of keys, or those that follow ``after``."""
         _refuse_expired(job)
         selection = self._selection(job, after)
         if after is None and (header := formats.header(selection)):
@@ -68,14 +72,14 @@ class ExportTask:
         yield from planning.plan(self._db, selection, after, rows_of=self._part_rows)
 
     def chunks(self, job: Job, part: Part, size: ChunkSize) -> StoredChunks:
-        """Some blocks of the part at a time, written to the blob store under a name that no other try has."""
+        """Return the chunks of the part. Each has some blocks, and is written to an object of this attempt alone."""
         began: deque[tuple[str, str]] = deque(maxlen=MOST_UNCOMMITTED)
         return StoredChunks(self._chunks(job, part, size, began), forget=lambda: self._forget(job, began))
 
     def _chunks(
         self, job: Job, part: Part, size: ChunkSize, began: deque[tuple[str, str]]
     ) -> Generator[Chunk, None, None]:
-        """``began`` takes the ledger entry and the object of each chunk before the object is written."""
+        """Yield the chunks. Before an object is written, its ledger entry and its name are added to ``began``."""
         _refuse_expired(job)
         selection, end, seq = self._selection(job, part), Key.of(part.source["end"]), part.seq
         to_go = part.total - part.counts.looked_at
@@ -94,7 +98,7 @@ class ExportTask:
             yield none_left(part, to_go)
 
     def apply(self, job: Job, part: Part, chunk: Chunk, *, entry_id: str, session: ClientSession) -> Applied:
-        """Nothing is written here but the ledger's entry, which makes the object part of the result."""
+        """Return what the ledger entry records. That entry alone makes the object part of the result."""
         written: Written = chunk.payload
         return Applied(
             succeeded=written.rows,
@@ -113,22 +117,22 @@ class ExportTask:
         )
 
     def undo(self, job: Job, record: dict[str, Any], *, entry_id: str, session: ClientSession) -> TakenBack:
-        """Delete the objects, which the verb has already taken out of sight."""
+        """Delete the chunk's objects. The verb that takes the job back has already hidden them from readers."""
         for name in record["objects"]:
             self._blobs.delete(name)
         return TakenBack(deleted=record["rows"], restored=0)
 
     def sweep(self, job: Job) -> Iterator[None]:
-        """Whatever the store has of the job: the header, the whole file, and objects that no commit names."""
+        """Delete all that the store has of the job: the header, the whole file, and objects that no commit names."""
         for name, _ in list(self._blobs.stored(results.prefix_of(job.id))):
             self._blobs.delete(name)
             yield None
         self._blobs.delete_prefix(results.prefix_of(job.id))
 
     def _forget(self, job: Job, began: Collection[tuple[str, str]]) -> None:
-        """Remove objects of chunks that were not committed, if the job is taken back: it may have been swept already.
+        """Remove the objects of uncommitted chunks if the job is being taken back, since its sweep may be over already.
 
-        Of other jobs, and when the store does not answer, the monitor removes them in time.
+        The monitor removes them later for all other jobs, and when the store does not answer now.
         """
         if not retention.is_taken_back(self._db, job_id=job.id):
             return
@@ -139,11 +143,11 @@ class ExportTask:
                 self._blobs.delete(name)
 
     def diagnose(self, job: Job) -> str | None:
-        """An export rejects nothing."""
+        """Return ``None``: an export rejects nothing, so there is nothing to explain."""
         return None
 
     def finish(self, job: Job) -> Iterator[dict[str, Any] | None]:
-        """Make the result known, with its checksums; Parquet is one file only now."""
+        """Yield the result with its checksums at last. The objects of a Parquet export are joined to one file here."""
         _refuse_expired(job)
         try:
             if not results.is_joined(job):
@@ -154,7 +158,11 @@ class ExportTask:
             raise TaskRefused(damaged.detail, code=damaged.code) from damaged
 
     def _selection(self, job: Job, part: Part | None = None) -> Selection:
-        """What the job selects, as it was when ``part`` was planned."""
+        """Return what the job selects. ``part``: check that the form is still as it was when this part was planned.
+
+        Raises:
+            TaskRefused: the form does not exist, or it was changed.
+        """
         try:
             form = forms.get(self._db, org_id=job.org_id, form_id=job.params["form_id"])
             found = select(job.params, form, created_at=job.created_at, choices=dict(job.choices))
@@ -167,20 +175,27 @@ class ExportTask:
         return found
 
     def _block_size(self, selection: Selection) -> BlockSize:
-        """A document of few fields may become a row of many: no block becomes more than it may hold."""
+        """Return the size of a block for the selection.
+
+        A document of few fields may become a row of many columns, so the number of rows is limited by the bytes of the
+        shortest possible row.
+        """
         rows = max(1, min(self._block.rows, self._block.bytes // formats.least_bytes(selection)))
         return BlockSize(rows=rows, bytes=self._block.bytes)
 
     @contextmanager
     def _blocks(self, selection: Selection, part: Part, end: Key) -> Iterator[Iterator[Block]]:
-        """The part's blocks, read ahead. When they are left, the query that is under way ends on the server."""
+        """Yield an iterator over the part's blocks, which reads ahead in a thread.
+
+        If the caller stops early or fails, the query that is running is ended on the server.
+        """
         session = self._db.client.start_session(causal_consistency=False)
         try:
             with ahead(self._read(selection, part, end, session), hear=lambda: None) as blocks:
                 yield blocks
         except BaseException:
             self._db.kill_sessions([self._db.session_id(session)])
-            raise  # and it is not ended, or the driver would lend it to others
+            raise  # without end_session: that would return the killed session to the driver's pool
         session.end_session()
 
     def _read(self, selection: Selection, part: Part, end: Key, session: ClientSession) -> Iterator[Block]:
@@ -199,7 +214,7 @@ class ExportTask:
         )
 
     def _stored(self, name: str, made: Rendered, taken: Taken) -> tuple[StoredObject, ...]:
-        """Nothing where no response matched."""
+        """Write the chunk's object and return its description; an empty tuple if no response matched."""
         if not taken.rows:
             return ()
         self._blobs.write(name, _while_wanted(made.data))
@@ -208,10 +223,10 @@ class ExportTask:
 
 
 def _while_wanted(data: bytes) -> Iterator[bytes]:
-    """``data`` in pieces, up to the moment at which nobody waits for it any more.
+    """Yield ``data`` in pieces, as long as the slot still needs the object.
 
     Raises:
-        Unwanted: then. The store drops what it was given.
+        Unwanted: the object is not needed any more. The store drops the pieces that it has.
     """
     for begin in range(0, len(data), PIECE_BYTES):
         if is_unwanted():
@@ -222,7 +237,11 @@ def _while_wanted(data: bytes) -> Iterator[bytes]:
 
 
 def _refuse_expired(job: Job) -> None:
-    """One that has failed may be resumed at any time, also when what it had written is not there any more."""
+    """Raise if the job's objects have expired. A failed job may be resumed at any time, even after they are deleted.
+
+    Raises:
+        TaskRefused: the objects have expired.
+    """
     if job.result is not None and results.is_expired(job.result, now()):
         over = "What it had written was kept for its time, which is over. Restart it."
         raise TaskRefused(over, code="result_expired")

@@ -1,1 +1,1 @@
-"""The worker that makes teams in bulk."""
+"""The teams worker: it creates and changes teams in bulk."""

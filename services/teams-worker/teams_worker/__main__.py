@@ -1,4 +1,4 @@
-"""The teams worker: its task, in the runtime that every worker shares."""
+"""The teams worker: it runs its task in the runtime that all workers share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from teams_worker.wiring import make_task
 
 
 def main() -> None:
-    """Run until told to go."""
+    """Run the worker until the process gets a stop signal. It blocks."""
     serve(service="teams-worker", kind="teams", make_task=make_task)
 
 

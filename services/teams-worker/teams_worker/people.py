@@ -1,4 +1,4 @@
-"""People whom a job has made or touched: who stays when it is taken back, and who is left over when it ends."""
+"""The members that a teams job has created or marked: which stay after an undo, and which are deleted when it ends."""
 
 from __future__ import annotations
 
@@ -18,19 +18,25 @@ from collect.storage import teams as team_store
 from collect.storage.database import Database
 
 PEOPLE = "people"
-"""Where an undo record of teams has that of the people."""
+"""The field of a teams undo record that holds the undo record of the members."""
 _STRAYS = "strays"
 
 
 def with_people(teams: Mapping[str, Any], touched: Mapping[str, Any], *, strays: bool) -> dict[str, Any]:
-    """An undo record of teams and of people. ``strays``: a team that had been written has lost its place."""
+    """Return an undo record of teams and of members.
+
+    ``strays``: the chunk has displaced a team that was already written, so its members may be left over.
+    """
     return {**teams, PEOPLE: dict(touched), _STRAYS: strays}
 
 
 def kept_by_others(
     db: Database, job: Job, record: Mapping[str, Any], *, entry_id: str, session: ClientSession | None = None
 ) -> list[Conflict]:
-    """Those whom the entry made and who are in a team by now that is none of this job's: they cannot go."""
+    """Return a conflict for each member that the entry created and that is now in a team of another job.
+
+    Such a member cannot be deleted.
+    """
     prefix = team_store.member_id(org_id=job.org_id, phone="")
     phones = [id_.removeprefix(prefix) for id_ in writing.created_ids(record[PEOPLE])]
     linked = team_store.of_phones(db, org_id=job.org_id, phones=phones, session=session, not_of_job=job.id)
@@ -45,7 +51,10 @@ def kept_by_others(
 
 
 def without_strays(db: Database, job: Job) -> Iterator[Write | None]:
-    """Take away whom only a team named that lost its place. Reading the file from top to bottom never makes them."""
+    """Yield the writes that delete members whom only a displaced team names. None are needed if no team was displaced.
+
+    The outcome must be the same as reading the file from top to bottom, which would never create these members.
+    """
     if db.ledger.find_one({"job_id": job.id, f"undo.{_STRAYS}": True}, {"_id": 1}) is None:
         return
     for entry in db.ledger.find({"job_id": job.id, "undone": False}, {f"undo.{PEOPLE}": 1}):
@@ -61,8 +70,9 @@ def _remove(db: Database, job: Job, made: list[str], mark: str, session: ClientS
     if strays:
         ids = [prefix + phone for phone in strays]
         db.members.delete_many({"_id": {"$in": ids}, "written_by": mark}, session=session)
-        # Whoever another job has taken over stays, and is this entry's again when that job is taken back. The others
-        # it has not made after all: whoever a correction makes again would be its conflict.
+        # A member that has another job's mark stays in the record: an undo of that job gives it back this entry's mark.
+        # The deleted members leave the record. Otherwise, if a correction creates one again, this entry's undo would
+        # report it as a conflict.
         stay = linked.keys() | team_store.known(db, org_id=job.org_id, phones=strays, session=session)
         left = Binary(pack_keys([phone for phone in phones if phone in stay]))
         db.ledger.update_one({"_id": mark}, {"$set": {f"undo.{PEOPLE}.created": left}}, session=session)

@@ -1,4 +1,4 @@
-"""What a chunk's rows make: documents of teams, and of the people whom they name."""
+"""The documents that a chunk's rows make: teams, and the members whom they name."""
 
 from __future__ import annotations
 
@@ -21,14 +21,18 @@ from collect.teams.template import NOTHING_SAID
 
 @dataclass(frozen=True, kw_only=True)
 class Provision:
-    """``teams``: one for each name. ``people``: everybody whom any row names. ``named_by``: a row's people."""
+    """The documents of a chunk.
+
+    ``teams``: one for each team name. ``people``: all members whom any row names. ``named_by``: row → the phones of the
+    members whom it names.
+    """
 
     teams: Batch
     people: Batch
     named_by: Mapping[int, Sequence[str]]
 
     def named(self, *, without: AbstractSet[int]) -> Batch:
-        """Everybody whom rows name that are not among ``without``."""
+        """Return the members whom any row names, except the rows in ``without``."""
         if not without:
             return self.people
         return self.people.only(
@@ -36,9 +40,10 @@ class Provision:
         )
 
     def touched(self, decision: Decision, *, org_id: str) -> Batch:
-        """Everybody whom the teams name that are not rejected, or whom those that they change have named before.
+        """Return the members to mark: those whom the teams name now, and those whom changed teams named before.
 
-        Who has left a team would be named again by an undo: until then an undo of the job that made them is a conflict.
+        Rejected teams are left out. A member who leaves a team is marked too, since an undo of this job would bring the
+        member back: until then, an undo of the job that created the member must report a conflict.
         """
         named = self.named(without={reject.row for reject in decision.rejects})
         known = set(named.keys)
@@ -52,9 +57,9 @@ class Provision:
 
 
 def make(teams: Sequence[Team], lot: Lot, *, org_id: str, upsert: bool, keeps: bool = False) -> Provision:
-    """Find the row that wins for each name within the chunk (create: the first, upsert: the last), and encode.
+    """Return the documents of ``teams``: of the row that wins for each name (create: the first, upsert: the last).
 
-    ``keeps``: blank cells keep what is stored, so that no row wins as a whole; each is encoded.
+    ``keeps``: a blank cell keeps the stored value. Then no row wins as a whole, and every row is encoded.
     """
     winners, losers = batch.winners([team.name for team in teams], last=upsert)
     if keeps:
@@ -81,9 +86,10 @@ def make(teams: Sequence[Team], lot: Lot, *, org_id: str, upsert: bool, keeps: b
 
 
 def _team(org_id: str, team: Team, *, keeps: bool) -> dict[str, Any]:
-    """With every field, as it is when it is new; of one that is there only those of the row's columns are replaced.
+    """Return a team's document with all fields, as a new team has them.
 
-    ``keeps``: and of these not those that the document lists as blank.
+    In a team that exists, only the fields of the file's columns are replaced. ``keeps``: the document lists its blank
+    fields, which are not replaced either.
     """
     document = _document(org_id, {**NOTHING_SAID, **team.values}, team.row)
     blanks = [name for name, value in team.values.items() if not value] if keeps else []
@@ -91,7 +97,7 @@ def _team(org_id: str, team: Team, *, keeps: bool) -> dict[str, Any]:
 
 
 def _people(rows: Mapping[str, int], lot: Lot, *, org_id: str) -> Batch:
-    """Those with these phones, each with the row that touches them."""
+    """Return the batch of members. ``rows``: phone → the row that names it."""
     return batch.encode(
         [(phone, _document(org_id, {"phone": phone}, row)) for phone, row in rows.items()],
         lot,

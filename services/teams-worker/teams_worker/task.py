@@ -1,4 +1,7 @@
-"""Teams in bulk: each row of a CSV is one team with all its links, or a reject. It knows nothing of control."""
+"""The task of a teams job: each row of a CSV is one team with all its links, or a reject.
+
+It does not handle pause, cancel or retries: the runtime does.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,13 @@ from teams_worker import people, provisioning
 from teams_worker.provisioning import Provision
 
 CHUNK_BYTES = 512 * 1024
-"""Of a file. A phone of ten bytes may become a person's document of 150."""
+"""Most bytes of a file in one chunk. A phone of ten bytes may become a member's document of 150."""
 MOST_PEOPLE = 10_000
-"""That a chunk of several rows touches: a few bytes of a file may change teams of a thousand people each."""
+"""Most members that a chunk of several rows may write. A few bytes of a file may change teams of 1,000 members each."""
 
 
 class TeamsTask:
-    """Teams as the runtime makes them (see :class:`collect.runtime.task.Task`)."""
+    """The task of a teams job, as the runtime calls it (see :class:`collect.runtime.task.Task`)."""
 
     kind = "teams"
     rows = ChunkRows(first=500, fewest=50, most=1_500)
@@ -41,11 +44,11 @@ class TeamsTask:
         self._members = Table(db=db, blobs=blobs, name="members")
 
     def plan(self, job: Job, after: Part | None) -> Iterator[PlannedPart | None]:
-        """The parts of the file, or those behind ``after``."""
+        """Yield the parts of the file, or those that follow ``after``."""
         yield from planning.plan(self._blobs, job, template=TEMPLATE, after=after)
 
     def chunks(self, job: Job, part: Part, size: ChunkSize) -> Iterator[Chunk]:
-        """The teams of the part, and the people whom they name."""
+        """Yield the teams of the part in chunks, with the members whom they name."""
         known = frozenset(form.form_id for form in forms.all_of(self._db, org_id=job.org_id))
         for lot, valid, rejects in chunks.read(
             self._blobs, part, TEMPLATE, size, params=job.params, most_bytes=CHUNK_BYTES
@@ -58,7 +61,7 @@ class TeamsTask:
             yield chunks.chunk(lot, made, (*rejects, *refused))
 
     def apply(self, job: Job, part: Part, chunk: Chunk, *, entry_id: str, session: ClientSession) -> Applied:
-        """Write the chunk's teams, and everybody whom those that are not rejected name or have named before."""
+        """Write the chunk's teams, and the members whom they name or named before. Rejected teams are left out."""
         made: Provision = chunk.payload
         applied, decision = self._teams.write(
             job, made.teams, rejects=chunk.rejects, entry_id=entry_id, session=session
@@ -72,7 +75,7 @@ class TeamsTask:
         return replace(applied, undo=undo)
 
     def undo(self, job: Job, record: dict[str, Any], *, entry_id: str, session: ClientSession) -> TakenBack:
-        """Take the teams back, then the people: but nobody who belongs to a team that others have changed."""
+        """Take back the teams, then the members. A member in a team that another job has changed is a conflict."""
         teams = self._teams.take_back(record, entry_id=entry_id, session=session)
         kept = people.kept_by_others(self._db, job, record, entry_id=entry_id, session=session)
         members = self._members.take_back(
@@ -81,13 +84,13 @@ class TeamsTask:
         return replace(teams, conflicts=(*teams.conflicts, *members.conflicts, *kept))
 
     def sweep(self, job: Job) -> Iterator[None]:
-        """A job of teams has no objects."""
+        """Do nothing: a teams job has no objects in the blob store."""
         yield None
 
     def diagnose(self, job: Job) -> str | None:
-        """Whether a column of its file looks as if it had slipped."""
+        """Return a text if a column of the job's file looks shifted by some rows, else ``None``."""
         return diagnosis.at_teams(self._db, self._blobs, job)
 
     def finish(self, job: Job) -> Iterator[dict[str, Any] | Write | None]:
-        """Nobody is left who was made for a team that lost its place to one from further up."""
+        """Yield the writes that delete members whom only a displaced team names."""
         yield from people.without_strays(self._db, job)

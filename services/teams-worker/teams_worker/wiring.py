@@ -1,4 +1,7 @@
-"""The task as a slot makes it. In a module of its own, since a spawned process cannot import from ``__main__``."""
+"""The factory of the task, called in each slot.
+
+It has a module of its own, since a spawned process cannot import from ``__main__``.
+"""
 
 from __future__ import annotations
 
@@ -8,5 +11,5 @@ from teams_worker.task import TeamsTask
 
 
 def make_task(db: Database, storage_url: str) -> TeamsTask:
-    """The task on the stores that the settings name."""
+    """Return the task, connected to the stores of the settings."""
     return TeamsTask(db=db, blobs=open_blobs(storage_url, db))

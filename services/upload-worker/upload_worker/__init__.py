@@ -1,1 +1,1 @@
-"""The upload worker: CSV into a dataset."""
+"""The upload worker: it writes the rows of a CSV into a dataset."""

@@ -1,4 +1,4 @@
-"""The upload worker: its task, in the runtime that every worker shares."""
+"""The upload worker: it runs its task in the runtime that all workers share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from upload_worker.wiring import make_task
 
 
 def main() -> None:
-    """Run until told to go."""
+    """Run the worker until the process gets a stop signal. It blocks."""
     serve(service="upload-worker", kind="upload", make_task=make_task)
 
 

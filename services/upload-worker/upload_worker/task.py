@@ -1,4 +1,7 @@
-"""A baseline upload: the rows of a CSV into a dataset, by its template. It knows nothing of control."""
+"""The task of a baseline upload: it writes the rows of a CSV into a dataset, by the dataset's template.
+
+It does not handle pause, cancel or retries: the runtime does.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,12 @@ from collect.storage.object_store import Blobs
 
 
 class UploadTask:
-    """The upload as the runtime runs it (see :class:`collect.runtime.task.Task`)."""
+    """The task of an upload, as the runtime calls it (see :class:`collect.runtime.task.Task`)."""
 
     kind = "upload"
     rows = ChunkRows(first=2_000, fewest=2_000, most=10_000)
-    """Many small transactions keep verbs waiting longer than few big ones (docs/figures.md)."""
+    """Rows of a chunk. Chunks are large, since many small transactions delay verbs longer than few big ones do
+    (docs/figures.md)."""
 
     def __init__(self, *, db: Database, blobs: Blobs) -> None:
         self._db = db
@@ -32,11 +36,11 @@ class UploadTask:
         self._rows = Table(db=db, blobs=blobs, name="rows")
 
     def plan(self, job: Job, after: Part | None) -> Iterator[PlannedPart | None]:
-        """The parts of the file, or those behind ``after``."""
+        """Yield the parts of the file, or those that follow ``after``."""
         yield from planning.plan(self._blobs, job, template=self._template(job), after=after)
 
     def chunks(self, job: Job, part: Part, size: ChunkSize) -> Iterator[Chunk]:
-        """The rows of the part, validated and encoded."""
+        """Yield the rows of the part in chunks, validated and encoded."""
         template = self._template(job)
         for lot, valid, rejects in chunks.read(self._blobs, part, template, size, params=job.params):
             made = batch.make(
@@ -56,19 +60,19 @@ class UploadTask:
         return applied
 
     def undo(self, job: Job, record: dict[str, Any], *, entry_id: str, session: ClientSession) -> TakenBack:
-        """Delete what was made and restore what was changed, as far as the mark still stands."""
+        """Delete the created documents and restore the changed ones, if they still have the entry's mark."""
         return self._rows.take_back(record, entry_id=entry_id, session=session)
 
     def sweep(self, job: Job) -> Iterator[None]:
-        """An upload has no objects."""
+        """Do nothing: an upload has no objects in the blob store."""
         yield None
 
     def diagnose(self, job: Job) -> str | None:
-        """Whether two columns of its file look exchanged."""
+        """Return a text if two columns of the job's file look exchanged, else ``None``."""
         return diagnosis.at_rows(self._db, self._blobs, job, template=self._template(job))
 
     def finish(self, job: Job) -> Iterator[dict[str, Any] | None]:
-        """Nothing is left to do."""
+        """Do nothing: an upload is complete when its rows are written."""
         yield None
 
     def _template(self, job: Job) -> Template:

@@ -1,1 +1,1 @@
-"""The rows of a CSV file: how they become documents, and how an undo takes them back. All kinds that read CSV use it."""
+"""The rows of a CSV file: how they become documents, and how an undo takes them back. All CSV kinds use it."""
