@@ -1,1 +1,1 @@
-"""What an export is made of: which responses, and how they are written. Shared by gateway and worker; no I/O."""
+"""The parts of an export: which responses it has, and how they are written. Gateway and worker share it; no I/O."""

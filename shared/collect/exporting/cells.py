@@ -1,4 +1,4 @@
-"""Columns as texts: the cells of a CSV, or the values of JSON lines. A function here sees a whole column."""
+"""Columns as texts: the cells of a CSV, or the values of JSON lines. Each function works on a whole column."""
 
 from __future__ import annotations
 
@@ -27,22 +27,23 @@ _DAY = 86_400_000
 _EPOCH = date(1970, 1, 1).toordinal()
 _FORMULA = "^[=+\\-@\t\r]"
 _GUARDED = "^'+[=+\\-@\t\r]"
-"""What a guarded text looks like. A text that does already gets one apostrophe more, so that one can be taken off."""
+"""Pattern of a text with an apostrophe before a formula. Such a text gets one more apostrophe, so that an upload can
+always take off one."""
 _HARMLESS = r"^([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|\+[0-9][0-9 ().-]{4,22}[0-9])$"
-"""All of it is a number, or a phone number as people write them: no spreadsheet makes anything else of those."""
+"""Pattern of a text that is wholly a number or a phone number. Spreadsheets do not run these as formulas."""
 
 
 def csv(column: Column, *, formula_safe: bool, style: Style = PLAIN) -> pa.Array:
-    """The cells of a CSV, quoted where they have to be; null where there is no value.
+    """Return the cells of a CSV, quoted where necessary; null where there is no value.
 
-    A text that a spreadsheet would take for a formula begins with an apostrophe, if it is to be ``formula_safe``. One
-    that is empty, or equal to ``null_text``, is quoted, so that it differs from a missing value.
+    ``formula_safe``: put an apostrophe before a text that a spreadsheet would take for a formula. A text that is empty
+    or equal to ``null_text`` is quoted, so that it differs from a missing value.
     """
     return quoted(unquoted(column, formula_safe=formula_safe, style=style), style)
 
 
 def unquoted(column: Column, *, formula_safe: bool, style: Style) -> pa.Array:
-    """The texts of the cells of a CSV."""
+    """Return the texts of the cells of a CSV, without quotes."""
     texts = _with_odd(_texts(column, style.time_zone), column.odd, partial(_plain, zone=style.time_zone))
     if formula_safe and column.field.type in TEXTS:
         texts = _harmless(texts)
@@ -52,12 +53,12 @@ def unquoted(column: Column, *, formula_safe: bool, style: Style) -> pa.Array:
 
 
 def like_null(texts: pa.Array, null_text: str) -> int:
-    """How many texts are equal to what is written for a missing value."""
+    """Return how many texts are equal to ``null_text``, which is written for a missing value."""
     return int(pc.sum(pc.equal(texts, null_text)).as_py() or 0)
 
 
 def quoted(texts: pa.Array, style: Style) -> pa.Array:
-    """The cells of a CSV, in quotes where they have to be."""
+    """Return the cells of a CSV, in quotes where necessary."""
     offsets, parts = _parts(texts)
     data, delimiter = parts.tobytes(), style.delimiter
     masks = []
@@ -74,7 +75,7 @@ def quoted(texts: pa.Array, style: Style) -> pa.Array:
 
 
 def jsonl(column: Column, style: Style = PLAIN) -> pa.Array:
-    """Values of JSON; ``null`` where there is none, and for numbers that JSON does not have."""
+    """Return the values as JSON texts. A missing value is ``null``, as is a number that JSON does not have."""
     texts = _texts(column, style.time_zone)
     if column.field.type in TEXTS:
         escaped = _escaped(texts)
@@ -87,7 +88,7 @@ def jsonl(column: Column, style: Style = PLAIN) -> pa.Array:
 
 
 def parquet(column: Column, style: Style = PLAIN) -> pa.Array:
-    """Typed values. One that does not fit is null; a field of any type holds JSON."""
+    """Return typed values for Parquet. A value that does not fit is null. A field of type JSON has JSON texts."""
     if column.field.type is FieldType.JSON:
         return _with_odd(column.values, column.odd, partial(_json, zone=style.time_zone))
     if column.field.type is FieldType.DATE:
@@ -120,7 +121,7 @@ def _mask(odd: Iterable[int], rows: int) -> pa.Array:
 
 
 def _plain(value: Any, *, zone: str | None = None) -> str:
-    """A value of an unexpected type, as the cell of a CSV."""
+    """Return a value of an unexpected type as the cell of a CSV."""
     match value:
         case str():
             return value
@@ -140,7 +141,7 @@ def _json(value: Any, *, zone: str | None = None) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """The same without the numbers that JSON does not have."""
+    """Return the value with ``None`` in place of the numbers that JSON does not have."""
     match value:
         case float():
             return value if math.isfinite(value) else None
@@ -155,7 +156,7 @@ def _finite(value: Any) -> Any:
 
 
 def _for_json(value: Any, *, zone: str | None = None) -> Any:
-    """Types of BSON that JSON does not have, as texts."""
+    """Return a value of a BSON type that JSON does not have, as a text or an integer."""
     match value:
         case datetime():
             return clocks.written(value, zone)
@@ -168,7 +169,7 @@ def _for_json(value: Any, *, zone: str | None = None) -> Any:
 
 
 def name(field: str) -> str:
-    """A name as JSON has it."""
+    """Return a field's name as a JSON text."""
     return json.dumps(field, ensure_ascii=False)
 
 
@@ -181,7 +182,7 @@ def _harmless(texts: pa.Array) -> pa.Array:
 
 
 def _may_begin_formula(texts: pa.Array) -> bool:
-    """A look at the first bytes alone. Columns of phone numbers pass, and are looked at more closely."""
+    """Return whether any text begins with a character of a formula. It is a fast check; phone numbers pass it, too."""
     offsets, data = _parts(texts)
     if len(data) == 0:
         return False
@@ -193,7 +194,7 @@ _STARTS = np.frombuffer(b"=+-@\t\r'", dtype=np.uint8)
 
 
 def _parts(texts: pa.Array) -> tuple[Numbers, Numbers]:
-    """Offsets and bytes of a column of texts."""
+    """Return the offsets and the bytes of a column of texts."""
     _, offsets, data = texts.buffers()
     bounds = np.frombuffer(offsets, dtype=np.int32, count=texts.offset + len(texts) + 1)[texts.offset :]
     whole = np.frombuffer(data, dtype=np.uint8) if data is not None else np.zeros(0, dtype=np.uint8)
@@ -201,7 +202,7 @@ def _parts(texts: pa.Array) -> tuple[Numbers, Numbers]:
 
 
 def _escaped(texts: pa.Array) -> pa.Array:
-    """As they stand between the quotes of JSON."""
+    """Return the texts escaped for JSON, without quotes around them."""
     data = _parts(texts)[1]
     if not (data < ord(" ")).any() and b'"' not in (plain := data.tobytes()) and b"\\" not in plain:
         return texts
@@ -211,10 +212,10 @@ def _escaped(texts: pa.Array) -> pa.Array:
 
 
 def _moments(column: Column, zone: str | None) -> pa.Array:
-    """RFC 3339 with milliseconds, in UTC or by the clocks of ``zone``; a date alone in a column of dates.
+    """Return times in RFC 3339 with milliseconds, in UTC or by the clocks of ``zone``. A date field has dates alone.
 
-    A date is midnight in UTC, and the same date everywhere. A moment in a column of dates that is no date is written
-    whole.
+    A date is stored as midnight in UTC, and is the same date in every zone. If a value of a date field is not midnight,
+    its time is written too.
     """
     valid = column.values.is_valid().to_numpy(zero_copy_only=False)
     moments = column.values.cast(pa.int64()).fill_null(0).to_numpy()
@@ -245,7 +246,7 @@ def _dates(days: Numbers) -> Numbers:
 
 
 def _fixed(texts: Numbers, valid: Numbers) -> pa.Array:
-    """Texts of one length as a column."""
+    """Return texts of equal length as a column."""
     count, width = texts.shape
     offsets = np.arange(count + 1, dtype=np.int32) * width
     bits = None if valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
@@ -256,18 +257,18 @@ def _fixed(texts: Numbers, valid: Numbers) -> pa.Array:
 
 @lru_cache(maxsize=20_000)
 def _day(number: int) -> bytes:
-    """``2017-08-01``, from days since 1970."""
+    """Return a date such as ``2017-08-01``, from days since 1970."""
     return date.fromordinal(number + _EPOCH).isoformat().encode()
 
 
 @lru_cache(maxsize=1)
 def _seconds() -> Numbers:
-    """``T00:00:00`` for each second of a day."""
+    """Return a text such as ``T00:00:00`` for each second of a day."""
     clock = (f"T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}" for second in range(86_400))
     return np.frombuffer("".join(clock).encode(), dtype=np.uint8).reshape(-1, 9)
 
 
 @lru_cache(maxsize=1)
 def _milliseconds() -> Numbers:
-    """``.000`` for each millisecond of a second."""
+    """Return a text such as ``.000`` for each millisecond of a second."""
     return np.frombuffer("".join(f".{n:03}" for n in range(1000)).encode(), dtype=np.uint8).reshape(-1, 4)

@@ -1,4 +1,4 @@
-"""What clocks in a time zone show at a moment."""
+"""The local time of a moment in a time zone."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import numpy.typing as npt
 Numbers = npt.NDArray[Any]
 
 FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999
-"""The milliseconds of the years 1 to 9999. Other moments have no text of RFC 3339."""
+"""First and last moment of the years 1 to 9999, in milliseconds since 1970. RFC 3339 has no text for other moments."""
 MINUTE_MS = 60_000
 SLOT_MS = 15 * MINUTE_MS
-"""No zone changes its clock twice within this time."""
+"""Milliseconds in which no zone changes its clock more than once."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -37,7 +37,7 @@ def offsets(moments: Numbers, zone: str) -> Numbers:
 
 @lru_cache(maxsize=50_000)
 def _of_slot(zone: str, slot: int) -> tuple[int, int]:
-    """The offset when a slot begins, and when it ends."""
+    """Return the offset at the beginning and at the end of a slot, in minutes."""
     return _offset(zone, slot * SLOT_MS), _offset(zone, slot * SLOT_MS + SLOT_MS - 1)
 
 
@@ -50,7 +50,7 @@ def _offset(zone: str, moment: int) -> int:
 
 
 def written(at: datetime, zone: str | None) -> str:
-    """Return ``at`` in RFC 3339 with milliseconds, by the clocks of ``zone``."""
+    """Return ``at`` in RFC 3339 with milliseconds, in the local time of ``zone`` (``None``: UTC)."""
     moment = (at.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
     minutes = int(offsets(np.array([moment], dtype=np.int64), zone)[0]) if zone is not None else 0
     shown = _EPOCH + timedelta(milliseconds=moment + minutes * MINUTE_MS)
@@ -58,7 +58,7 @@ def written(at: datetime, zone: str | None) -> str:
 
 
 def suffix(minutes: int, zone: str | None) -> str:
-    """Return the offset as it stands behind a time: ``Z`` where no zone was asked for, else as in ``+05:30``."""
+    """Return the offset that is written after a time: ``Z`` if there is no zone, else as in ``+05:30``."""
     if zone is None:
         return "Z"
     hours, rest = divmod(abs(minutes), 60)

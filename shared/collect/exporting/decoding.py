@@ -1,11 +1,11 @@
-"""Raw BSON to columns, a field of all documents at a time (the fast path of an export).
+"""The decoder from raw BSON to columns, one field of all documents at a time (the fast path of an export).
 
-PyMongoArrow was measured and left: it takes twice as long, and an integer field that holds 3.7 or ``true`` comes out
-as 3 or 1 (docs/figures.md). Here every value is checked by its type byte, and one that does not fit its field is kept
-as it is, beside the column.
+PyMongoArrow was measured and rejected: it takes twice as long, and an integer field with 3.7 or ``true`` comes out as 3
+or 1 (docs/figures.md). This decoder checks the type byte of every value. A value that does not fit its field is kept
+unchanged, beside the column.
 
-The documents of one form mostly have the same fields in the same order. So a place is kept for each document, and all
-that stand at the same name step over it together.
+The documents of one form mostly have the same fields in the same order. So the decoder keeps a position in each
+document. All documents whose position is at the same field name are moved past that field in one step.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ Numbers = npt.NDArray[Any]
 
 DOUBLE, STRING, BOOLEAN, DATETIME, NULL, REGEX, INT32, INT64 = 1, 2, 8, 9, 10, 11, 16, 18
 ABSENT = (0, 6, NULL)
-"""Not there (our own mark), undefined, null."""
+"""The types that mean no value: the field is absent (0, which BSON does not use), undefined, null."""
 
 _FIXED = {DOUBLE: 8, 6: 0, 7: 12, BOOLEAN: 1, DATETIME: 8, NULL: 0, INT32: 4, 17: 8, INT64: 8, 19: 16, 127: 0, 255: 0}
 _PREFIXED = {STRING: 4, 3: 0, 4: 0, 5: 5, 13: 4, 14: 4, 15: 0}
-"""Bytes of a value by its type (BSON 1.1): always so many, or so many more than the length that it begins with."""
+"""Size of a value by its type, in bytes (BSON 1.1). ``_FIXED``: the size. ``_PREFIXED``: what to add to the length that
+the value begins with."""
 _PADDING = bytes(16)
 _INLINE = 12
 _EXACT = 2**53
@@ -47,7 +48,10 @@ _CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One field of all documents. ``odd`` are values that do not fit its type, by row; ``values`` is null there."""
+    """One field of all documents.
+
+    ``odd``: row → a value that does not fit the field's type; ``values`` is null in that row.
+    """
 
     field: FormField
     values: pa.Array
@@ -55,7 +59,7 @@ class Column:
 
 
 def starts(raw: bytes) -> list[int]:
-    """Where each of the documents begins."""
+    """Return the offset at which each document begins."""
     found: list[int] = []
     at, end = 0, len(raw)
     add, size_of = found.append, _size_of
@@ -66,17 +70,17 @@ def starts(raw: bytes) -> list[int]:
 
 
 def documents(raw: bytes) -> list[dict[str, Any]]:
-    """All of them as Python has them; the slow way."""
+    """Return all documents as dicts. This is the slow way."""
     return bson.decode_all(raw, _CODEC)
 
 
 def columns(raw: bytes, fields: Sequence[FormField]) -> list[Column]:
-    """The columns of the documents that stand back to back in ``raw``, in the order of ``fields``."""
+    """Return the columns of the documents that are back to back in ``raw``, in the order of ``fields``."""
     return decoded(raw, fields)[0]
 
 
 def decoded(raw: bytes, fields: Sequence[FormField]) -> tuple[list[Column], dict[str, int]]:
-    """The columns, and by name in how many documents there is a value under another name at the top."""
+    """Return the columns, and the top-level names that are no field: name → in how many documents it has a value."""
     block = _Block(raw, fields)
     if block.walk():
         return [block.column(field) for field in fields], block.others
@@ -91,7 +95,7 @@ def _others(raw: bytes, names: set[str]) -> dict[str, int]:
 
 
 def _regular(raw: bytes, fields: Sequence[FormField]) -> bytes:
-    """The same documents with nothing but these fields, in this order, and without what cannot be stepped over."""
+    """Return the documents with these fields only, in this order. A regex becomes text: BSON gives it no length."""
     names = [field.name for field in fields]
     return b"".join(
         bson.encode({name: _steppable(doc[name]) for name in names if name in doc}) for doc in documents(raw)
@@ -103,7 +107,7 @@ def _steppable(value: Any) -> Any:
 
 
 class _Block:
-    """Documents on the way to columns."""
+    """A block of documents that is decoded to columns."""
 
     def __init__(self, raw: bytes, fields: Sequence[FormField]) -> None:
         self._raw = raw
@@ -120,11 +124,14 @@ class _Block:
         self.others: dict[str, int] = {}
 
     def _unaligned(self, kind: str, width: int) -> Numbers:
-        """The value of that kind that begins at each byte."""
+        """Return an array with the value of that kind that begins at each byte of the block."""
         return np.ndarray((len(self._padded) - width + 1,), dtype=kind, buffer=self._padded, strides=(1,))
 
     def walk(self) -> bool:
-        """Step through all documents. ``False``: they are too different, or hold what has no length."""
+        """Step through all fields of all documents. Return ``False`` if the fast path cannot read them.
+
+        That is so if their fields differ too much in order, or if a value has no known length.
+        """
         at = self._starts + 4
         unread = np.arange(self._count)
         steps = 64 + 8 * len(self._order)
@@ -136,7 +143,10 @@ class _Block:
         return True
 
     def _next(self, at: Numbers, unread: Numbers) -> tuple[bytes, Numbers]:
-        """The name to step over, and whoever stands at it: of several names, the one that comes first in order."""
+        """Return the field name to step over next, and the documents whose position is at it.
+
+        If the documents are at different names, it is the name that comes first in the order of the fields.
+        """
         while True:
             places = at[unread] + 1
             name = self._name(int(places[0]))
@@ -155,11 +165,11 @@ class _Block:
         return self._order.setdefault(name, len(self._order))
 
     def _stand_at(self, places: Numbers, name: bytes) -> Numbers:
-        """Which of the places hold this name, eight bytes at a time."""
+        """Return which of the places have this name. It compares eight bytes at a time."""
         same = np.ones(len(places), dtype=bool)
         for offset in range(0, len(name), 8):
             word = name[offset : offset + 8]
-            # Beyond the end lies nothing that could be equal: an earlier word of the name has differed.
+            # A place beyond the end is cut to the last word: an earlier word of the name has differed already.
             found = self._u8[np.minimum(places + offset, len(self._u8) - 1)]
             if len(word) < 8:
                 found &= np.uint64((1 << 8 * len(word)) - 1)
@@ -197,7 +207,7 @@ class _Block:
         known_values[here], known_types[here] = values, types
 
     def column(self, field: FormField) -> Column:
-        """What was found under the field's name."""
+        """Return the column of a field."""
         none = np.zeros(self._count, dtype=np.int64), np.zeros(self._count, dtype=np.uint8)
         values, types = self._places.get(field.name.encode() + b"\0", none)
         if field.type in TEXTS:
@@ -221,7 +231,7 @@ class _Block:
         return self._u8[values].view(np.int64)
 
     def _doubles(self, values: Numbers, types: Numbers) -> tuple[pa.Array, Numbers]:
-        """Whole numbers too, as long as a double holds them exactly."""
+        """Return the values as doubles, and which fit. An integer fits if a double holds it exactly."""
         if (types == DOUBLE).all():
             fits = types == DOUBLE
             return _array(pa.float64(), self._u8[values], fits), fits
@@ -239,7 +249,7 @@ class _Block:
         return np.where(short, self._i4[values], np.where(long, self._i8(values), 0)), short | long
 
     def _texts(self, values: Numbers, fits: Numbers) -> tuple[pa.Array, Numbers]:
-        """Views into the documents (Arrow's layout of string views), made into a column of their own."""
+        """Return the texts, and which fit. Arrow's string views point into the documents, and are then copied."""
         views = np.zeros((self._count, 4), dtype=np.uint32)
         where = np.flatnonzero(fits)
         texts = values[where] + 4
@@ -253,12 +263,12 @@ class _Block:
         column = pa.Array.from_buffers(pa.binary_view(), self._count, buffers)
         try:
             return column.cast(pa.string()), fits
-        except pa.ArrowInvalid:  # not UTF-8, which the server does not check: the slow way shows it as well as it can
+        except pa.ArrowInvalid:  # not UTF-8, which the server does not check: such a text is decoded the slow way
             whole = np.array([_is_utf8(text) for text in column.to_pylist()], dtype=bool)
             return self._texts(values, fits & whole)
 
     def _inline(self, texts: Numbers, lengths: Numbers) -> Numbers:
-        """The three words of a short text's view: its bytes, and zeros behind them."""
+        """Return the last three words of a short text's view: its bytes, and zeros after them."""
         found = np.empty((len(texts), 12), dtype=np.uint8)
         found[:, :8] = self._u8[texts].view(np.uint8).reshape(-1, 8)
         found[:, 8:] = self._i4[texts + 8].view(np.uint8).reshape(-1, 4)
@@ -291,7 +301,7 @@ def _is_utf8(text: bytes | None) -> bool:
 
 
 def misfits(found: Iterable[Column]) -> dict[str, int]:
-    """How many values of each field have another type than it; fields of any type have none."""
+    """Return field → how many of its values have another type. A field of type JSON takes all types, so it has none."""
     return {
         column.field.name: len(column.odd) for column in found if column.odd and column.field.type != FieldType.JSON
     }

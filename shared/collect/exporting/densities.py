@@ -1,9 +1,8 @@
-"""How many keys lie in a range of time, judged from a few places in it: known where it was looked, drawn between.
+"""The estimate of how many keys are in a range of time, from samples at a few times.
 
-Times are whole milliseconds. Each place is read in both directions as far as a fixed number of keys; what lies between
-two places is taken to be as dense as its two ends. Where the ends disagree most it is looked again, in the middle, so
-that sparse years cost little and a burst is found at its edges. What is shorter than a gap and lies in its midst is not
-seen at all: this is an estimate.
+Times are whole milliseconds. At each sampled time a fixed number of keys is read in both directions. The gap between
+two samples is taken to be as dense as its two ends. The gap whose ends differ most is sampled again in its middle, so
+sparse years cost little, and a burst is found by its edges. A burst within a gap, away from its ends, is not seen.
 """
 
 from __future__ import annotations
@@ -15,23 +14,25 @@ from itertools import pairwise
 from typing import Protocol
 
 STRETCHES = 96
-"""Into so many stretches the range is cut at first."""
+"""Stretches into which the range is cut at first."""
 KEYS = 500
-"""So many keys are read from each cut on, and back from it."""
+"""Keys that are read from each cut forward, and from each cut back."""
 REFINEMENTS = 48
 WINDOWS = 256
 WINDOW_WALKS = 2
-"""So many windows of what was only drawn are counted at last, each as wide as two walks were if it was drawn well."""
+"""Windows within the gaps (:data:`WINDOWS`) are counted at the end, to correct the estimate. Each is as wide as this
+many walks over keys would be if the estimate were right."""
 MOST_TIMES = 50
-"""One window speaks for as many others; so it says at most that there are so many times as many as was thought."""
+"""Largest correction that a window may give: its count divided by its estimate. A window stands for a large part of the
+range, so one burst must not count too much."""
 MOST_TIED = 250_000
-"""So many keys of one and the same time are counted; a bulk import may have given a million responses one time."""
+"""Most keys of a single time that are counted. After a bulk import a million responses may have the same time."""
 GOLDEN = 0.6180339887498949
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reached:
-    """Where a walk over keys has ended. ``tied``: the key after it has the same time."""
+    """The time at which a walk over keys has ended. ``tied``: the next key has the same time."""
 
     at: int
     tied: bool
@@ -41,18 +42,18 @@ class Keys(Protocol):
     """Keys in order of time. Ranges include their start and exclude their end."""
 
     def ahead(self, start: int, end: int, keys: int) -> Reached | None:
-        """Where key number ``keys`` from the start lies; nothing, when there are fewer."""
+        """Return where key number ``keys`` from the start is; ``None`` if there are fewer."""
 
     def behind(self, start: int, end: int, keys: int) -> Reached | None:
-        """Where key number ``keys`` back from the end lies; nothing, when there are fewer."""
+        """Return where key number ``keys`` back from the end is; ``None`` if there are fewer."""
 
     def count(self, start: int, end: int, most: int) -> int:
-        """How many there are, counted up to ``most``."""
+        """Return how many keys there are. The count stops at ``most``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stretch:
-    """A range with the number of keys in it, counted or judged."""
+    """A range with the number of keys in it, counted or estimated."""
 
     start: int
     end: int
@@ -61,7 +62,7 @@ class Stretch:
 
 @dataclass(frozen=True, kw_only=True)
 class _Gap:
-    """A range that has been seen from its two ends alone."""
+    """A range between two samples. Its keys are not read; ``densities``: keys a millisecond at its ends."""
 
     start: int
     end: int
@@ -73,7 +74,7 @@ class _Gap:
 
     @property
     def doubt(self) -> float:
-        """By how many keys its ends disagree about it; nothing is known of one that cannot be cut."""
+        """By how many keys the estimates from its two ends differ; 0 if it is too short to be cut."""
         if self.end - self.start < 2:
             return 0.0
         if len(self.densities) < 2:
@@ -90,7 +91,7 @@ def stretches(
     walk: int = KEYS,
     refinements: int = REFINEMENTS,
 ) -> list[Stretch]:
-    """The range in stretches, in order. Reads some hundred times ``walk`` keys at most, however many there are."""
+    """Return the range in stretches, in order. It reads at most some hundred times ``walk`` keys, in any range."""
     survey = _Survey(keys=keys, walk=walk)
     for cut in pairwise(_cuts(start, end, number)):
         survey.look(*cut)
@@ -105,17 +106,17 @@ def stretches(
 
 
 def total(found: Iterable[Stretch]) -> int:
-    """Their keys together."""
+    """Return the number of keys in all stretches."""
     return round(sum(stretch.rows for stretch in found))
 
 
 def places(found: Sequence[Stretch], number: int) -> list[int]:
-    """So many times with about as many keys between each two of them, the first in the middle of its share."""
+    """Return ``number`` times with about equally many keys between them. The first is in the middle of its share."""
     return [int(one.start + share * (one.end - one.start)) for one, share in _spread(found, number)]
 
 
 def _spread(found: Sequence[Stretch], number: int) -> Iterator[tuple[Stretch, float]]:
-    """Places with about as many keys between each two: in which stretch, and how much of the way along it."""
+    """Yield ``number`` places with about equally many keys between them: the stretch, and the share of the way in it."""
     each = sum(stretch.rows for stretch in found) / number
     before, following = 0.0, each / 2
     for stretch in found:
@@ -126,14 +127,17 @@ def _spread(found: Sequence[Stretch], number: int) -> Iterator[tuple[Stretch, fl
 
 
 def _cuts(start: int, end: int, number: int) -> list[int]:
-    """Evenly spaced, but for a wobble: with exact days between them, each would look at the same hour."""
+    """Return the times of the cuts: evenly spaced, with a small irregular offset.
+
+    Without the offset, cuts that are whole days apart would all be at the same hour of the day.
+    """
     inner = (start + (end - start) * (n + (n * GOLDEN % 1 - 0.5) / 2) / number for n in range(1, number))
     return sorted({start, *(int(cut) for cut in inner), end})
 
 
 @dataclass(kw_only=True)
 class _Survey:
-    """What has been seen so far."""
+    """The stretches that were read so far, and the gaps between them, as a heap with the largest doubt first."""
 
     keys: Keys
     walk: int
@@ -141,7 +145,7 @@ class _Survey:
     gaps: list[tuple[float, int, _Gap]] = field(default_factory=list)
 
     def look(self, start: int, end: int) -> None:
-        """Read the range from its two ends: what was read is known, what lies between is a gap."""
+        """Read the range from its two ends. The parts that were read become known; the rest is a gap."""
         if start >= end:
             return
         ahead = self.keys.ahead(start, end, self.walk)
@@ -159,13 +163,14 @@ class _Survey:
             heapq.heappush(self.gaps, (-gap.doubt, gap.start, gap))
 
     def doubted(self) -> _Gap | None:
-        """The gap about which its ends disagree most, taken out."""
+        """Remove and return the gap with the largest doubt; ``None`` if no gap is in doubt."""
         return heapq.heappop(self.gaps)[2] if self.gaps and self.gaps[0][0] else None
 
     def correction(self) -> float:
-        """How many times as many there are in the gaps as was thought, from windows spread over them accordingly.
+        """Return the factor from the estimated to the true number of keys in the gaps, from windows that are counted.
 
-        A walk over keys begins at any time and ends at a busy one; a window of time is not drawn to either.
+        It is needed since a walk over keys is biased: it ends at a key, so more often at a busy time. A window of time
+        has no such bias. The windows are spread over the gaps by the estimated number of keys.
         """
         gaps = sorted((gap for _, _, gap in self.gaps), key=lambda gap: gap.start)
         drawn = [Stretch(start=gap.start, end=gap.end, rows=gap.rows) for gap in gaps]
@@ -173,7 +178,7 @@ class _Survey:
         return sum(found) / len(found) if found else 1.0
 
     def _window(self, gap: Stretch, share: float) -> float:
-        """How many times as many as was thought there are in a window, that much of the way along the gap."""
+        """Return the counted keys of one window divided by the estimate. ``share``: its place along the gap, 0 to 1."""
         length = gap.end - gap.start
         wide = max(1, min(length, round(length * WINDOW_WALKS * self.walk / gap.rows)))
         start, thought = gap.start + int(share * (length - wide)), gap.rows * wide / length
@@ -188,7 +193,10 @@ class _Survey:
         self.known.append(Stretch(start=start, end=end, rows=rows))
 
     def _density(self, start: int, end: int, *, counted: bool) -> tuple[float, ...]:
-        """Keys a millisecond, without those of one time on which a walk has ended: they say nothing of what follows."""
+        """Return the keys a millisecond of a range; empty if the range is.
+
+        The caller leaves out a time with several keys at which a walk has ended: it tells nothing about the gap.
+        """
         if start >= end:
             return ()
         return ((self.keys.count(start, end, self.walk) if counted else self.walk) / (end - start),)

@@ -1,6 +1,6 @@
-"""The four formats: what one block of documents becomes, and what stands before the first.
+"""The four formats of an export: how a header and blocks of documents are written in each.
 
-A block is a piece of a gzip member in ``csv.gz`` and a row group in Parquet. Equal documents give equal bytes.
+A block becomes a piece of a gzip member in ``csv.gz``, and a row group in Parquet. Equal documents give equal bytes.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from pyarrow import parquet as pq
 
 OURS = frozenset({"_id", "org_id", "form_id", "submitted_at"})
-"""What every response has beside its answers."""
+"""The fields that every response has beside its answers."""
 _ARROW = {FieldType.INTEGER: pa.int64(), FieldType.BOOLEAN: pa.bool_(), FieldType.DATE: pa.date32()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rendered:
-    """Documents as the bytes of a format, and what there is to say of them, each by field.
+    """The bytes of some documents in a format, and counts by field.
 
-    ``misfits``: values that the format's types have no room for. ``left_out``: documents with a value under a name that
-    is no field of the form; known where all columns were asked for. ``choices_left_out``: answers with a choice that
-    has no column. ``like_null``: texts that are equal to what is written for a missing value.
+    ``misfits``: values that do not fit the type of their Parquet column. ``left_out``: documents with a value under a
+    name that is not a field of the form; counted only if the export has all fields. ``choices_left_out``: answers with
+    a choice that has no column. ``like_null``: texts that are equal to the text for a missing value.
     """
 
     data: bytes
@@ -45,7 +45,7 @@ class Rendered:
 
 
 def header(selection: Selection) -> bytes:
-    """What the result begins with, before any row."""
+    """Return the first bytes of the result, before any row. JSON lines and Parquet have none."""
     names = [column.name for column in selection.written]
     line = (BOM if selection.style.bom else b"") + _csv_line(names, selection.style.delimiter)
     if selection.format == "csv":
@@ -54,13 +54,13 @@ def header(selection: Selection) -> bytes:
 
 
 def least_bytes(selection: Selection) -> int:
-    """What a row takes at least, whatever its document holds."""
+    """Return the fewest bytes that a row of the selection can have."""
     names = selection.written if selection.format == "jsonl" else ()
     return len(selection.written) + sum(len(column.name.encode()) + len('"":null') for column in names)
 
 
 def render(selection: Selection, blocks: Iterable[bytes]) -> Rendered:
-    """Blocks of documents (BSON, back to back) as they stand in the result; each is taken when it is its turn."""
+    """Return blocks of documents (BSON, back to back) in the result's format. A block is read when it is needed."""
     tally = _Tally()
     found = (tally.columns(block, selection) for block in blocks)
     match selection.format:
@@ -82,7 +82,7 @@ def render(selection: Selection, blocks: Iterable[bytes]) -> Rendered:
 
 
 class _Tally:
-    """What is counted while blocks are rendered."""
+    """The counts that are made while blocks are rendered."""
 
     def __init__(self) -> None:
         self.misfits = Counter[str]()
@@ -91,7 +91,7 @@ class _Tally:
         self.like_null = Counter[str]()
 
     def columns(self, block: bytes, selection: Selection) -> list[Column]:
-        """The columns of a block, as they are written."""
+        """Return the columns of a block that are written, and add to the counts."""
         found, others = decoding.decoded(block, selection.columns)
         if selection.whole:
             self.left_out.update({name: count for name, count in others.items() if name not in OURS})
@@ -103,8 +103,8 @@ class _Tally:
 
 
 def parquet_writer(sink: Any, selection: Selection) -> pq.ParquetWriter:
-    """A writer of files with the selection's columns, whatever they are written to."""
-    from pyarrow import parquet as pq  # thirty megabytes, which a gateway that only weighs exports can do without
+    """Return a Parquet writer for the selection's columns. ``sink``: a file object or Arrow stream to write to."""
+    from pyarrow import parquet as pq  # needs 30 MB of memory, which a gateway that only previews exports can save
 
     types = [(column.name, _arrow_type(column, selection)) for column in selection.written]
     return pq.ParquetWriter(sink, pa.schema(types), compression="zstd")
@@ -129,7 +129,7 @@ def _csv(columns: Sequence[Column], selection: Selection, tally: _Tally) -> byte
         if count := cells.like_null(each, style.null_text):
             tally.like_null[column.field.name] += count
     quoted = [cells.quoted(each, style) for each in texts]
-    if len(quoted) == 1:  # a line that shows nothing would be no row
+    if len(quoted) == 1:  # a blank line would not be read as a row
         blank = pc.match_substring_regex(pc.fill_null(quoted[0], style.null_text), r"^\s*$")
         quoted = [pc.if_else(blank, pc.binary_join_element_wise('"', pc.fill_null(quoted[0], ""), '"', ""), quoted[0])]
     return _lines(quoted, style.delimiter, null=style.null_text)
@@ -144,7 +144,7 @@ def _jsonl(columns: Sequence[Column], selection: Selection) -> bytes:
 
 
 def _lines(pieces: Sequence[pa.Array | str], separator: str, *, null: str = "") -> bytes:
-    """The pieces of each row joined to a line, all lines back to back."""
+    """Return the lines back to back. Each line is joined from the pieces of its row."""
     joined = pc.binary_join_element_wise(*pieces, separator, null_handling="replace", null_replacement=null)
     ended = pc.binary_join_element_wise(joined, "\n", "")
     _, _, data = ended.buffers()
@@ -152,7 +152,7 @@ def _lines(pieces: Sequence[pa.Array | str], separator: str, *, null: str = "") 
 
 
 def _parquet(blocks: Iterable[Sequence[Column]], selection: Selection, tally: _Tally) -> bytes:
-    """A file with a row group for each block."""
+    """Return a Parquet file with a row group for each block."""
     out = pa.BufferOutputStream()
     with parquet_writer(out, selection) as writer:
         for columns in blocks:

@@ -1,8 +1,8 @@
-"""Gzip files that are put together from pieces, and are one member all the same.
+"""Gzip files that are joined from pieces and have a single member.
 
-A reader that stops after one member sees all of such a file. Each piece ends at a byte and refers to nothing before it
-(a full flush of deflate), so pieces can be joined without unpacking them; the checksum of the whole follows from those
-of the pieces.
+Some readers stop after the first member, so a file of several members would look too short to them. Each piece ends at
+a whole byte and does not refer to earlier bytes (a full flush of deflate). So pieces can be joined without unpacking
+them, and the checksum of the file is computed from those of the pieces.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from typing import Any
 GZIP_LEVEL = 6
 
 HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-"""What a member begins with: no name, no time, an unknown system."""
+"""The first bytes of a member: no file name, no time, an unknown system."""
 MARKED_HEAD = b"\x1f\x8b\x08\x04\x00\x00\x00\x00\x00\xff" + b"\x04\x00" + b"cj\x00\x00"
-"""The same with an empty extra field of our own. It says that the member is made of pieces that can be joined."""
+"""The same with an empty extra field ``cj``. It says that the member is made of pieces that can be joined."""
 _LAST_BLOCK = b"\x03\x00"
 _TRAILER = struct.Struct("<II")
 TAIL_BYTES = len(_LAST_BLOCK) + _TRAILER.size
 _MODULO = 2**32
 _POLYNOMIAL = 0xEDB88320
 _ONE = 1 << 31
-"""The polynomial 1, as the bits of a CRC have it: the highest bit is the coefficient of x to the power of 0."""
+"""The polynomial 1 in the bit order of a CRC: the highest bit is the coefficient of x to the power of 0."""
 
 
 def member(blocks: Iterable[bytes]) -> bytes:
-    """Return one member that holds ``blocks`` one after the other. Its pieces depend on each block alone."""
+    """Return one member with ``blocks`` one after the other. Each block becomes a piece that depends on it alone."""
     crc, size, pieces = 0, 0, [MARKED_HEAD]
     for block in blocks:
         crc, size = zlib.crc32(block, crc), size + len(block)
@@ -44,15 +44,16 @@ def _piece(block: bytes) -> bytes:
 
 
 def tail(crc: int, size: int) -> bytes:
-    """Return what a member ends with, from the CRC-32 and the number of its unpacked bytes."""
+    """Return the last bytes of a member, from the CRC-32 and the number of its unpacked bytes."""
     return _LAST_BLOCK + _TRAILER.pack(crc, size % _MODULO)
 
 
 @dataclass(kw_only=True)
 class Joined:
-    """The sums of a file of one member, made of the pieces of members that :func:`member` has made.
+    """The checksums and size of a file of one member, joined from the pieces of members made by :func:`member`.
 
-    ``packed_bytes``: of the packed file, without its tail. A member that was made otherwise leaves ``possible`` false.
+    ``packed_bytes``: size of the packed file without its tail. ``possible``: false if a member was made in another way,
+    so that the file cannot be joined.
     """
 
     possible: bool = True
@@ -67,11 +68,11 @@ class Joined:
         self.digest.update(data)
 
     def end(self, crc: int, size: int) -> None:
-        """Add what the member that was read says of its unpacked bytes."""
+        """Add the CRC-32 and the number of unpacked bytes from the end of the member that was read."""
         self._crc, self._size = crc_of_both(self._crc, crc, size), (self._size + size) % _MODULO
 
     def tail(self) -> bytes:
-        """Return the file's end."""
+        """Return the last bytes of the file."""
         return tail(self._crc, self._size)
 
     def sha256(self) -> str:
@@ -83,7 +84,7 @@ class Joined:
 
 
 class Reading:
-    """One member, read in pieces from its first byte to its last, on its way into several :class:`Joined`."""
+    """A member that is read in pieces, from its first byte to its last, and added to several :class:`Joined`."""
 
     def __init__(self, size: int, into: Iterable[Joined]) -> None:
         self._size = size
@@ -92,7 +93,7 @@ class Reading:
         self._ends = bytearray()
 
     def add(self, piece: bytes) -> None:
-        """Add the bytes that follow; after the last ones the sums are complete."""
+        """Add the next bytes of the member. After its last byte, its checksum is added to each :class:`Joined`."""
         first, stop = len(MARKED_HEAD), self._size - TAIL_BYTES
         begin, self._at = self._at, self._at + len(piece)
         body = piece[max(0, first - begin) : max(0, stop - begin)]
@@ -113,7 +114,8 @@ class Reading:
 def crc_of_both(first: int, second: int, second_bytes: int) -> int:
     """Return the CRC-32 of two texts one after the other, from that of each and the length of the second.
 
-    The first one is multiplied by x to the power of the bits that follow it (as ``crc32_combine`` of zlib does).
+    The first CRC is multiplied by x to the power of the number of bits in the second text, as in zlib's
+    ``crc32_combine``.
     """
     factor, square, exponent = _ONE, _ONE >> 1, second_bytes * 8  # x to the power of 0, and of 1
     while exponent:

@@ -1,6 +1,6 @@
-"""Which responses an export takes: dates, filters and columns, checked against the form.
+"""The selection of an export: dates, filters and columns, checked against the form.
 
-Filters are typed and their operators are listed here: no text of a caller ever becomes a query.
+Filters are typed, and only the operators listed here are allowed. So no text of a caller becomes part of a query.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collect.jobs.forms import NUMBERS, TEXTS, TIMES, FieldType, Form, FormField
 T = TypeVar("T")
 
 PINNED = timedelta(seconds=10)
-"""What arrives later than this before a job's creation is not in its export, whenever the export runs."""
+"""Time before the creation of the job at which its export ends. Later responses are left out, whenever the job runs."""
 Format = Literal["csv", "csv.gz", "jsonl", "parquet"]
 FORMATS = get_args(Format)
 OPERATORS = ("eq", "ne", "in", "lt", "lte", "gt", "gte", "exists")
@@ -38,9 +38,10 @@ _ORDERED = frozenset({"lt", "lte", "gt", "gte"})
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Responses of one form whose ``submitted_at`` lies in ``[start, end)``, as far as ``match`` holds for them.
+    """The responses of one form whose ``submitted_at`` is in ``[start, end)`` and which match the filters.
 
-    ``match`` is a MongoDB filter made from checked values; empty, when there are no filters. ``whole``: all columns.
+    ``match``: a MongoDB filter made from checked values; empty if there are no filters. ``whole``: the export has all
+    fields of the form.
     """
 
     org_id: str
@@ -56,24 +57,24 @@ class Selection:
 
     @property
     def written(self) -> tuple[FormField, ...]:
-        """The columns of the result: ``columns``, and one for each choice of those that are split."""
+        """The columns of the result: ``columns``, and one for each choice of the fields that are split."""
         return styles.columns(self.columns, self.style.choices)
 
     @property
     def shape(self) -> str:
-        """The same for two selections exactly when they write the same columns of the same documents alike."""
+        """A hash that is equal for two selections exactly when they write the same columns in the same way."""
         asked = () if self.style == PLAIN else (self.style,)
         shown = repr((self.whole, [(column.name, column.type.value) for column in self.columns], *asked))
         return hashlib.sha256(shown.encode()).hexdigest()[:16]
 
 
 def select(params: Mapping[str, Any], form: Form, *, created_at: datetime, choices: Choices | None = None) -> Selection:
-    """The selection that ``params`` of an export ask for, with its upper bound pinned before ``created_at``.
+    """Return the selection for ``params`` of an export. It ends :data:`PINNED` before ``created_at`` at the latest.
 
-    ``choices``: of the fields that are split (see :func:`split`).
+    ``choices``: those of the fields that are split (see :func:`split`).
 
     Raises:
-        InvalidInput: with an error for each field that is wrong.
+        InvalidInput: some parameters are invalid; it has an error for each.
     """
     errors: list[FieldError] = []
     start = _checked(errors, "params.from_date", lambda name: _moment(name, params.get("from_date"), EARLIEST))
@@ -108,10 +109,10 @@ def select(params: Mapping[str, Any], form: Form, *, created_at: datetime, choic
 
 
 def split(selection: Selection, choices: Choices) -> Selection:
-    """The same selection with a column for each of ``choices``.
+    """Return the selection with a column for each of ``choices`` added.
 
     Raises:
-        InvalidInput: two columns would have one name.
+        InvalidInput: two columns would have the same name.
     """
     if not choices:
         return selection
@@ -143,7 +144,7 @@ def _wrong(name: str, code: str, message: str) -> _Wrong:
 
 
 def _moment(name: str, text: str | None, default: datetime) -> datetime:
-    """A date is its midnight in UTC; a time has to say its zone."""
+    """Return the moment of a text. A date means its midnight in UTC; a time must have a time zone."""
     if text is None:
         return default
     try:
@@ -209,7 +210,7 @@ def _condition(name: str, *, given: Mapping[str, Any], form: Form) -> dict[str, 
 
 
 def _value(name: str, value: Any, field: FormField) -> Any:
-    """``value`` as the field stores it."""
+    """Return the value of a filter as the field stores it, or raise if it has the wrong type."""
     if field.type in TIMES and isinstance(value, str):
         return _moment(name, value, EARLIEST)
     if field.type in TEXTS and isinstance(value, str):

@@ -1,6 +1,6 @@
-"""A column for each choice of an answer with several: ``field/choice``, true where the choice was taken.
+"""The split of a field with several choices: a column ``field/choice`` for each, true where the choice was taken.
 
-The answers' own column stays, so that a choice without a column is still seen.
+The field's own column stays, so that a choice without a column can still be read.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from collect.exporting.style import Choices, of_choices
 from collect.jobs.forms import FormField
 
 MOST_CHOICES = 200
-"""A field with more different choices is not split: it is a list of free texts."""
+"""Most choices of a field that is split. A field with more of them is a list of free texts."""
 
 
 def split(columns: Sequence[Column], choices: Choices) -> tuple[list[Column], dict[str, int]]:
-    """Return the columns with those of the choices, and by field the answers that have a choice without a column."""
+    """Return the columns with those of the choices, and field → how many answers have a choice without a column."""
     found: list[Column] = []
     without: Counter[str] = Counter()
     for column in columns:
@@ -45,7 +45,7 @@ def _values(column: Column) -> list[Any]:
 
 
 def choices_of(value: Any) -> list[str]:
-    """Return the choices of a stored list, as texts. What is no plain value is no choice, nor is a blank text."""
+    """Return the choices of a stored list, as texts. Lists, objects and blank texts in it are left out."""
     return [text for one in value if isinstance(one, str | bool | int | float) and (text := _text(one)).strip()]
 
 
@@ -54,9 +54,9 @@ def _text(value: Any) -> str:
 
 
 class _OfText:
-    """Finds choices in a text that has several of them with blanks between, as some tools store them.
+    """Finds the choices in a text that has several of them, separated by blanks. Some tools store answers like that.
 
-    A choice may have blanks itself. So at each word the longest choice that begins there is taken.
+    A choice may have blanks itself. So the longest choice that begins at a word is taken.
     """
 
     def __init__(self, known: Sequence[str]) -> None:
@@ -65,7 +65,7 @@ class _OfText:
         self._longest = max(map(len, self._by_words), default=1)
 
     def __call__(self, text: str) -> set[str]:
-        """Return the choices in the text. A word with which no choice begins stands for itself."""
+        """Return the choices in the text. If no choice begins at a word, the word itself is one."""
         if text in self._known:
             return {text}
         words = text.split()
@@ -89,7 +89,7 @@ class _OfText:
 
 
 def _answer(value: Any, choices_of_text: _OfText) -> set[str] | None:
-    """Return the choices that were taken; ``None`` where there is no answer: a blank text, a list of nothing."""
+    """Return the choices that were taken; ``None`` if there is no answer, such as a blank text or an empty list."""
     match value:
         case None:
             return None

@@ -1,4 +1,4 @@
-"""How an export is written, beside its format: zone, delimiter, what a null is, a column for each choice."""
+"""The style of an export beside its format: time zone, delimiter, text for a missing value, columns for choices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BOM = b"\xef\xbb\xbf"
 MOST_NULL_CHARACTERS = 50
 
 Choices = Mapping[str, tuple[str, ...]]
-"""Field → the choices that get a column of their own, in their order."""
+"""Field → the choices that get a column of their own, in the order of the columns."""
 
 _OF_CSV_ALONE = ("bom", "delimiter", "null_text")
 _UNFIT = re.compile(r'[\x00-\x1f\x7f",;|]')
@@ -28,10 +28,10 @@ _NUMBER_OR_DASHES = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?|-+")
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """How values are written. The defaults are those of an export that asks for nothing.
+    """The way in which values are written. The defaults are those of an export without such parameters.
 
-    ``time_zone``: ``None`` is UTC, written ``Z``. ``null_text``: what a missing value is in a CSV. ``choices``: of the
-    fields that are split.
+    ``time_zone``: ``None`` is UTC, written ``Z``. ``null_text``: the text for a missing value in a CSV. ``choices``:
+    those of the fields that are split.
     """
 
     time_zone: str | None = None
@@ -45,7 +45,7 @@ PLAIN = Style()
 
 
 def columns(fields: Iterable[FormField], choices: Choices) -> tuple[FormField, ...]:
-    """Return all columns that are written: behind each field those of its choices, as ``field/choice``."""
+    """Return all columns that are written: each field, and after it those of its choices, as ``field/choice``."""
     return tuple(column for each in fields for column in (each, *of_choices(each, choices)))
 
 
@@ -56,7 +56,7 @@ def of_choices(column: FormField, choices: Choices) -> Iterator[FormField]:
 
 
 def style_of(params: Mapping[str, Any], format_: str) -> tuple[Style, list[FieldError]]:
-    """Return the style that ``params`` of an export ask for, and what is wrong with them."""
+    """Return the style for ``params`` of an export, and an error for each parameter that is invalid."""
     errors = [
         FieldError(f"params.{name}", "wrong_format", f"{name} goes with csv and csv.gz, not with {format_}.")
         for name in _OF_CSV_ALONE

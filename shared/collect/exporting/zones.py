@@ -1,4 +1,4 @@
-"""The names of time zones, as the IANA database has them."""
+"""The names of time zones in the IANA database."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NOT_OF_A_PLACE = frozenset({"localtime", "Factory"})
 
 @lru_cache(maxsize=1)
 def names() -> frozenset[str]:
-    """Return the names of the IANA time zone database, as this machine has it."""
+    """Return the names in the IANA time zone database of this machine."""
     return frozenset(zoneinfo.available_timezones()) - _NOT_OF_A_PLACE
 
 
