@@ -116,7 +116,7 @@ def places(found: Sequence[Stretch], number: int) -> list[int]:
 
 
 def _spread(found: Sequence[Stretch], number: int) -> Iterator[tuple[Stretch, float]]:
-    """Yield ``number`` places with about equally many keys between them: the stretch, and the share of the way in it."""
+    """Yield ``number`` places with about equally many keys between them: the stretch, and how far along it, 0 to 1."""
     each = sum(stretch.rows for stretch in found) / number
     before, following = 0.0, each / 2
     for stretch in found:
