@@ -1,6 +1,6 @@
-"""How a job comes to the head of its lock: it takes it, stands in line, or replaces another (docs/protocol.md).
+"""The admission of a job to its lock: it takes the lock, queues, or replaces another job (docs/protocol.md, `enter`).
 
-Done once for each job: when it is created, confirmed, or when its time to start has come.
+It happens once for each job: when the job is created or confirmed, or when its ``start_at`` has come.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from collect.storage.database import Transaction
 
 
 def enter(tx: Transaction, job: Job, request: Request) -> None:
-    """Put the queued ``job`` where its ``on_conflict`` says, and publish its parts. Without a lock it only publishes.
+    """Put the queued ``job`` into its lock's queue by its ``on_conflict``, and publish its parts.
+
+    The parts of a job without a lock are only published.
 
     Raises:
-        DatasetHeld: the lock is held and ``on_conflict`` is ``reject``, or the place behind ``supersedes`` is taken.
+        DatasetHeld: the lock is held and ``on_conflict`` is ``reject``, or another job is already right behind the job
+            to be superseded.
         IllegalTransition: the job to be superseded is in a state that does not allow it.
         NotFound: the organisation has no such job to supersede.
     """
@@ -37,10 +40,11 @@ def enter(tx: Transaction, job: Job, request: Request) -> None:
 
 
 def cut_first(tx: Transaction, *, lock: str, supersedes: str | None) -> None:
-    """Cut the job that is going to be superseded, if it writes, before anything else is done in the transaction.
+    """Cut the job that will be superseded, if it writes. Call this first in the transaction.
 
-    The longer a snapshot has lived when it cuts, the more chunks have committed since, and the more often all of it
-    runs again. A job that takes back already is left alone: no verb would publish its parts.
+    The older the transaction's snapshot is when it cuts, the more chunks have committed since, and the more often the
+    whole transaction conflicts and runs again. A job that already takes back is not cut: nothing here would publish
+    its parts again.
     """
     old_id = supersedes or next(reversed(locks.queue(tx, lock)), None)
     writes = {"_id": old_id, "lock": lock, "state": {"$in": [state.value for state in WRITING]}}
@@ -49,14 +53,14 @@ def cut_first(tx: Transaction, *, lock: str, supersedes: str | None) -> None:
 
 
 def stand_in_line(tx: Transaction, job: Job) -> None:
-    """Behind all others, whatever ``on_conflict`` says."""
+    """Put the job at the end of its lock's queue, without regard to its ``on_conflict``, and publish its parts."""
     if job.lock is not None:
         locks.join(tx, job.lock, job.id)
     scheduling.publish_parts(tx, job)
 
 
 def _supersede(tx: Transaction, job: Job, lock: str, request: Request) -> None:
-    """Put ``job`` right behind the one that it replaces; only then turn that one round."""
+    """Put ``job`` right behind the job that it replaces in the lock's queue, and only then make that job take back."""
     line = locks.queue(tx, lock)
     old_id = job.supersedes or (line[-1] if line else None)
     if old_id is None:

@@ -1,4 +1,4 @@
-"""What the owner of a part commits: chunks, undone entries, and the ends of its phases (docs/protocol.md).
+"""The transactions of a part's owner: chunks, undone ledger entries, and the ends of phases (docs/protocol.md).
 
 Each is one transaction whose last statement is the compare-and-set on the part.
 """
@@ -23,7 +23,7 @@ from collect.storage import jobs, ledger, rejects
 from collect.storage.database import Transaction, retryable
 
 PUT_OFF = "put_off"
-"""The code of the reason of a job that runs and gets no further for the moment."""
+"""The reason code of a job that runs but makes no progress at the moment."""
 
 
 def chunk(
@@ -38,11 +38,11 @@ def chunk(
 ) -> Applied:
     """Commit one chunk: the task's writes, the rejects, the ledger entry, then the cursor and the right to write.
 
-    ``rows`` is how many rows it has, ``numbers`` are theirs in the file. ``mended``: its rows are rejects until now,
-    with this text.
+    ``rows``: how many rows the chunk has. ``numbers``: their numbers in the file. ``mended`` is set in a part of
+    corrected rows: row number to corrected text. These rows are stored as rejects until this commit.
 
     Raises:
-        ChunkPastLimit: nothing was written: more of its rows would be rejected than the job's limit allows.
+        ChunkPastLimit: the chunk would reject more rows than the job's limit allows. Nothing was written.
     """
     part = lease.part
     entry = entry_id(job.id, part.n, part.seq)
@@ -65,7 +65,11 @@ def chunk(
 
 
 def _store_rejects(tx: Transaction, job: Job, part: Part, applied: Applied) -> None:
-    """Among them may be rows that others have mended, and that have lost their place since."""
+    """Store the chunk's rejects, each with its revision.
+
+    A reject can be a corrected row of an earlier chunk that a row of this chunk has displaced. Its revision is then
+    not the file's own.
+    """
     found, revisions = applied.rejects, {}
     if found and job.corrections:
         rows = [reject.row for reject in found]
@@ -74,7 +78,10 @@ def _store_rejects(tx: Transaction, job: Job, part: Part, applied: Applied) -> N
 
 
 def take_back(lease: Lease, *, entry: dict[str, Any], undo: Callable[[ClientSession], TakenBack] | None) -> None:
-    """Commit the undo of one ledger entry, the newest that this part has left. ``None``: it has been undone already."""
+    """Commit the undo of the newest ledger entry that the part has still to undo.
+
+    ``undo`` is ``None`` if the entry was already undone without conflicts. The part then only goes on to the next one.
+    """
     part = lease.part
     left = part.left - 1
 
@@ -96,7 +103,11 @@ def take_back(lease: Lease, *, entry: dict[str, Any], undo: Callable[[ClientSess
 
 
 def _left_alone(entry: dict[str, Any], taken: TakenBack) -> list[Conflict]:
-    """This look's conflicts. What an earlier look has taken back carries the mark no longer, either."""
+    """Return the documents that this undo of the entry left alone.
+
+    In a repeated undo, only documents that were conflicts before count. A document that an earlier undo restored has
+    lost the entry's mark too, so the task reports it as a conflict, but it is none.
+    """
     if not entry["undone"]:
         return list(taken.conflicts)
     earlier = {conflict["id"] for conflict in entry["conflicts"]}
@@ -104,10 +115,10 @@ def _left_alone(entry: dict[str, Any], taken: TakenBack) -> list[Conflict]:
 
 
 def release(lease: Lease, *, owed: Rest | None = None, put_off: Reason | None = None) -> None:
-    """The slice is over: the part goes back, and the job's next idle parts go out, this one last.
+    """Give the part back at the end of a slice, and publish the job's next idle parts. This part comes last.
 
-    ``owed``: as long as the job keeps its limit of rows a second, none goes out before that. ``put_off``: why the slice
-    got no further, for those who look at the job.
+    ``owed``: the rest that keeps the job to its ``max_rows_per_second``. No part is published before it is over, unless
+    that limit is changed. ``put_off``: why the slice made no progress. It is shown as the job's reason.
     """
 
     def work(tx: Transaction) -> None:
@@ -123,7 +134,7 @@ def release(lease: Lease, *, owed: Rest | None = None, put_off: Reason | None = 
 
 
 def goes_on(lease: Lease) -> None:
-    """Something was committed: the job is put off no longer. Nothing depends on it, so it is tried once."""
+    """Remove the reason ``put_off`` from the job after a commit. Nothing depends on it, so it is tried only once."""
     this = {"_id": lease.part.job_id, "reason.code": PUT_OFF, "state": {"$in": [state.value for state in ACTIVE]}}
     try:
         lease.db.jobs.update_one(this, {"$set": {"reason": None}, "$inc": {"v": 1}})
@@ -133,7 +144,11 @@ def goes_on(lease: Lease) -> None:
 
 
 def part_done(lease: Lease) -> None:
-    """The part has nothing left to do. After the last one the finish is next, or the job is taken back."""
+    """End a part that has nothing left to do.
+
+    After the job's last part: a job that writes begins its phase ``finish``. A job that takes back ends as terminated
+    or undone; before that, its objects are removed (swept) if it may have written any.
+    """
     mine = lease.part
 
     def work(tx: Transaction) -> None:
@@ -141,7 +156,7 @@ def part_done(lease: Lease) -> None:
             {"_id": mine.job_id}, {"$inc": {"parts_left": -1, "v": 1}},
             return_document=ReturnDocument.AFTER, session=tx.session,
         )  # fmt: skip
-        lease.let_go(tx, "done")  # before what follows from it, for which only the owner may be right
+        lease.let_go(tx, "done")  # first of all: only the owner of the part may do what follows
         job = Job.model_validate(document)
         if job.parts_left == 0 and mine.phase == "run":
             tx.db.parts.update_one(
@@ -157,7 +172,7 @@ def part_done(lease: Lease) -> None:
 
 
 def settle(lease: Lease, write: Callable[[ClientSession], None]) -> None:
-    """Commit something that is left to be written when the rows are."""
+    """Commit one more write of a task that is needed after all rows are written."""
     part = lease.part
     cursor = {**part.cursor, "settled": part.cursor.get("settled", 0) + 1}
 
@@ -171,9 +186,10 @@ def settle(lease: Lease, write: Callable[[ClientSession], None]) -> None:
 
 
 def finished(lease: Lease, result: dict[str, Any] | None, *, reason: Reason | None = None) -> None:
-    """The job has succeeded. Part 0 does this, right after its own rows when it was the only one.
+    """Move the job to ``succeeded`` with its ``result``, and end part 0. Only the owner of part 0 calls this.
 
-    ``reason``: what a person should know about rows that were rejected.
+    If part 0 is the job's only part, its owner calls this right after its own rows. ``reason``: what a person should
+    know about rejected rows.
     """
 
     def work(tx: Transaction) -> None:
@@ -191,7 +207,7 @@ def finished(lease: Lease, result: dict[str, Any] | None, *, reason: Reason | No
 
 
 def over_limit(lease: Lease, reason: Reason) -> None:
-    """Too many rejects: the part goes back, and the job pauses itself through the same verb that people use."""
+    """Give the part back and pause the job, because of too many rejects. The pause is the verb that people use."""
 
     def work(tx: Transaction) -> None:
         lease.let_go(tx, "idle")
@@ -204,7 +220,7 @@ def over_limit(lease: Lease, reason: Reason) -> None:
 
 
 def fail(lease: Lease, reason: Reason) -> None:
-    """The job cannot go on, and says why."""
+    """Give the part back and fail the job with ``reason``."""
 
     def work(tx: Transaction) -> None:
         lease.let_go(tx, "idle")
@@ -215,7 +231,7 @@ def fail(lease: Lease, reason: Reason) -> None:
 
 
 def _with_rows_before(tx: Transaction, part: Part, reason: Reason) -> Reason:
-    """A plan may be refused after rows further up were written."""
+    """Return ``reason``, and add how many rows were written before a plan was refused. Other phases add nothing."""
     if part.phase is not Phase.PLAN:
         return reason
     found = tx.db.parts.find({"job_id": part.job_id}, session=tx.session)

@@ -1,8 +1,9 @@
-"""Rejected rows that have been mended: one more part of the same job, and what became of each revision of a row.
+"""Corrections of rejected rows: they run as one more part of the same job, and each revision of a row is recorded.
 
-The text of a row has revisions: the first is the file's, each correction makes the next. A row that is rejected stands
-in `rejects`, with the revision that is wrong. When its correction is committed, that revision moves to `corrections`,
-with the text that took its place and what became of it; a row that is rejected again stands in `rejects` as before.
+The text of a row has revisions: the first is the file's text, and each correction makes the next one. A rejected row is
+stored in `rejects`, with the number of the rejected revision. When its correction is committed, that revision moves to
+`corrections`, with the corrected text and the outcome. If the corrected text is rejected too, the row is stored in
+`rejects` again.
 """
 
 from __future__ import annotations
@@ -25,14 +26,15 @@ from collect.storage import locks, parts, rejects
 from collect.storage.database import Again, Database, Transaction
 
 MOST_NAMED = 20
-"""Rows that are named one by one when they cannot be corrected."""
+"""Most rows that an error names one by one when they cannot be corrected."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mended:
-    """Rejected rows that are to run once more: ``revisions`` are those that their new text takes the place of.
+    """Corrected rows that will run again as one part.
 
-    ``source`` and ``cursor`` are a part as its task would have planned it; what they name is stored already.
+    ``revisions``: for each row number, the revision that the corrected text replaces. ``source`` and ``cursor``: the
+    part, as the task's plan would have made it. The file of corrected rows that they name is already stored.
     """
 
     revisions: Mapping[int, int]
@@ -41,11 +43,11 @@ class Mended:
 
 
 def correctable(db: Database, job: Job, rows: Iterable[int], *, most_bytes: int) -> dict[int, dict[str, Any]]:
-    """The rejects of these rows, all of which can be corrected now.
+    """Return the stored rejects of these rows, by row number. All of them can be corrected now.
 
     Raises:
-        Conflict: some of them cannot; it names them.
-        TooLarge: they are more than ``most_bytes`` together.
+        Conflict: some of the rows cannot be corrected. The error names them.
+        TooLarge: the rows have more than ``most_bytes`` bytes together.
     """
     wanted = set(rows)
     found: dict[int, dict[str, Any]] = {}
@@ -60,10 +62,10 @@ def correctable(db: Database, job: Job, rows: Iterable[int], *, most_bytes: int)
 
 
 def uncorrected(db: Database, job: Job, *, most_bytes: int) -> list[dict[str, Any]]:
-    """The stored rejects of the job of which no correction is under way, by row.
+    """Return the job's stored rejects that are not being corrected now, in the order of their rows.
 
     Raises:
-        TooLarge: their text is more than ``most_bytes`` together.
+        TooLarge: their texts have more than ``most_bytes`` bytes together.
     """
     found: list[dict[str, Any]] = []
     held = 0
@@ -80,11 +82,14 @@ def uncorrected(db: Database, job: Job, *, most_bytes: int) -> list[dict[str, An
 
 
 def start(tx: Transaction, job: Job, mended: Mended, request: Request) -> Job:
-    """Make the mended rows one more part of the job, which is at rest: nobody writes anything of it meanwhile.
+    """Add the corrected rows to the job as one more part, and return the job.
+
+    The job is succeeded, failed or paused, so no worker writes any of it now. A paused job stays paused; the others are
+    queued again.
 
     Raises:
-        Conflict: some of the rows are not rejected, or not as they were when they were mended; or not all rows of the
-            file have been found yet.
+        Conflict: some of the rows are not rejected, or were corrected by another request since the caller read them;
+            or the file has not been read to its end.
         DatasetHeld: another job holds the lock.
     """
     if job.total_rows is None:
@@ -110,7 +115,10 @@ def start(tx: Transaction, job: Job, mended: Mended, request: Request) -> Job:
 
 
 def take(tx: Transaction, *, part: Part, mended: Mapping[int, str]) -> list[dict[str, Any]]:
-    """The rejects of these rows, which are no rejects any more unless they turn out to be again."""
+    """Delete the stored rejects of these rows and return them, in the order of their rows.
+
+    Rows that are rejected again are stored again by :func:`close`, in the same transaction.
+    """
     if not mended:
         return []
     query = {"_id": {"$in": [rejects.reject_id(part.job_id, row) for row in mended]}, "correction": part.n}
@@ -118,7 +126,7 @@ def take(tx: Transaction, *, part: Part, mended: Mapping[int, str]) -> list[dict
     if len(found) < len(mended):
         here = {"_id": part.id, "epoch": part.epoch, "seq": part.seq}
         if tx.db.parts.find_one(here, {"_id": 1}, session=tx.session) is None:
-            raise Again  # somebody has committed them, perhaps we ourselves: whose the part is now, is seen outside
+            raise Again  # already committed, perhaps by an earlier try of ours: Lease.commit then reads who holds it
         raise LookupError(f"{len(mended) - len(found)} rejects that part {part.id} corrects are missing")
     tx.db.rejects.delete_many(query, session=tx.session)
     return found
@@ -127,10 +135,10 @@ def take(tx: Transaction, *, part: Part, mended: Mapping[int, str]) -> list[dict
 def close(
     tx: Transaction, *, job: Job, part: Part, taken: list[dict[str, Any]], mended: Mapping[int, str], applied: Applied
 ) -> Applied:
-    """What became of rows that :func:`take` has taken, now that their new text has been written or rejected.
+    """Record the outcome of the rows that :func:`take` returned: their corrected text was written or rejected.
 
-    Returns what the chunk did to the job's counts: each of them was counted as rejected before. Its ``rejects`` are
-    those that are still to be stored.
+    Returns ``applied`` with ``rejected`` lowered by the number of these rows, since each of them was counted as
+    rejected before. Its ``rejects`` are those that the caller has still to store.
     """
     if not taken:
         return applied
@@ -145,21 +153,25 @@ def close(
 
 
 def revisions(db: Database, *, job_id: str, rows: Iterable[int], session: ClientSession) -> dict[int, int]:
-    """The revision of each of these rows that is not the file's own."""
+    """Return the revision number of the text of each of these rows that has been corrected.
+
+    Rows that still have the text of the file are left out.
+    """
     return {row: closed["revision"] + 1 for row, closed in _newest(db, job_id, rows, session).items()}
 
 
 def texts(db: Database, *, job_id: str, rows: Iterable[int], session: ClientSession) -> dict[int, str]:
-    """The text of each of these rows that is not the file's own."""
+    """Return the corrected text of each of these rows that has one. Rows with the text of the file are left out."""
     return {row: closed["corrected_line"] for row, closed in _newest(db, job_id, rows, session).items()}
 
 
 def page(
     db: Database, *, org_id: str, job_id: str, limit: int, row: int | None = None, after: tuple[int, int] | None = None
 ) -> tuple[list[dict[str, Any]], tuple[int, int] | None]:
-    """Revisions that have been corrected, by row and revision, from those behind ``after``; and where to go on.
+    """Return one page of corrected revisions, ordered by row and revision, and the ``after`` of the next page.
 
-    ``row``: of that one alone.
+    ``after`` is the last (row, revision) of the page before. The second value is ``None`` on the last page. With
+    ``row``, only the revisions of that row are returned.
     """
     query: dict[str, Any] = {"job_id": job_id, "org_id": org_id}
     if row is not None:
@@ -175,7 +187,10 @@ def page(
 
 
 def _add_part(tx: Transaction, job: Job, mended: Mended) -> Part:
-    """The next part. Its rows have an outcome already, so that it adds nothing to the total."""
+    """Insert the part of the corrected rows and return it.
+
+    Its ``total`` is 0: its rows already have an outcome, so they are already counted in the job's total.
+    """
     newest = tx.db.parts.find_one({"job_id": job.id}, {"n": 1}, sort=[("n", DESCENDING)], session=tx.session)
     n = (newest or {"n": -1})["n"] + 1
     part = Part(
@@ -188,7 +203,13 @@ def _add_part(tx: Transaction, job: Job, mended: Mended) -> Part:
 
 
 def _mark(tx: Transaction, job: Job, wanted: Mapping[int, int], n: int) -> None:
-    """These rows are being corrected by part ``n``; none of them by another, and each as it was when it was mended."""
+    """Mark the rejects of these rows as being corrected by part ``n``.
+
+    ``wanted``: for each row number, the revision that was corrected.
+
+    Raises:
+        Conflict: a row is no reject, another part is correcting it, or its revision is a newer one.
+    """
     found = {reject["row"]: reject for reject in rejects.some(tx.db, job_id=job.id, rows=wanted, session=tx.session)}
     _refuse(found, wanted, _newest(tx.db, job.id, wanted.keys() - found.keys(), tx.session))
     ids = [rejects.reject_id(job.id, row) for row in wanted]
@@ -200,7 +221,14 @@ def _refuse(
     wanted: Mapping[int, int | None],
     corrected: Mapping[int, Mapping[str, Any]],
 ) -> None:
-    """Raise if a row cannot be corrected. ``corrected``: the newest correction of rows that are no rejects."""
+    """Raise if a row cannot be corrected.
+
+    ``wanted``: the rows, with the revision that must be the present one (``None``: any). ``found``: their rejects.
+    ``corrected``: the newest correction of the rows that are no rejects.
+
+    Raises:
+        Conflict: some of the rows cannot be corrected. It names at most ``MOST_NAMED`` of them.
+    """
     errors = [
         error
         for row, revision in sorted(wanted.items())
@@ -259,7 +287,7 @@ def _closed(part: Part, reject: Mapping[str, Any], text: str, became: str) -> di
 def _newest(
     db: Database, job_id: str, rows: Iterable[int], session: ClientSession | None = None
 ) -> dict[int, dict[str, Any]]:
-    """The newest correction of each of these rows that has one."""
+    """Return the newest correction of each of these rows that has one, by row number."""
     listed = list(rows)
     if not listed:
         return {}

@@ -1,4 +1,4 @@
-"""Making a job: the job, its part 0, its place in the lock's line, its first audit entry, in one transaction."""
+"""The creation of a job, its part 0, its place in its lock's queue and its first audit entry, in one transaction."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ from collect.storage.database import Transaction
 CONFIRM_WITHIN = timedelta(hours=24)
 DEFAULT_WINDOW = 4
 FIRST_SEQ = 1
-"""The number of the audit entry with which a job is made."""
+"""The number of a job's first audit entry, which records its creation."""
 
 
 def new_job_id() -> str:
-    """A ULID, lower case: ids sort by creation."""
+    """Return a new job id: a ULID in lower case. Ids sort by the time of creation."""
     return str(ULID()).lower()
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewJob:
-    """What a job is made from. ``id`` is chosen by the caller, so that running the transaction again finds it made.
+    """The values that a job is created from.
 
-    ``confirm``: it waits until somebody confirms it, and ``why`` says for what reason. ``confirm_rule``: how that was
-    asked for.
+    ``id`` is chosen before the transaction, so that a retry of the transaction finds the job if it was created.
+    ``confirm``: the job waits for a confirmation, and ``why`` is the reason. ``confirm_rule``: the ``confirm`` that the
+    request asked for.
     """
 
     id: str = field(default_factory=new_job_id)
@@ -62,15 +63,18 @@ class NewJob:
 
     @property
     def request(self) -> Request:
-        """Its creation, as a request."""
+        """The creation of the job as a :class:`Request`, for its audit entry."""
         return Request(actor=self.actor, reason=self.reason, requested_at=self.requested_at, request_id=self.request_id)
 
 
 def create(tx: Transaction, new: NewJob) -> Job:
-    """Make the job; it is queued (and fed, when it is the head of its lock) or waits for confirmation.
+    """Create the job and return it. It is queued, or waits for confirmation. Idempotent by ``new.id``.
+
+    If it is queued and the head of its lock, its part 0 is published.
 
     Raises:
-        DatasetHeld: the lock is held and ``on_conflict`` is ``reject``, or the place behind ``supersedes`` is taken.
+        DatasetHeld: the lock is held and ``on_conflict`` is ``reject``, or another job is already right behind the job
+            to be superseded.
         IllegalTransition: the parent of a restart, or the job to be superseded, is in a state that does not allow it.
         NotFound: the organisation has no such parent, or no such job to supersede.
     """

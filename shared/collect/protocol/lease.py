@@ -1,7 +1,7 @@
 """An owner's hold on one part: claiming it, and every write that it allows (docs/protocol.md, `claim` to `finish`).
 
-Correctness rests on one filter, :attr:`Lease.mine`, the last statement of each transaction: it names the epoch. A
-write whose outcome is unknown is settled by reading the part again, never by guessing.
+Correctness rests on one filter, :attr:`Lease.mine`, which names the epoch. The last statement of each transaction
+writes with it. If the outcome of a write is unknown, the part is read again; the outcome is never guessed.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ LONGEST_PAUSE_SECONDS = 1.0
 
 
 class _NotMine(Exception):
-    """The last compare-and-set matched nothing: abort, then look."""
+    """Aborts a transaction whose compare-and-set matched no part. The part is then read again."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ticket:
-    """What a job message says: which part, of a job of which kind, and with which ticket it may be claimed."""
+    """The content of a job message: the part, its job, the job's kind, and the ticket with which it may be claimed."""
 
     kind: str
     job_id: str
@@ -59,12 +59,14 @@ class Ticket:
 def claim(
     db: Database, ticket: Ticket, *, redelivered: bool, owner: str, session_id: SessionId, lease_seconds: float
 ) -> Part | None:
-    """Take the part that the ticket is for, if it still may be taken. Raises the epoch. Does not read the job.
+    """Claim the part of the ticket and return it, or ``None`` if it cannot be claimed any more.
 
-    A redelivered message may also take a leased part: the broker has given it away because its owner's connection is
-    gone. What stands on the part as an earlier owner's session is killed first, whatever it has open; but not by a
-    mere duplicate of a message whose owner is at work, which could not claim anyway. A claim whose answer was lost is
-    found again by its session, so it may be asked for again.
+    Raises the epoch. Does not read the job. Idempotent: if the answer of a claim was lost, a second call with the same
+    session finds that claim.
+
+    A redelivered message may also claim a leased part: the broker redelivers when the connection of the owner is gone.
+    The session of the earlier owner, which is stored on the part, is killed first, with its open transactions. A mere
+    duplicate of a message whose owner is at work could not claim anyway, so it kills nothing.
     """
     this = {
         "_id": part_id(ticket.job_id, ticket.part),
@@ -101,24 +103,30 @@ def claim(
 
 
 def claimed_and_cut(db: Database, ticket: Ticket, *, session_id: SessionId) -> Part | None:
-    """The part as it is now, if a claim in this session, whose answer was lost, took it and it has been cut since."""
+    """Return the part if this session claimed it and a verb has cut it since; else ``None``.
+
+    Used when the answer of the claim was lost.
+    """
     return _newest(db, ticket, {"cut_lsid": session_id})
 
 
 def _newest(db: Database, ticket: Ticket, this: dict[str, Any]) -> Part | None:
-    """The part, whether or not a majority has it as it is: a claim that was interrupted may be as new as that."""
+    """Return the newest state of the ticket's part that matches ``this``, or ``None``.
+
+    Reads with read concern ``local``: an interrupted claim may be so new that a majority read does not show it yet.
+    """
     newest = db.parts.with_options(read_concern=ReadConcern("local"))
     found = newest.find_one({"_id": part_id(ticket.job_id, ticket.part), "ticket": ticket.ticket, **this})
     return None if found is None else Part.model_validate(found)
 
 
 def lease_end(lease_seconds: float) -> dict[str, Any]:
-    """The end of a lease that begins now, by the server's clock; for use in update pipelines."""
+    """Return the end of a lease that begins now, by the server's clock, as an expression for update pipelines."""
     return {"$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": round(lease_seconds * 1000)}}
 
 
 def renew(db: Database, *, part: Part, lease_seconds: float, left_seconds: float) -> bool:
-    """Prolong a lease of which less than ``left_seconds`` are left. ``False``: there was nothing to prolong."""
+    """Prolong a lease that ends in less than ``left_seconds``. Return whether it was prolonged."""
     almost = {"$lt": ["$lease_until", lease_end(left_seconds)]}
     done = db.parts.update_one(
         {"_id": part.id, "epoch": part.epoch, "status": "leased", "$expr": almost},
@@ -130,7 +138,7 @@ def renew(db: Database, *, part: Part, lease_seconds: float, left_seconds: float
 class Lease:
     """One owner's hold on one part, for one slice, in one session. Not thread-safe.
 
-    ``rest(seconds)`` waits between tries, and raises a stop signal when the slice is to end.
+    ``rest(seconds)`` waits between tries. It raises a stop signal when the slice must end.
     """
 
     def __init__(
@@ -146,25 +154,31 @@ class Lease:
 
     @property
     def mine(self) -> dict[str, Any]:
-        """The filter of every write: it matches as long as nobody has raised the epoch."""
+        """The filter of every write of the part. It matches until another write raises the epoch."""
         return {"_id": self.part.id, "epoch": self.part.epoch, "status": "leased"}
 
     def look(self) -> None:
-        """Read the part once.
+        """Read the part once, to check that this owner still holds it.
 
         Raises:
-            Fenced: it is no longer ours.
+            Fenced: it holds the part no longer.
         """
         if self.db.parts.find_one(self.mine, {"_id": 1}) is None:
             raise Fenced
 
     def advance(self, tx: Transaction, match: dict[str, Any], fields: dict[str, Any]) -> None:
-        """The last statement of a chunk: set ``fields``, prolong the lease, if the part is ours and at ``match``."""
+        """Set ``fields`` on the part and prolong the lease, if this owner holds it and it matches ``match``.
+
+        This must be the last statement of a transaction.
+        """
         literal = {name: {"$literal": value} for name, value in fields.items()}
         self._last(tx, match, {**literal, "losses": 0, "lease_until": lease_end(self.lease_seconds)})
 
     def let_go(self, tx: Transaction, status: str) -> None:
-        """Give the part back (``idle``) or end it (``done``): our epoch is void, our session no longer stands on it."""
+        """Give the part back (``status`` is ``idle``) or end it (``done``). Removes owner and session from the part.
+
+        Giving back also raises the epoch.
+        """
         raised = {"epoch": {"$add": ["$epoch", 1]}} if status == "idle" else {}
         self._last(tx, {}, {"status": status, "owner": None, "lsid": None, **raised})
 
@@ -174,17 +188,25 @@ class Lease:
             raise _NotMine
 
     def commit(self, work: Callable[[Transaction], T], *, moved: Callable[[Part], bool] | None = None) -> T:
-        """Run ``work``, whose last statement is a write by :attr:`mine`, until it is known to be committed.
+        """Run ``work`` as a transaction until it is known to be committed, and return its value. Blocks.
 
-        ``moved`` tells of a part that is still ours whether this very transaction has moved it; then :attr:`part` is
-        what was found. Without it, the transaction was one that ends the hold, so a part that is still ours has not
-        been moved. A commit may come through after we have looked and tried again, so what an earlier try returned is
-        kept: the try after it, which matches nothing, knows by that whose move it was.
+        The last statement of ``work`` must be a write with the filter :attr:`mine`.
+
+        After a failed try the part is read again. If this owner still holds it, ``moved(part)`` returns whether this
+        transaction was committed after all; :attr:`part` is then set to the part as read. ``moved`` is left out for
+        transactions that end the hold: if the part is still held, they were not committed.
+
+        A commit can also arrive late, after the part was read and the next try began. That next try then matches no
+        part. So the value of an earlier try is kept, and returned when ``moved`` finds that its commit arrived.
 
         Raises:
-            Fenced: the part is no longer ours; nothing, or what was committed before that, has been written.
-            TransactionTooBig: nothing was written, and a smaller one may be.
-            DuplicateKeyError: other writers came between again and again. That is an error of the task.
+            Fenced: this owner holds the part no longer. Either nothing was written, or this transaction was committed
+                before the hold ended.
+            Overtaken: an earlier commit of this part arrived late, and this call has no value to return for it.
+            TransactionTooBig: nothing was written. A smaller transaction may be possible.
+            DuplicateKeyError: other writers wrote the same keys in more than ``MAX_COLLISIONS`` tries. That is an
+                error of the task.
+            BulkWriteError: the same, from a bulk write; or a bulk write failed for another reason.
         """
         returned: list[T] = []
         collisions, pause = 0, FIRST_PAUSE_SECONDS
@@ -218,10 +240,14 @@ class Lease:
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
     def _look_again(self) -> Part:
-        """The part as a majority has it, at least as new as all that our session has seen.
+        """Return the part by a majority read that is at least as new as all that this owner's session has read.
 
-        A session of its own, since ours may have been killed; and told of our times, since without them a majority read
-        may not show yet what a snapshot has shown.
+        It uses a new session, since the owner's session may have been killed. The new session gets the cluster time of
+        the old one: without it, a majority read may not show yet what a snapshot has already shown. Blocks until the
+        database answers.
+
+        Raises:
+            Fenced: this owner holds the part no longer.
         """
         pause = FIRST_PAUSE_SECONDS
         while True:
@@ -242,7 +268,7 @@ class Lease:
 
 
 def job_begins(lease: Lease) -> None:
-    """The job is running now, if it was only queued. Nothing depends on it, so it is tried once."""
+    """Move a queued job to ``running``. Nothing depends on it, so it is tried only once."""
 
     def work(tx: Transaction) -> None:
         document = tx.db.jobs.find_one({"_id": lease.part.job_id, "state": State.QUEUED.value}, session=tx.session)
@@ -268,7 +294,7 @@ def job_begins(lease: Lease) -> None:
 
 
 def _collided(error: DuplicateKeyError | BulkWriteError) -> bool:
-    """Whether another writer came between our read of the keys and our write of them."""
+    """Return whether the error means that another writer wrote the same keys after this transaction read them."""
     if isinstance(error, BulkWriteError):
         failures: Sequence[dict[str, Any]] = (error.details or {}).get("writeErrors", [])
         return bool(failures) and all(failure["code"] == DUPLICATE_KEY for failure in failures)

@@ -1,4 +1,7 @@
-"""What the monitor does so that nothing stays lost and nothing waits for ever. Every act is a compare-and-set."""
+"""The monitor's rounds: publish lost messages again, publish parts that may run, and do what timers ask for.
+
+Every act is a compare-and-set, so several monitors may run side by side.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +24,14 @@ from collect.storage.outbox import OutboxEntry, run_part
 _PRIORITIES: dict[Priority, int] = {"high": 0, "normal": 1, "low": 2}
 _ACTIVE = [state.value for state in ACTIVE]
 MAX_DOUBLINGS = 6
-"""A ticket that was published again n times waits 2**n times as long for the next time, up to this n."""
+"""Most times that the wait before a ticket is published again doubles: after n times it is 2**n times as long."""
 
 
 def waiting(db: Database, *, older_than_seconds: float, limit: int = 100) -> list[Part]:
-    """Parts that were published that long ago and that nobody has claimed, the longest first.
+    """Return parts that were published longer ago than that and were not claimed, the oldest first.
 
-    Each time that the same ticket is published again doubles the time: what is lost is healed soon, and what only has
-    to wait does not fill the queue.
+    The time doubles each time the same ticket is published again. So a lost message is replaced soon, and a part that
+    only waits for a slot does not fill the queue with copies of its message.
     """
     milliseconds = round(older_than_seconds * 1000)
     times = {"$cond": [{"$eq": ["$swept.ticket", "$ticket"]}, {"$min": ["$swept.times", MAX_DOUBLINGS]}, 0]}
@@ -38,9 +41,10 @@ def waiting(db: Database, *, older_than_seconds: float, limit: int = 100) -> lis
 
 
 def publish_again(db: Database, part: Part) -> Committed[bool]:
-    """The same ticket once more, in case its message was lost. ``False``: the part has moved on since.
+    """Publish the same ticket of a part again, since its message may be lost. The value is whether it was published.
 
-    ``published_at`` is part of the condition: of two monitors that have seen the same part, one publishes it.
+    It is not published if the part has changed since ``part`` was read. The condition includes ``published_at``, so
+    only one of two monitors that read the same part publishes it.
     """
 
     def work(tx: Transaction) -> bool:
@@ -61,9 +65,10 @@ _TIMES_SWEPT = {"$cond": [{"$eq": ["$swept.ticket", "$ticket"]}, {"$add": ["$swe
 
 
 def runnable_jobs(db: Database) -> list[Job]:
-    """Jobs that may run and have idle parts below their window, by priority, then age, up to each organisation's cap.
+    """Return jobs that may run, have idle parts and room in their window: by priority, then age, up to each cap.
 
-    What it leaves out (jobs that rest or wait for a lock, a time or the cap) would cost a transaction each to find out.
+    Jobs that rest, or wait for a lock or the organisation's cap, are left out here, because :func:`publish_runnable`
+    needs a transaction for each job to find that out.
     """
     found = map(Job.model_validate, db.jobs.find({"state": {"$in": _ACTIVE}}))
     active = [job for job in found if not job.rests(now())]
@@ -74,7 +79,7 @@ def runnable_jobs(db: Database) -> list[Job]:
 
 
 class _Caps:
-    """How many jobs of each organisation have parts out, counting those that are about to."""
+    """The jobs of each organisation that have parts out, rest, or are about to have parts out, against its cap."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -90,7 +95,10 @@ class _Caps:
             self._out.setdefault(job["org_id"], set()).add(job["_id"])
 
     def leave_room(self, job: Job) -> bool:
-        """Whether the job may have parts out; from then on it counts as one that has."""
+        """Return whether the cap lets the job have parts out. If it does, the job counts against the cap from now on.
+
+        A job that takes back is always allowed, and is not counted here.
+        """
         out = self._out.setdefault(job.org_id, set())
         if job.state in TAKING_BACK or job.id in out:
             return True
@@ -112,7 +120,10 @@ def _below_window(db: Database, job: Job) -> bool:
 
 
 def publish_runnable(db: Database, job_id: str) -> Committed[int]:
-    """Publish what the job's window allows. Writes the job's document, so that a verb under way notices."""
+    """Publish as many idle parts as the job's window allows, if it may run. The value is the number published.
+
+    Writes the job's document, so that a verb in an open transaction conflicts and runs again (rule A).
+    """
 
     def work(tx: Transaction) -> int:
         job = jobs.read(tx, job_id)
@@ -124,7 +135,10 @@ def publish_runnable(db: Database, job_id: str) -> Committed[int]:
 
 
 def set_windows(db: Database, *, kind: str, slots: int) -> int:
-    """Give each active job of the kind its share of the slots, and one part more to wait. Returns jobs changed."""
+    """Set the window of each active job of the kind. Return the number of jobs changed.
+
+    The window is the job's equal share of the slots, plus one part that waits in the queue.
+    """
     query: dict[str, Any] = {"kind": kind, "state": {"$in": _ACTIVE}}
     active = len(db.parts.distinct("job_id", {"kind": kind, "status": {"$in": OUT}}))
     window = max(1, math.ceil(slots / max(1, active))) + 1
@@ -132,7 +146,11 @@ def set_windows(db: Database, *, kind: str, slots: int) -> int:
 
 
 def due(db: Database, now: datetime) -> Iterator[tuple[Job, Callable[[], list[OutboxEntry]]]]:
-    """What is due by the clock: the job as it was found, and what, called, does it and returns what has to be sent."""
+    """Yield each timed act that is due: the job as it was read, and a function that does the act.
+
+    The function returns the outbox entries that the caller has to send. The acts are: resume at ``until``, stop at
+    ``confirm_by``, pause at the time limit, start at ``start_at``.
+    """
     until = {"state": State.PAUSED.value, "until": {"$ne": None, "$lte": now}}
     for job in _found(db, {**until, "$expr": {"$eq": ["$until_seq", "$audit_seq"]}}):
         yield job, _verb(db, job, Verb.RESUME, "The time until which it was paused has come.")
@@ -150,7 +168,10 @@ def _found(db: Database, query: dict[str, Any]) -> list[Job]:
 
 
 def _runs_too_long(db: Database, job: Job, now: datetime) -> bool:
-    """Counted from when it last began: whoever resumes a job at its limit wants it to go on, for as long again."""
+    """Return whether the job has run for its time limit, counted from when it last began to run.
+
+    A job that is resumed at its limit may run for the whole limit again.
+    """
     limit = job.time_limit_seconds
     if limit is None or job.started_at is None or (now - job.started_at).total_seconds() < limit:
         return False
@@ -163,14 +184,17 @@ def _runs_too_long(db: Database, job: Job, now: datetime) -> bool:
 def _verb(
     db: Database, job: Job, verb: Verb, reason: str, *, code: str | None = None
 ) -> Callable[[], list[OutboxEntry]]:
-    """``verb`` by the system, if the job is still as it was found; ``code`` makes it the job's reason as well."""
+    """Return a function that does ``verb`` as the system, if the job is still as it was read.
+
+    With ``code``, ``reason`` is stored as the job's reason as well. The function returns the outbox entries to send.
+    """
     request = transitions.by_system(reason).at_version(job.audit_seq)
     options = verbs.Options(why=Reason(code=code, message=reason) if code else None)
 
     def act() -> list[OutboxEntry]:
         try:
             outcome = verbs.perform(db, org_id=job.org_id, job_id=job.id, verb=verb, request=request, options=options)
-        except (Conflict, PreconditionFailed, NotFound):  # somebody was faster, and what they asked for stands
+        except (Conflict, PreconditionFailed, NotFound):  # another request changed the job first, and that one counts
             return []
         return list(outcome.outbox)
 
@@ -178,7 +202,11 @@ def _verb(
 
 
 def _start(db: Database, job: Job) -> Callable[[], list[OutboxEntry]]:
-    """It enters as if it were created now. Nobody is there to be refused: what would be stands in line instead."""
+    """Return a function that starts a job whose ``start_at`` has come, as if it were created now.
+
+    A job started by a timer has no caller to answer 409 to, so where a new job would be refused, this one queues. The
+    function returns the outbox entries to send.
+    """
     request = Request(actor=job.created_by, reason="The time at which it was to start has come.", requested_at=now())
 
     def work(tx: Transaction, enter: Callable[[Transaction, Job], None]) -> None:

@@ -1,6 +1,7 @@
-"""What the planner of a job commits: parts as it finds them, and the end of the plan (docs/protocol.md, `planned`).
+"""The transactions of a job's planner: parts as it finds them, and the end of the plan (docs/protocol.md, `planned`).
 
-Part 0 plans, and keeps in its cursor how far: ``{planned, rows}``, the parts that stand and the rows in them.
+The owner of part 0 is the planner. While it plans, the cursor of part 0 is ``{planned, rows}``: how many parts are
+stored, and how many rows they have.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from collect.protocol.lease import Lease
 from collect.storage.database import Transaction
 
 Found = dict[str, Any]
-"""A part as the task has planned it: ``{source, cursor, total}``."""
+"""A part as the task has planned it, before it is stored: ``{source, cursor, total}``."""
 
 
 def last_planned(lease: Lease) -> Part | None:
-    """The last of the parts that stand already: whoever planned before was stopped behind it."""
+    """Return the last part that an earlier planner stored, or ``None``. The plan goes on after it."""
     mine = lease.part
     if not mine.cursor:
         return None
@@ -29,7 +30,7 @@ def last_planned(lease: Lease) -> Part | None:
 
 
 def some(lease: Lease, found: Sequence[Found]) -> None:
-    """These parts stand ready, and the plan goes on."""
+    """Commit parts while the plan goes on, and publish what the job's window allows."""
     mine, behind = lease.part, _behind(lease.part, found)
 
     def work(tx: Transaction) -> None:
@@ -44,7 +45,7 @@ def some(lease: Lease, found: Sequence[Found]) -> None:
 
 
 def whole(lease: Lease, found: Sequence[Found]) -> None:
-    """The plan ends with these parts. When none is left to do, finishing is next."""
+    """Commit the last parts of the plan, and end it. If no part is left to do, part 0 begins its phase ``finish``."""
     mine = lease.part
 
     def work(tx: Transaction) -> None:
@@ -61,7 +62,7 @@ def whole(lease: Lease, found: Sequence[Found]) -> None:
 
 
 def alone(lease: Lease, found: Found) -> Job:
-    """The plan is this one part: the planner itself runs it, as part 0, and holds it as before. Returns the job."""
+    """Commit a plan of only one part, and return the job. Part 0 becomes that part; the planner still holds it."""
     mine = lease.part
 
     def work(tx: Transaction) -> Job:
@@ -76,7 +77,7 @@ def alone(lease: Lease, found: Found) -> Job:
 
 
 def _behind(mine: Part, found: Sequence[Found]) -> dict[str, Any]:
-    """The planner's cursor once these parts stand as well."""
+    """Return the planner's cursor for after these parts are stored as well."""
     planned, rows = mine.cursor.get("planned", 0), mine.cursor.get("rows", 0)
     return {"planned": planned + len(found), "rows": rows + sum(part["total"] for part in found)}
 
@@ -95,7 +96,7 @@ def _insert(tx: Transaction, mine: Part, found: Sequence[Found]) -> None:
 
 
 def _change_job(tx: Transaction, mine: Part, *, left: int, total: int | None = None) -> Job:
-    """So many parts more are to go; with ``total`` the plan is whole."""
+    """Add ``left`` to the job's ``parts_left``, and return the job. With ``total`` (at the plan's end) set its rows."""
     changes: dict[str, Any] = {"$inc": {"parts_left": left, "v": 1}}
     if total is not None:
         changes["$set"] = {"total_rows": total}

@@ -1,4 +1,4 @@
-"""Taking a part away from an owner that is gone, and giving it out again (docs/protocol.md, `reap`)."""
+"""The reaper: it takes a part away from an owner that is gone, and publishes it again (docs/protocol.md, `reap`)."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from collect.storage import jobs, outbox, parts
 from collect.storage.database import Committed, Database, Transaction, transact
 
 MAX_LOSSES = 5
-"""Owners lost since the last commit, after which the part is poison."""
+"""Owners that a part may lose without a commit in between. At this number the job fails as poison."""
 
 
 _EXPIRED = {"status": "leased", "$expr": {"$lt": ["$lease_until", "$$NOW"]}}
 
 
 def expired(db: Database, *, limit: int = 100) -> list[Part]:
-    """Parts whose lease has run out, by the server's clock."""
+    """Return parts whose lease has run out, by the server's clock."""
     return [Part.model_validate(document) for document in db.parts.find(_EXPIRED).limit(limit)]
 
 
 def count_expired(db: Database) -> int:
-    """How many parts there are whose lease has run out."""
+    """Return how many parts have a lease that has run out, by the server's clock."""
     return db.parts.count_documents(_EXPIRED)
 
 
 def reap(db: Database, part: Part, *, why: str, expired_only: bool = True) -> Committed[bool]:
-    """Kill what the owner has open, raise the epoch, and publish the part again; its job fails at the fifth loss.
+    """Kill the owner's session, raise the part's epoch and publish the part again. The value is whether it was reaped.
 
-    ``expired_only``: not when the lease has been prolonged meanwhile. Without it (the caller has seen the owner die)
-    the epoch alone decides. The value tells whether there was anything to reap.
+    At the fifth loss (``MAX_LOSSES``) the job fails instead. ``expired_only``: do nothing if the lease has been
+    prolonged since ``part`` was read. Without it the lease does not matter, only the epoch: the caller has seen the
+    owner's process die.
     """
     if part.lsid:
         db.kill_sessions([part.lsid])
@@ -73,9 +74,10 @@ def reap(db: Database, part: Part, *, why: str, expired_only: bool = True) -> Co
 
 
 def presume_free(db: Database, *, lease_seconds: float) -> int:
-    """Slots that a verb has waited for as long as a lease: whoever held them is gone and cannot say so any more.
+    """Count slots as free if a verb has waited for them longer than a lease. Return the number of jobs changed.
 
-    Returns the number of jobs whose last action waits no longer. Nothing but what people are shown depends on it.
+    The processes that held those slots are gone and cannot report it any more. Only what people are shown depends on
+    it.
     """
     since = {"$ifNull": ["$last_action.effective_at", "$last_action.requested_at"]}
     before = {"$subtract": ["$$NOW", round(lease_seconds * 1000)]}
@@ -87,7 +89,7 @@ def presume_free(db: Database, *, lease_seconds: float) -> int:
 
 
 def poisoned(job: Job, part: Part, why: str) -> Reason:
-    """Why a job fails whose part kills its owners."""
+    """Return the reason of a job that fails because one of its parts was lost too often."""
     return Reason(
         code="poison",
         message=f"Part {part.n} was lost {part.losses} times without progress; the last time: {why}",

@@ -1,4 +1,4 @@
-"""How many more rows of a job may be rejected, looked at inside the transaction that would reject them.
+"""The limit of a job's rejects. It is checked inside the transaction of each chunk that rejects rows.
 
 ``max_rejected`` counts the rows of all parts of the file since the last ``resume``. Corrections are not counted.
 """
@@ -18,7 +18,10 @@ from collect.storage.database import Database
 
 
 class ChunkPastLimit(Exception):
-    """Aborts the transaction of a chunk. Only its first ``rows`` rows may be committed; 0: the job must pause now."""
+    """Aborts the transaction of a chunk that would pass the limit.
+
+    Only the chunk's first ``rows`` rows may be committed. With 0 rows, the job must pause now.
+    """
 
     def __init__(self, *, rows: int) -> None:
         super().__init__()
@@ -27,7 +30,7 @@ class ChunkPastLimit(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """How a job stands: rejects since the last resume, rows read so far, and the parts that are being written now."""
+    """Counts of a job: rejects since the last resume, rows read so far, and parts that are being written now."""
 
     rejected: int
     looked_at: int
@@ -35,14 +38,14 @@ class Standing:
 
 
 def limit_of(job: Job) -> int | None:
-    """How many rejects the job may have. ``None``: there is no limit, or the rows are still being counted."""
+    """Return how many rejects the job may have. ``None``: no limit, or a share of rows that are still being counted."""
     if job.max_rejected is None or (job.max_rejected.rows is None and job.total_rows is None):
         return None
     return job.max_rejected.limit(job.total_rows or 0)
 
 
 def standing(db: Database, job: Job, *, session: ClientSession | None = None) -> Standing:
-    """Count the rejects of the parts of the job's file."""
+    """Return the counts of all parts of the job's file together. Parts of corrected rows are left out."""
     at_work = {"$and": [{"$eq": ["$status", PartStatus.LEASED.value]}, {"$eq": ["$phase", Phase.RUN.value]}]}
     read = {"$add": ["$counts.succeeded", "$counts.rejected", "$counts.left_out"]}
     pipeline: list[dict[str, Any]] = [
@@ -65,13 +68,13 @@ def standing(db: Database, job: Job, *, session: ClientSession | None = None) ->
 def check(
     db: Database, *, job: Job, part: Part, applied: Applied, numbers: Sequence[int], rows: int, session: ClientSession
 ) -> None:
-    """Look whether a chunk of ``rows`` rows keeps to the limit. ``numbers``: those of its rows, ascending.
+    """Raise if a chunk of ``rows`` rows would pass the limit. ``numbers``: the numbers of its rows, ascending.
 
-    A chunk may hold the first reject above the limit as its last row. Parts that are written side by side do not see
-    each other's open transactions, so each may use an equal share of what is left.
+    The last row of a chunk may be the first reject above the limit. Parts that are written side by side do not see each
+    other's open transactions, so each may use an equal share of what is left.
 
     Raises:
-        ChunkPastLimit: a smaller chunk has to be committed first, or none at all.
+        ChunkPastLimit: only a smaller chunk may be committed, or none at all.
     """
     limit = limit_of(job)
     if limit is None or applied.rejected <= 0 or part.correction is not None:
@@ -89,16 +92,17 @@ def check(
 def rows_kept(
     numbers: Sequence[int], rejects: Sequence[Reject], *, rows: int, rejected: int, left: int, at_work: int
 ) -> int:
-    """How many of a chunk's first rows to commit, at least one, when ``left`` more rejects are allowed.
+    """Return how many of a chunk's first rows to commit, at least one. ``left``: how many more rejects are allowed.
 
-    The whole chunk, if its rejects fit into the part's share. Else up to the first reject above the limit, which is
-    committed too; or, while other parts are at work and something is left for each, only to the end of the share.
+    That is the whole chunk if its rejects fit into the part's share. Otherwise the chunk ends with the first reject
+    above the limit, which is committed too. While other parts are being written and each has a share of at least one,
+    the chunk ends before the first reject above its share.
     """
     share = left // max(1, at_work)
     if rejected <= share or rows == 1:
         return rows
     own = sorted(reject.row for reject in rejects if numbers and numbers[0] <= reject.row <= numbers[-1])
-    if len(own) <= share:  # some are rows of other chunks, which rows of this one have displaced
+    if len(own) <= share:  # the other rejects are rows of earlier chunks that rows of this chunk have displaced
         return rows // 2
     passes = share == left or share == 0
     kept = bisect_right(numbers, own[share]) if passes else bisect_right(numbers, own[share]) - 1

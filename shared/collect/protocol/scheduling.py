@@ -1,9 +1,10 @@
-"""Who may run: parts are published, and that right is taken away.
+"""Publishing parts, so that workers may run them, and cutting them, which takes that right away.
 
 These are `publish`, `publish_parts`, `cut` and `dequeue` of docs/protocol.md.
 
-Whoever publishes a part either changes, in the same transaction, a part of that job that was queued or leased, or
-writes the job's document: else two snapshots would not notice each other, and a paused job would hold a live ticket.
+A transaction that publishes a part must also change a part of that job that was queued or leased, or write the job's
+document. Otherwise two transactions with different snapshots would not conflict, and a paused job could have a valid
+ticket (rule A).
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from collect.storage import jobs, locks, organisations, outbox, parts
 from collect.storage.database import Again, Transaction, now
 
 REST_KEPT = timedelta(seconds=10)
-"""Whoever has rested is fed within that, or has somebody else in its place."""
+"""How long a job keeps its place under the organisation's cap after its rest has ended.
+
+Its parts are published again within that time, or another job takes the place.
+"""
 
 
 def publish(tx: Transaction, part: Part, *, traceparent: str | None) -> None:
-    """Give out a new ticket for an idle part."""
+    """Publish an idle part: give it a new ticket, and put its message into the outbox."""
     document = tx.db.parts.find_one_and_update(
         {"_id": part.id, "status": "idle"},
         [
@@ -47,9 +51,10 @@ def publish(tx: Transaction, part: Part, *, traceparent: str | None) -> None:
 
 
 def publish_parts(tx: Transaction, job: Job, *, after: int = -1) -> int:
-    """Publish idle parts up to the job's window, round and round by number, starting behind ``after``.
+    """Publish idle parts up to the job's window. Return the number of parts published.
 
-    ``job`` is as this transaction has written or read it. Returns the number of parts published.
+    The order is by part number, starting after part ``after`` and then from the lowest again. ``job`` must have been
+    read or written in this transaction.
     """
     if not may_run(tx, job):
         return 0
@@ -68,7 +73,7 @@ def publish_parts(tx: Transaction, job: Job, *, after: int = -1) -> int:
 
 
 def may_run(tx: Transaction, job: Job) -> bool:
-    """Whether parts of the job may be out. What takes back is never held up by lock, cap or time."""
+    """Return whether parts of the job may be published. A job that takes back ignores lock, cap and start time."""
     if job.state not in ACTIVE:
         return False
     if job.state not in WRITING:
@@ -83,11 +88,12 @@ def may_run(tx: Transaction, job: Job) -> bool:
 
 
 def rest(tx: Transaction, job: Job, owed: Rest) -> Job:
-    """Let the job rest as a whole, for as long as it keeps the limit by which this is owed: its parts wait no more.
+    """Make the whole job rest until ``owed.until``, and return the job. Its queued parts become idle.
 
-    Those that are held are let go by their owners, who look at the job each second.
+    Owners of leased parts read the job each second and give their parts back. The rest ends early if the job's limit
+    of rows a second is changed.
     """
-    if job.rests(owed.until):  # somebody else owes more
+    if job.rests(owed.until):  # the job already rests longer, because of another part
         return job
     tx.db.parts.update_many(
         {"job_id": job.id, "status": "queued"},
@@ -98,12 +104,18 @@ def rest(tx: Transaction, job: Job, owed: Rest) -> Job:
 
 
 def resting(*, at: datetime) -> dict[str, Any]:
-    """Which jobs rest, or were resting until just now: they keep their place among those that have parts out."""
+    """Return a query for jobs that rest, or whose rest ended less than ``REST_KEPT`` ago.
+
+    They count against the organisation's cap like jobs that have parts out.
+    """
     return {"state": {"$in": [state.value for state in WRITING]}, "rest.until": {"$gt": at - REST_KEPT}}
 
 
 def _cap_reached(tx: Transaction, job: Job) -> bool:
-    """Soft: two feeds at once may overshoot, and nothing depends on it."""
+    """Return whether the organisation's cap of concurrent jobs leaves no room for this job.
+
+    The cap is soft: two transactions that publish at once may pass it. Nothing depends on it.
+    """
     cap = organisations.get(tx.db, org_id=job.org_id).limits.concurrent_jobs
     out = set(tx.db.parts.distinct("job_id", {"org_id": job.org_id, "status": {"$in": OUT}}, session=tx.session))
     out.update(tx.db.jobs.distinct("_id", {"org_id": job.org_id, **resting(at=now())}, session=tx.session))
@@ -111,10 +123,10 @@ def _cap_reached(tx: Transaction, job: Job) -> bool:
 
 
 def cut(tx: Transaction, job_id: str) -> None:
-    """Make every ticket and every owner of the job void. From the commit on, nothing of those parts can be written.
+    """Make every ticket and every owner of the job void. After the commit no old owner can write its part.
 
-    The sessions of parts that were leased are remembered, to be killed after the commit; and that this job is being
-    cut, before anything is tried, for the case that a dead owner stands in the way.
+    The sessions of leased parts are added to ``tx.cut_sessions``, to be killed after the commit. The job is entered
+    there before the first write: if that write conflicts with a dead owner, the retry knows whose sessions to kill.
     """
     sessions = tx.cut_sessions.setdefault(job_id, [])
     tx.db.parts.update_many(
@@ -139,10 +151,10 @@ def cut(tx: Transaction, job_id: str) -> None:
 
 
 def dequeue(tx: Transaction, job: Job) -> None:
-    """The only way out of the lock's line; the job that becomes its head is fed.
+    """Take the job out of its lock's queue, and publish parts of the job that becomes the head.
 
-    The new head's document is always written, whatever its state: a verb on it, under way on an older snapshot in which
-    it was not the head, must fail and look again.
+    No other code takes a job out of that queue. The document of the new head is written in every state: a verb on it
+    that runs on an older snapshot, in which it was not the head, must conflict and run again.
     """
     if job.lock is None:
         return

@@ -1,4 +1,4 @@
-"""The one function that moves a job's state: compare-and-set, numbered audit entry, event, all in one transaction."""
+"""The only code that changes a job's state. State, numbered audit entry and event are written in one transaction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _VERBS = frozenset(verb.value for verb in Verb)
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """Who asked for a move, why, and when the request was there. ``if_match``: the audit number it was made on."""
+    """A request to change a job: who asked, why, and when the request arrived.
+
+    ``if_match``: the job's ``audit_seq`` that the caller has read. With another ``audit_seq`` the verb is refused.
+    """
 
     actor: Actor
     reason: str
@@ -28,12 +31,12 @@ class Request:
     if_match: int | None = None
 
     def at_version(self, audit_seq: int) -> Request:
-        """The same, valid only while the job's last audit entry is ``audit_seq``."""
+        """Return a copy of this request that is valid only while the job's last audit entry is ``audit_seq``."""
         return replace(self, if_match=audit_seq)
 
 
 def by_system(reason: str) -> Request:
-    """A move that nobody asked for."""
+    """Return a request with the system as its actor, made now. For moves that no caller asked for."""
     return Request(actor=SYSTEM, reason=reason, requested_at=datetime.now(UTC))
 
 
@@ -46,19 +49,19 @@ def move(
     request: Request,
     changes: dict[str, Any] | None = None,
 ) -> Job:
-    """Move ``job``, as this transaction has read it, to ``target``; returns it as it is now.
+    """Move ``job`` to the state ``target`` and return the changed job. ``job`` must come from this same transaction.
 
-    ``changes`` are further fields to set. Verbs leave themselves as the job's last action, with the sessions that they
-    have cut as what still holds slots.
+    ``changes`` are further fields to set. If the trigger is a verb, it is stored as the job's ``last_action``; the
+    sessions that the verb has cut are stored with it as ``holding``, because their processes still hold slots.
 
     Raises:
-        IllegalTransition: the table has no such move.
+        IllegalTransition: the table of moves has no such move.
     """
     if (trigger, job.state, target) not in LEGAL:
         raise illegal(job, trigger.value)
     now = datetime.now(UTC)
     fields: dict[str, Any] = {"state": target.value, **_ended(tx, job, target, now), **(changes or {})}
-    if target in CORRECTED:  # nobody writes any more: what was cut fails, what was committed is seen here
+    if target in CORRECTED:  # no chunk can commit now: cut parts fail, and this snapshot shows all that was committed
         is_whole = job.file is not None and job.total_rows is not None
         fields["correctable"] = is_whole and rejects.can_be_mended(tx, job_id=job.id)
     if trigger.value in _VERBS:
@@ -79,9 +82,10 @@ def move(
 
 
 def record(tx: Transaction, job: Job, *, source: State | None, verb: str, request: Request) -> None:
-    """The numbered audit entry of what has just been done to ``job``, and the event for whoever listens.
+    """Write the numbered audit entry of the last change of ``job``, and publish the job's event.
 
-    When it was in effect is written down after the commit: here, but for verbs, of which the job tells it too.
+    The entry's ``effective_at`` is written after the commit. For a verb the caller does that, with :func:`in_effect`,
+    because the time must also be stored in the job's ``last_action``.
     """
     tx.db.audit.insert_one(
         {
@@ -108,7 +112,7 @@ def record(tx: Transaction, job: Job, *, source: State | None, verb: str, reques
 
 
 def note_effect(tx: Transaction, *, job_id: str, seq: int, request: Request) -> None:
-    """Write down in an audit entry when its transaction was known to be committed."""
+    """Write ``effective_at`` into an audit entry after the commit: the time at which the commit was acknowledged."""
     entry = {"_id": f"{job_id}:{seq}", "effective_at": None}
 
     def note(at: datetime) -> None:
@@ -123,7 +127,10 @@ def _effect(requested_at: datetime, at: datetime) -> dict[str, Any]:
 
 
 def noted(job: Job, *, at: datetime) -> Job:
-    """``job`` with its last action in effect since ``at``. With no slot to wait for, slots are free then, too."""
+    """Return ``job`` with ``at`` as the ``effective_at`` of its last action, if that has none yet.
+
+    If no slot is held by sessions that were cut, ``slots_free_at`` is ``at`` as well. Writes nothing.
+    """
     action = job.last_action
     if action is None or action.effective_at is not None:
         return job
@@ -132,7 +139,7 @@ def noted(job: Job, *, at: datetime) -> Job:
 
 
 def in_effect(db: Database, job: Job, *, at: datetime) -> None:
-    """Write down when the job's last action was known to be in effect, on the job and in the audit."""
+    """Write ``effective_at`` of the job's last action into the job and into its audit entry. Idempotent."""
     before, after = job.last_action, noted(job, at=at).last_action
     if before is None or after is None or before is after:
         return
@@ -146,7 +153,7 @@ def in_effect(db: Database, job: Job, *, at: datetime) -> None:
 
 
 def illegal(job: Job, verb: str) -> IllegalTransition:
-    """The refusal of ``verb``, with what is allowed instead."""
+    """Return the error that refuses ``verb``. It names the verbs that are allowed instead."""
     allowed = [allowed.value for allowed in job.allowed_verbs(datetime.now(UTC))]
     instead = f" It allows: {', '.join(allowed)}." if allowed else " Nothing can be done to it."
     return IllegalTransition(
@@ -155,7 +162,7 @@ def illegal(job: Job, verb: str) -> IllegalTransition:
 
 
 def action(trigger: Trigger, request: Request, holding: list[dict[str, Any]]) -> dict[str, Any]:
-    """The job's ``last_action``: who asked for what, when it was in effect, and which sessions still hold slots."""
+    """Return the document for the job's ``last_action``. ``holding``: sessions that were cut and still hold slots."""
     return {
         "verb": trigger.value,
         "actor": request.actor.model_dump(),
@@ -169,7 +176,10 @@ def action(trigger: Trigger, request: Request, holding: list[dict[str, Any]]) ->
 
 
 def _ended(tx: Transaction, job: Job, target: State, now: datetime) -> dict[str, Any]:
-    """The times that follow from the move. Taking back again does not prolong the time for it."""
+    """Return the fields ``ended_at`` and ``undo_until`` that this move sets.
+
+    When an undo ends, ``undo_until`` stays as it was: an undo does not prolong the time in which undo is possible.
+    """
     if target in ENDED and job.state in TAKING_BACK and job.undo_until is not None:
         return {"ended_at": now}
     if target in ENDED:

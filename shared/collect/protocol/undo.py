@@ -1,4 +1,7 @@
-"""Turning a job round, so that its parts take back (docs/protocol.md, `start_undo`), and giving up (`fail`)."""
+"""The start of an undo, which makes a job's parts take back what they wrote, and the failure of a job.
+
+These are `start_undo`, `sweep` and `fail` of docs/protocol.md.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,11 @@ from collect.storage.database import Transaction
 
 
 def start_undo(tx: Transaction, job: Job, *, trigger: Trigger, busy: State, target: State, request: Request) -> Job:
-    """Cut the job, and let every part that wrote something take it back; with nothing to do it is ``target`` at once.
+    """Cut the job, and make every part that wrote something take it back. Return the job.
 
-    A second undo looks only at parts that were left with conflicts. A job that may have written objects is never
-    ``target`` at once: after all else its objects are swept (see :func:`sweep`).
+    The job goes to the state ``busy``, or directly to ``target`` if there is nothing to take back. A second undo runs
+    only the parts that have conflicts. A job that may have written objects never goes to ``target`` directly: its
+    objects are removed as the last step (see :func:`sweep`).
     """
     scheduling.cut(tx, job.id)
     again = job.state in CONFLICTED
@@ -41,9 +45,10 @@ def start_undo(tx: Transaction, job: Job, *, trigger: Trigger, busy: State, targ
 
 
 def sweep(tx: Transaction, job: Job) -> bool:
-    """Make part 0 remove every object of the job, those that no commit names included. ``False``: there can be none.
+    """Make part 0 remove every object of the job. Return ``False`` if the job cannot have written any.
 
-    It waits for the owners that may be writing one (``collect.runtime.undo``).
+    Objects that no commit names are removed too. Before it removes them, the part waits for former owners that may
+    still be writing an object (``collect.runtime.undo``).
     """
     if job.kind != results.KIND:
         return False
@@ -56,19 +61,19 @@ def sweep(tx: Transaction, job: Job) -> bool:
 
 
 def terminate(tx: Transaction, job: Job, request: Request) -> Job:
-    """Stop writing now, and take back what was written."""
+    """Stop the job's writing now, and start to take back what it wrote. Return the job."""
     return start_undo(
         tx, job, trigger=Trigger.TERMINATE, busy=State.TERMINATING, target=State.TERMINATED, request=request
     )
 
 
 def undo(tx: Transaction, job: Job, request: Request) -> Job:
-    """Take back what a job at rest has written. The caller has taken the lock."""
+    """Start to take back what a job at rest has written. Return the job. The caller must have taken the lock."""
     return start_undo(tx, job, trigger=Trigger.UNDO, busy=State.UNDOING, target=State.UNDONE, request=request)
 
 
 def undo_again(tx: Transaction, job: Job, request: Request) -> Job:
-    """Go on taking back, after what made it fail has been mended. The lock is still held."""
+    """Go on with an undo that failed, after its cause was removed. Return the job. The job still holds its lock."""
     tx.db.parts.update_many({"job_id": job.id}, {"$set": {"losses": 0}}, session=tx.session)
     changes = {"undo_target": State.UNDONE.value, "reason": None}
     job = transitions.move(tx, job, trigger=Trigger.UNDO, target=State.UNDOING, request=request, changes=changes)
@@ -77,7 +82,11 @@ def undo_again(tx: Transaction, job: Job, request: Request) -> Job:
 
 
 def fail(tx: Transaction, job: Job, reason: Reason) -> Job:
-    """The job cannot go on. Writing: it rests with what was committed. Taking back: it keeps the lock."""
+    """Move a job that cannot go on to a failed state, and return it.
+
+    A job that was writing becomes ``failed``, keeps what was committed and gives up its lock. A job that was taking
+    back becomes ``undo_failed`` and keeps its lock.
+    """
     scheduling.cut(tx, job.id)
     changes = {"reason": reason.model_dump()}
     request = transitions.by_system(reason.message)

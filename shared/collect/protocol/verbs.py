@@ -1,7 +1,7 @@
-"""What people ask of a job. Each verb is one transaction, and in effect when that is committed.
+"""The verbs: what people ask of a job. Each verb is one transaction, and it is in effect when that is committed.
 
-`cut` is a verb's first statement and the job's compare-and-set comes after it; a verb that turns out to be refused or
-repeated aborts, so that its cut is never seen.
+`cut` is a verb's first statement, and the compare-and-set on the job comes after it. If the verb is then refused or is
+a repeat, the transaction aborts, so no other transaction ever sees that cut.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from collect.storage.outbox import OutboxEntry
 __all__ = ["OVER_LIMIT", "Options", "Outcome", "Request", "apply", "perform"]
 
 OVER_LIMIT = "rejections_over_limit"
-"""The reason's code of a job that paused itself because of its rejects. Resuming it accepts those so far."""
+"""The reason code of a job that paused itself because of too many rejects. Resuming it accepts the rejects so far."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What some verbs take: ``until`` (pause), ``max_rejected`` (resume), why the system does it (pause, stop).
+    """The options of a verb: ``until`` of pause, ``max_rejected`` of resume, ``mended`` (corrected rows) of correct.
 
-    ``mended``: what ``correct`` is about.
+    ``why``: the reason that is stored on the job when the system itself pauses or stops it.
     """
 
     until: datetime | None = None
@@ -44,7 +44,11 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """A verb that is in effect. ``repeated``: it was before, and nothing was written. ``outbox`` is to be sent."""
+    """The result of a verb that is in effect.
+
+    ``repeated``: it had already happened before this call, and nothing was written. ``outbox``: messages that the
+    caller has to send.
+    """
 
     job: Job
     repeated: bool
@@ -68,16 +72,16 @@ def perform(
     options: Options | None = None,
     along: Callable[[Transaction, Job], None] | None = None,
 ) -> Outcome:
-    """Do ``verb`` to a job, and say what the job is now. Blocks for some milliseconds; idempotent.
+    """Do ``verb`` to a job and return the job after it. Blocks for some milliseconds. Idempotent.
 
-    ``along`` writes something more in the same transaction; not when the verb is a repeat.
+    ``along`` writes something more in the same transaction. It is not called when the verb is a repeat.
 
     Raises:
         NotFound: the organisation has no such job.
         IllegalTransition: the job's state does not allow the verb.
-        Conflict: rows cannot be corrected.
+        Conflict: some of the rows cannot be corrected.
         DatasetHeld: resume, undo or correct needs a lock that another job holds.
-        PreconditionFailed: ``request.if_match`` is not the job's audit number.
+        PreconditionFailed: ``request.if_match`` is not the job's ``audit_seq``.
         Transient: the database did not commit in time.
     """
     jobs.get(db, org_id=org_id, job_id=job_id)
@@ -101,7 +105,10 @@ def perform(
 
 
 def apply(tx: Transaction, *, job_id: str, verb: Verb, request: Request, options: Options | None = None) -> Job:
-    """``verb`` as part of a transaction. Raises as :func:`perform` does, and a private signal when it is a repeat."""
+    """Do ``verb`` inside the transaction ``tx`` and return the job after it.
+
+    Raises what :func:`perform` raises, and the private ``_Repeated`` if the verb is a repeat.
+    """
     if verb in _CUTS:
         scheduling.cut(tx, job_id)
     job = jobs.read(tx, job_id)
@@ -119,10 +126,12 @@ def apply(tx: Transaction, *, job_id: str, verb: Verb, request: Request, options
 
 
 def check(job: Job, verb: Verb) -> None:
-    """Whether the job's state allows the verb. Which rows can be corrected is said row by row, not here.
+    """Raise if the job's state does not allow the verb.
+
+    Of ``correct`` only the state is checked. Which rows can be corrected is checked row by row, in ``corrections``.
 
     Raises:
-        IllegalTransition: it does not.
+        IllegalTransition: the state does not allow the verb.
     """
     asked = job.model_copy(update={"correctable": True}) if verb is Verb.CORRECT else job
     if verb not in asked.allowed_verbs(datetime.now(UTC)):
@@ -130,14 +139,14 @@ def check(job: Job, verb: Verb) -> None:
 
 
 def repeats(job: Job, verb: Verb) -> bool:
-    """Whether ``verb`` has happened already, so that asking again is answered alike and writes nothing.
+    """Return whether ``verb`` was the job's last verb and has already happened. A repeat writes nothing.
 
-    An undo that left conflicts has not: asking again tries those.
+    An undo that left conflicts is not a repeat: asking again tries the conflicts again.
     """
     last = job.last_action
     if job.state not in REPEATS[verb] or last is None:
         return False
-    if verb is Verb.PAUSE and last.verb is Verb.CORRECT:  # which leaves a job that is paused where it is
+    if verb is Verb.PAUSE and last.verb is Verb.CORRECT:  # `correct` leaves a paused job paused
         return True
     if last.verb != verb:
         return False
@@ -145,17 +154,19 @@ def repeats(job: Job, verb: Verb) -> bool:
 
 
 def freed(db: Database, *, part_id: str, job_id: str, session_id: dict[str, Any], quiet: bool = True) -> Action | None:
-    """A child has let go of a part that was cut: one slot less is held by what the last action cut. Idempotent.
+    """Record that a slot process has let go of a part that was cut, so that its slot is free. Idempotent.
 
-    ``quiet``: it has said so itself, so that it writes no object any more. Of one that was killed, what it sent last
-    may still be under way. Returns that action, or ``None`` when it did not wait for this slot.
+    Removes the session from the ``holding`` of the job's last action. Returns that action, or ``None`` if it did not
+    wait for this session. ``quiet``: the process reported the end itself, so it writes no more objects. A process that
+    was killed may have a last write still on its way to the blob store.
     """
     if quiet:
         parts.writes_no_more(db, part_id=part_id, session_id=session_id)
     db.parts.update_one({"_id": part_id, "cut_lsid": session_id}, {"$set": {"cut_lsid": None}})
     action = _held_no_more(db, job_id, session_id)
     if action is None:
-        # A verb under way may have read that this slot is held: it must look again, or be committed before we do.
+        # A verb in an open transaction may have read that this slot is held. This write makes it conflict and run
+        # again, unless it commits first; then the second try below finds it.
         db.jobs.update_one({"_id": job_id}, {"$inc": {"v": 1}})
         action = _held_no_more(db, job_id, session_id)
     return action
@@ -171,9 +182,10 @@ def _held_no_more(db: Database, job_id: str, session_id: dict[str, Any]) -> Acti
 
 
 def _is_ours(job: Job, verb: Verb, request: Request) -> bool:
-    """The commit's outcome was unknown, and this very request turns out to have been the last action.
+    """Return whether this very request is the job's last action: an earlier try of it was committed.
 
-    A caller may use an id twice, so the id alone does not tell.
+    That happens when the outcome of a commit was unknown. A caller may use a request id twice, so the id alone is not
+    enough: verb, actor and time are compared too.
     """
     last = job.last_action
     this = (verb, request.actor.id, request.request_id, stored(request.requested_at))
@@ -181,7 +193,10 @@ def _is_ours(job: Job, verb: Verb, request: Request) -> bool:
 
 
 def _has_begun(tx: Transaction, job: Job, options: Options | None) -> bool:
-    """The same of a correction, whatever has been asked of the job since: a part reads its text."""
+    """Return whether an earlier try of this correction was committed: a part of the job reads its text.
+
+    Unlike ``_is_ours``, this also finds the correction when other verbs came after it.
+    """
     if options is None or options.mended is None:
         return False
     this = {"job_id": job.id, "source.blob": options.mended.source["blob"]}
@@ -215,7 +230,7 @@ def _pause(tx: Transaction, job: Job, request: Request, options: Options) -> Job
 
 
 def _set_until(tx: Transaction, job: Job, request: Request, options: Options) -> Job:
-    """Another ``until`` for a job that is paused: a write and an audit entry, but no move."""
+    """Give a paused job another ``until``. Writes the job and an audit entry; the state stays."""
     seq = job.audit_seq + 1
     changes = {
         "until": options.until,
