@@ -1,4 +1,4 @@
-"""The time, injected, so that tests decide what it is."""
+"""The clock, which is passed to code that needs the time, so that tests can set it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Wall clock and stopwatch."""
+    """A wall clock and a stopwatch."""
 
     def now(self) -> datetime:
-        """The time in UTC, with zone, cut to the milliseconds that MongoDB keeps."""
+        """Return the time in UTC, with its time zone. It is cut to milliseconds, as MongoDB stores it."""
 
     def monotonic(self) -> float:
-        """Seconds from some fixed point; never goes back."""
+        """Return the seconds since a fixed but unknown point. The value never goes back."""
 
 
 class SystemClock:

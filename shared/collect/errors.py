@@ -1,31 +1,32 @@
-"""What can go wrong, classed by what the caller should do about it.
+"""The errors of the package, classed by what the caller should do.
 
 CollectError
-├── InvalidInput            mend the request (400 when it cannot be parsed, else 422)
-│   └── TaskRefused         the job cannot run as it is: it fails, with this as its reason
-├── Unauthorised            show a key (401)
-├── Forbidden               ask somebody with another role (403)
-├── NotFound                there is nothing here for you (404)
-├── Conflict                look at the state of things, then decide (409)
-│   ├── IllegalTransition   the verb is not allowed in this state
-│   ├── DatasetHeld         another job holds the dataset
-│   └── InProgress          the same request is under way
-├── Gone                    it was here, and will not be again (410)
-├── PreconditionFailed      look again: it has moved on (412)
+├── InvalidInput            correct the request (400 if it cannot be parsed, else 422)
+│   └── TaskRefused         correct the file or the params: the job fails, with this as its reason
+├── ChunkTooBig             make smaller chunks
+├── Unauthorised            send a valid key (401)
+├── Forbidden               ask a person whose key has another role (403)
+├── NotFound                check the id: the organisation has nothing with it (404)
+├── Conflict                read the present state, then decide (409)
+│   ├── IllegalTransition   use a verb that this state allows
+│   ├── DatasetHeld         wait until the other job gives up the lock
+│   └── InProgress          wait: the same request is being answered
+├── Gone                    do not ask again: it was deleted, and does not come back (410)
+├── PreconditionFailed      read the job again: it has changed (412)
 ├── TooLarge                send less (413)
-├── LimitReached            come back later (429)
+├── LimitReached            ask again later (429)
 ├── Transient               try again (503)
 │   ├── TooNew              leave it to a newer release
-│   ├── StoreFull           make room, or mend what it refuses, then try again
-│   ├── TransactionTooBig   write less at once, or try again
-│   ├── Overtaken           look again: an earlier try has come through
-│   └── ResultDamaged       put back what is missing from the store, then try again
-└── Poison                  set the message aside
+│   ├── StoreFull           make room in the store, or change what it refuses, then try again
+│   ├── TransactionTooBig   write less in one transaction, or try again
+│   ├── Overtaken           read the part again: an earlier commit has arrived late
+│   └── ResultDamaged       put the missing object back into the store, then try again
+└── Poison                  move the message to the dead letters
 
-StopSignal (BaseException)  so that no ``except Exception`` in a task can swallow it
-├── Fenced                  the right to write is gone: drop everything, say nothing
-├── Abandoned               the broker has given the delivery away: stop, neither publish nor ack
-└── Drained                 the worker is going away: finish the chunk, release
+StopSignal (BaseException)  no ``except Exception`` in a task can catch it
+├── Fenced                  stop at once: the right to write is gone; write and report nothing
+├── Abandoned               stop: the broker will deliver the message again; neither publish nor ack
+└── Drained                 finish the chunk and release the part: the worker is shutting down
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing that is wrong with one field, for a person to mend."""
+    """One error in one field: a stable ``code`` for programs and a ``message`` for people."""
 
     field: str
     code: str
@@ -44,7 +45,10 @@ class FieldError:
 
 
 class CollectError(Exception):
-    """The root. ``code`` is stable and documented; ``detail`` is for people and names what to do."""
+    """The root of all errors of the package.
+
+    ``code`` is for programs; it is stable and documented. ``detail`` is for people and names what to do.
+    """
 
     code = "error"
 
@@ -56,7 +60,7 @@ class CollectError(Exception):
 
 
 class InvalidInput(CollectError):
-    """What was sent is wrong; sending it again will not help."""
+    """The request is wrong. Sending it again does not help. ``malformed``: it could not be parsed (400, not 422)."""
 
     code = "invalid_input"
 
@@ -73,7 +77,7 @@ class InvalidInput(CollectError):
 
 
 class TaskRefused(InvalidInput):
-    """A task found that the job cannot run, whatever is tried. ``where`` names the row, column or object."""
+    """A task found that its job cannot run, and that a retry cannot help. ``where``: the row, column or object."""
 
     code = "refused"
 
@@ -83,7 +87,7 @@ class TaskRefused(InvalidInput):
 
 
 class ChunkTooBig(CollectError):
-    """A chunk of ``rows`` is more than a transaction can hold: smaller ones will do. ``where`` names its first row."""
+    """A chunk of ``rows`` rows is too big for one transaction. Smaller chunks may fit. ``where``: its first row."""
 
     code = "chunk_too_big"
 
@@ -94,31 +98,31 @@ class ChunkTooBig(CollectError):
 
 
 class Unauthorised(CollectError):
-    """No key, or one that is not valid."""
+    """The request has no key, or its key is not valid."""
 
     code = "unauthorised"
 
 
 class Forbidden(CollectError):
-    """The key is valid, its role is not enough."""
+    """The key is valid, but its role does not allow the request."""
 
     code = "forbidden"
 
 
 class NotFound(CollectError):
-    """It does not exist, or it belongs to another organisation: the answer is the same."""
+    """The object does not exist or belongs to another organisation. The answer does not show which."""
 
     code = "not_found"
 
 
 class Conflict(CollectError):
-    """The request is right, the state of things is in its way."""
+    """The request is valid, but the present state does not allow it."""
 
     code = "conflict"
 
 
 class IllegalTransition(Conflict):
-    """The table of moves has no such move from this state."""
+    """The table of moves has no such move from the job's state. ``allowed_verbs``: the verbs that it has."""
 
     code = "verb_not_allowed"
 
@@ -129,7 +133,7 @@ class IllegalTransition(Conflict):
 
 
 class DatasetHeld(Conflict):
-    """Another job is at the head of the lock."""
+    """Another job holds the lock, or the place behind the job to be superseded. ``holder``: the id of that job."""
 
     code = "dataset_held"
 
@@ -149,13 +153,13 @@ class InProgress(Conflict):
 
 
 class Gone(CollectError):
-    """It was kept for its time, which is over."""
+    """The object was deleted because the time for which it was kept is over."""
 
     code = "gone"
 
 
 class PreconditionFailed(CollectError):
-    """``If-Match`` names a version that is not the present one."""
+    """The request's ``If-Match`` names a version that is not the present one."""
 
     code = "precondition_failed"
 
@@ -167,7 +171,7 @@ class TooLarge(CollectError):
 
 
 class LimitReached(CollectError):
-    """Too much at once for this organisation or key."""
+    """The organisation or the key has too many requests or jobs at once."""
 
     code = "limit_reached"
 
@@ -177,56 +181,56 @@ class LimitReached(CollectError):
 
 
 class Transient(CollectError):
-    """A server did not answer in time, or answered that it cannot now."""
+    """A server did not answer in time, or answered that it cannot do it now."""
 
     code = "unavailable"
 
 
 class TooNew(Transient):
-    """A newer release has written this, in a form that this one cannot read."""
+    """A newer release wrote the data, in a format that this release cannot read."""
 
     code = "too_new"
 
 
 class StoreFull(Transient):
-    """The file store has no room left, or refuses what is asked of it."""
+    """The file store has no room left, or refuses the operation."""
 
     code = "store_full"
 
 
 class TransactionTooBig(Transient):
-    """The database cannot hold the transaction beside all else that it has not written down yet."""
+    """The transaction does not fit into the database's cache, beside all other changes that are not on disk yet."""
 
     code = "transaction_too_big"
 
 
 class Overtaken(Transient):
-    """An earlier try, whose outcome was unknown, has come through meanwhile."""
+    """An earlier commit, whose outcome was unknown, has arrived late."""
 
 
 class ResultDamaged(Transient):
-    """An object of a result is not in the store as it was written."""
+    """An object of a result is missing from the store, or is not the one that was written."""
 
     code = "result_damaged"
 
 
 class Poison(CollectError):
-    """A message that nobody will ever be able to handle."""
+    """A message that cannot be handled, however often it is delivered."""
 
     code = "poison"
 
 
 class StopSignal(BaseException):
-    """Root of the signals that end a slice."""
+    """The root of the signals that end a slice."""
 
 
 class Fenced(StopSignal):
-    """The part carries another epoch: nothing of this slice may be written any more."""
+    """The part has another epoch, or is no longer leased. This slice may write nothing more."""
 
 
 class Abandoned(StopSignal):
-    """The connection on which the delivery came is gone, and the delivery with it."""
+    """The connection to the broker that delivered the message is lost, so the delivery is no longer this worker's."""
 
 
 class Drained(StopSignal):
-    """The worker has been asked to go away."""
+    """The worker has been asked to shut down."""

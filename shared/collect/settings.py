@@ -1,4 +1,4 @@
-"""What every service reads from its environment, once, in its ``__main__``."""
+"""The settings that each service reads from its environment variables, once, in its ``__main__``."""
 
 from __future__ import annotations
 
@@ -16,23 +16,30 @@ from pymongo.uri_parser import parse_uri
 S = TypeVar("S", bound=BaseSettings)
 
 EXIT_CODE = 78
-"""EX_CONFIG of sysexits.h: what is wrong is a setting, and starting again mends nothing."""
+"""The exit code of a process whose settings are wrong (EX_CONFIG of sysexits.h). Starting it again does not help."""
 
 PLAIN = SettingsConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True, allow_inf_nan=False)
-"""A file that a Secret is made from ends with a newline, which is no part of a password; and no time lasts for ever."""
+"""The pydantic configuration of all settings.
+
+Spaces and newlines at the ends are removed, because a file that a Secret is made from often ends with a newline.
+Infinite numbers are refused, because no time lasts for ever.
+"""
 
 DatabaseName = Annotated[str, Field(pattern=r'^[^\s./\\"$]{1,63}$')]
-"""What MongoDB takes for one."""
+"""A name of a database that MongoDB accepts."""
 
 _SECRETS = ("url", "secret", "password", "key")
 
 
 class InvalidSettings(Exception):
-    """What is missing or wrong, by the names of the environment variables."""
+    """Some settings are missing or wrong. The message names their environment variables."""
 
 
 def readable(read: Callable[[str], object]) -> AfterValidator:
-    """Refuses what ``read`` cannot; of its own words, which may hold a part of a password, nothing is told."""
+    """Return a validator that refuses a URL if ``read`` fails on it.
+
+    The message of ``read``'s error is left out, because it may contain a part of a password.
+    """
 
     def check(url: str) -> str:
         try:
@@ -47,13 +54,13 @@ def readable(read: Callable[[str], object]) -> AfterValidator:
 
 
 def _read_mongodb(url: str) -> None:
-    # The servers behind the other scheme are asked of DNS, which may not be there yet.
+    # Parsing a `mongodb+srv://` URL looks up its servers in DNS, which may not answer yet when the service starts.
     if url.startswith("mongodb://"):
         parse_uri(url, validate=False)
 
 
 class ServerSettings(BaseSettings):
-    """Where the servers are. URLs may carry passwords, so they are masked wherever settings are shown."""
+    """The addresses of the servers. URLs may contain passwords, so they are masked where settings are shown."""
 
     model_config = PLAIN
 
@@ -71,7 +78,7 @@ class ServerSettings(BaseSettings):
 
 
 class RuntimeSettings(ServerSettings):
-    """How the running of jobs is timed; workers and monitor must agree on it."""
+    """The times of the runtime. Workers and monitor must have the same values."""
 
     lease_seconds: float = Field(default=30.0, gt=0, validation_alias="COLLECT_LEASE_SECONDS")
     grace_seconds: float = Field(default=5.0, gt=0, validation_alias="COLLECT_GRACE_SECONDS")
@@ -79,7 +86,7 @@ class RuntimeSettings(ServerSettings):
 
 
 class WorkerProcessSettings(RuntimeSettings):
-    """One worker pod."""
+    """The settings of one worker pod."""
 
     slots: int = Field(default=2, ge=1, le=64, validation_alias="COLLECT_SLOTS")
     version: str = Field(default="dev", validation_alias="COLLECT_VERSION")
@@ -89,9 +96,10 @@ class WorkerProcessSettings(RuntimeSettings):
 
 
 def read(settings: type[S], *, service: str) -> S:
-    """Read the settings, or end the process with :data:`EXIT_CODE` and all that is missing or wrong, said at once.
+    """Read the settings and return them.
 
-    ``--print-config`` among the arguments prints them, secrets masked, and ends.
+    If some are missing or wrong, all of them are listed on stderr and the process ends with :data:`EXIT_CODE`. With
+    the argument ``--print-config`` the settings are printed, secrets masked, and the process ends.
     """
     try:
         found = load(settings, service=service)
@@ -106,15 +114,15 @@ def read(settings: type[S], *, service: str) -> S:
 
 
 def load(settings: type[S], *, service: str) -> S:
-    """Read the settings.
+    """Read the settings and return them.
 
     Raises:
-        InvalidSettings: some are missing or wrong.
+        InvalidSettings: some settings are missing or wrong.
     """
     try:
         return settings()
     except ValidationError as error:
-        # What was found stays out of it: it may be a secret.
+        # The values are left out of the message: they may be secrets.
         lines = [f"  {problem['loc'][0]}: {problem['msg']}" for problem in error.errors()]
         raise InvalidSettings(
             f"{service} cannot start; of its settings are missing or wrong:\n" + "\n".join(lines)
@@ -122,7 +130,7 @@ def load(settings: type[S], *, service: str) -> S:
 
 
 def masked(settings: BaseSettings) -> dict[str, Any]:
-    """The settings, with whatever may hold a secret masked."""
+    """Return the settings by name, with the values that may contain a secret masked."""
     return {
         name: "…" if any(word in name for word in _SECRETS) and value else value
         for name, value in settings.model_dump().items()

@@ -1,1 +1,4 @@
-"""What a job is: states, moves, words. Pure: no I/O, no imports from the rest of the package."""
+"""The values of a job: its states, their moves, its progress and its texts. Pure: no I/O.
+
+It imports nothing from the rest of the package but :mod:`collect.errors`.
+"""

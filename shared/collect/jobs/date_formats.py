@@ -1,4 +1,4 @@
-"""Which `strptime` formats can be read as dates without a guess."""
+"""The check whether a `strptime` format names a date completely, so that no part of it has to be guessed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _PROBES = (
     datetime(2017, 5, 31, 14, 5, 9, tzinfo=UTC),
     datetime(2018, 11, 2, 3, 40, 50, tzinfo=UTC),
 )
-"""Moments whose days come back the same only from a format that names day, month and year."""
+"""Two times that test a format: written and read again, both keep their date only if it names day, month and year."""
 
 
 def wrong(date_format: str) -> str | None:
     """Return why ``date_format`` cannot be used for dates, or ``None`` if it can.
 
-    It names a day, a month and a year, in directives that ``datetime.strptime`` of Python knows.
+    A usable format names a day, a month and a year, in directives that Python's ``datetime.strptime`` knows.
     """
     incomplete = f"{date_format!r} does not name a day, a month and a year, as '%d/%m/%Y' does"
     directives = _DIRECTIVE.findall(date_format)

@@ -1,4 +1,4 @@
-"""A form: which fields its responses have. Exports choose columns and filter by them, and by nothing else."""
+"""The forms, and the fields that their responses have. Exports choose columns and filter only by these fields."""
 
 from __future__ import annotations
 
@@ -57,5 +57,5 @@ class Form(BaseModel):
         return tuple(field.name for field in self.fields)
 
     def field(self, name: str) -> FormField | None:
-        """The field of that name, if there is one."""
+        """Return the field of that name, or ``None``."""
         return next((field for field in self.fields if field.name == name), None)

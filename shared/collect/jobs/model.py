@@ -1,4 +1,4 @@
-"""A job and its parts as values. They read the stored documents and ignore fields that a newer release has added."""
+"""The job and its parts as values, read from stored documents. Fields that a newer release added are ignored."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class PartStatus(StrEnum):
 
 
 OUT = (PartStatus.QUEUED.value, PartStatus.LEASED.value)
-"""A part that can be claimed or is held."""
+"""The statuses of a part that is out: it can be claimed, or a worker holds it."""
 
 Priority = Literal["low", "normal", "high"]
 Confirm = Literal["auto", "always", "never"]
-"""Whether a job waits for a confirmation: as its kind finds, in any case, or never."""
+"""When a job waits for a confirmation: if its kind finds that it should (``auto``), always, or never."""
 OnConflict = Literal["reject", "queue", "supersede"]
-"""What a job does when another holds its lock: it is refused, stands in line, or replaces one."""
+"""The ways of a job whose lock another job holds: it is refused, it queues, or it replaces another job."""
 
 
 class Actor(_Value):
@@ -66,7 +66,11 @@ class Reason(_Value):
 
 
 class Action(_Value):
-    """The last verb that was taken, and when it was in effect."""
+    """The last verb that was done to a job: who asked for it, why, and when it was in effect.
+
+    ``holding``: sessions that the verb has cut and that still hold slots. ``slots_free_at``: when the last of them
+    ended.
+    """
 
     verb: Verb | str = Field(union_mode="left_to_right")
     """A newer release may know verbs that this one does not: it still reads the job."""
@@ -80,14 +84,14 @@ class Action(_Value):
 
     @property
     def latency_ms(self) -> int | None:
-        """Milliseconds from asked to in effect."""
+        """Return the milliseconds from the request until it was in effect, or ``None`` if it is not in effect yet."""
         if self.effective_at is None:
             return None
         return round((self.effective_at - self.requested_at).total_seconds() * 1000)
 
 
 class FileRef(_Value):
-    """The input file, as it was when the job was created. ``blob`` names its bytes in the blob store."""
+    """The input file of a job, as it was when the job was created. ``blob`` is its name in the blob store."""
 
     id: str
     name: str
@@ -103,24 +107,27 @@ class MaxRejected(_Value):
     percent: float | None = Field(default=None, ge=0, le=100)
 
     def limit(self, total: int) -> int:
-        """The number of rejects that is still accepted, for a job of ``total`` rows. A share is rounded down."""
+        """Return the most rejects that a job of ``total`` rows may have. A share of the rows is rounded down."""
         if self.rows is not None:
             return self.rows
         percent = 100.0 if self.percent is None else self.percent
-        return int(total * Decimal(repr(percent)) / 100)  # exactly: 0.07 % of 10,000 rows are 7, not 7.000000000000001
+        return int(total * Decimal(repr(percent)) / 100)  # exact: as floats, 0.07 % of 10,000 is 7.000000000000001
 
 
 class Rest(_Value):
-    """Until when none of a job's parts go out, since it has written as much as its limit lets it."""
+    """A rest of a job: until ``until`` no part of it is published, so that it keeps to its ``max_rows_per_second``.
+
+    ``rows_per_second``: the limit for which it rests. The rest is void when the job's limit is another one.
+    """
 
     until: datetime
     rows_per_second: float
 
 
 class Counts(_Value):
-    """Rows by outcome, and documents that undo would delete (``created``) and restore (``changed``).
+    """The numbers of rows by outcome, and of documents that undo would delete (``created``) and restore (``changed``).
 
-    ``left_out``: rows that were planned and are none of the job's, since its filters leave them out.
+    ``left_out``: rows that were planned, but that the job's filters leave out.
     """
 
     succeeded: int = 0
@@ -136,22 +143,22 @@ class Counts(_Value):
 
     @property
     def looked_at(self) -> int:
-        """Planned rows that need not be looked at again."""
+        """Return the number of planned rows that were read: written, rejected or left out."""
         return self.done + self.left_out
 
 
 class Sums(Counts):
-    """The counts of all parts of a job together. ``blank_rows``: lines of its file that hold nothing and are no row."""
+    """The counts of all parts of a job together. ``blank_rows``: empty lines of its file, which are not rows."""
 
     blank_rows: int = 0
 
 
 class Job(_Value):
-    """One request, and what has become of it.
+    """A job: one request, and its present state.
 
-    ``choices``: of an export, the fields of which each choice is a column, with these.
-    ``corrections``: how often rows of it have been mended. ``correctable``: a row is rejected, stored and not being
-    corrected; known where that matters, in the states in which ``correct`` is a verb.
+    ``choices``: in an export, the fields that become one column for each choice, with their choices.
+    ``corrections``: how many corrections of rejected rows the job has had. ``correctable``: at least one row is
+    rejected, stored and not being corrected. It is set only in the states that allow ``correct``.
     """
 
     id: str = Field(alias="_id")
@@ -168,7 +175,7 @@ class Job(_Value):
     ended_at: datetime | None = None
     start_at: datetime | None = None
     confirm: Confirm = "auto"
-    """As it was asked for. A restart of the job is asked for alike."""
+    """The value that the request asked for. A restart of the job asks for the same."""
     confirm_by: datetime | None = None
     time_limit_seconds: float | None = None
     lock: str | None = None
@@ -177,7 +184,7 @@ class Job(_Value):
     file: FileRef | None = None
     choices: tuple[tuple[str, tuple[str, ...]], ...] = ()
     detected: tuple[str, ...] = ()
-    """Names of the params that were not given, but set because the file is known."""
+    """Names of the params that the request did not give, and that were set because the file is known."""
     total_rows: int | None = None
     parts_left: int = 0
     undo_target: State | None = None
@@ -201,26 +208,29 @@ class Job(_Value):
     traceparent: str | None = None
 
     def rests(self, now: datetime) -> bool:
-        """Whether its limit of rows a second, unless it has been changed since, forbids to go on already."""
+        """Return whether the job rests at ``now`` to keep to its ``max_rows_per_second``.
+
+        A rest counts only for a job that writes, and only if the limit has not been changed since.
+        """
         if self.rest is None or self.state not in WRITING:
             return False
         return self.rest.rows_per_second == self.max_rows_per_second and now < self.rest.until
 
     def rest_from(self, now: datetime, seconds: float) -> Rest | None:
-        """That it rests for so long, if it has a limit still; for a day at most, whatever the limit asks for."""
+        """Return a rest of ``seconds`` from ``now``, at most one day. ``None`` if the job has no rate limit."""
         if self.max_rows_per_second is None:
             return None
         until = now + min(timedelta(seconds=seconds), timedelta(days=1))
         return Rest(until=until, rows_per_second=self.max_rows_per_second)
 
     def allowed_verbs(self, now: datetime) -> list[Verb]:
-        """The verbs that would change something at ``now``."""
+        """Return the verbs that would change something at ``now``."""
         undo_open = self.undo_until is None or now < self.undo_until
         return allowed_verbs(self.state, conflicts=self.conflicts, undo_open=undo_open, correctable=self.correctable)
 
 
 class Correction(_Value):
-    """What makes a part one of mended rows: how many there are, and the audit number of the request."""
+    """The correction that a part runs: how many corrected rows it has, and the ``audit_seq`` of its request."""
 
     rows: int
     audit_seq: int
@@ -229,10 +239,10 @@ class Correction(_Value):
 class Part(_Value):
     """A range of a job that one worker can run alone: the unit of leasing.
 
-    ``correction``: its rows are rejects of the job, which have been mended. They were counted when they were rejected,
-    so that ``total`` is 0, and each that is written counts one more that has succeeded and one less that is rejected.
+    ``correction``: the part's rows are corrected rejects of the job. They were counted when they were rejected, so
+    ``total`` is 0, and each row that is written adds 1 to ``succeeded`` and takes 1 from ``rejected``.
 
-    ``sweep``: it takes nothing back itself, but removes all objects of its job, as the last step of taking back.
+    ``sweep``: as the last step of taking back, the part removes all objects of its job. It undoes no rows.
     """
 
     id: str = Field(alias="_id")
@@ -261,10 +271,10 @@ class Part(_Value):
 
 
 def part_id(job_id: str, n: int) -> str:
-    """The ``_id`` of part ``n``."""
+    """Return the ``_id`` of part ``n`` of the job."""
     return f"{job_id}:{n}"
 
 
 def entry_id(job_id: str, n: int, seq: int) -> str:
-    """The ``_id`` of the ledger entry of chunk ``seq`` of part ``n``: the mark that its documents carry."""
+    """Return the ``_id`` of the ledger entry of chunk ``seq`` of part ``n``. Its documents carry it as their mark."""
     return f"{job_id}:{n}:{seq}"

@@ -1,4 +1,4 @@
-"""What became of rows: the values that a task gives back to the runtime."""
+"""The outcomes of rows: the values that a task returns to the runtime."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collect.errors import FieldError
 
 @dataclass(frozen=True, kw_only=True)
 class Reject:
-    """A row that was not written: its number in the file (from 1), its original text, and all that is wrong with it."""
+    """A row that was not written: its number in the file (from 1), its original text, and all its errors."""
 
     row: int
     line: str
@@ -19,7 +19,7 @@ class Reject:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredObject:
-    """A blob that a chunk has written, before its transaction: what it is called, how much it holds, its checksum."""
+    """A blob that a chunk wrote before its transaction: its name, its size in bytes and rows, and its checksum."""
 
     name: str
     bytes: int
@@ -29,12 +29,14 @@ class StoredObject:
 
 @dataclass(frozen=True, kw_only=True)
 class Applied:
-    """What a chunk did. ``rejects`` are all to be stored, those of the chunk included; ``undo`` is the task's record.
+    """The result of one chunk.
 
-    ``succeeded + rejected + left_out`` is the number of the chunk's rows; a row of an earlier chunk that this one
-    displaced counts −1 and +1. ``left_out`` is negative in a part's last chunk when there was more than planned.
-    ``created`` and ``changed`` are the documents that undo will delete and restore; ``objects`` are the blobs that
-    become part of the job's result when the chunk is committed.
+    ``succeeded + rejected + left_out`` is the number of the chunk's rows. A row of an earlier chunk that this chunk
+    displaced counts −1 as succeeded and +1 as rejected. ``left_out`` is negative in a part's last chunk if the part had
+    more rows than planned. ``created`` and ``changed`` count the documents that undo will delete and restore.
+
+    ``rejects``: all rejects to store; rows of earlier chunks may be among them. ``undo``: the task's own record, which
+    it needs to undo the chunk. ``objects``: blobs that become part of the job's result when the chunk is committed.
     """
 
     succeeded: int
@@ -49,7 +51,7 @@ class Applied:
 
 @dataclass(frozen=True, kw_only=True)
 class Conflict:
-    """A document that undo left alone, and why."""
+    """A document that an undo did not change, and the reason."""
 
     id: str
     row: int | None
@@ -58,7 +60,7 @@ class Conflict:
 
 @dataclass(frozen=True, kw_only=True)
 class TakenBack:
-    """What the undo of one ledger entry did."""
+    """The result of the undo of one ledger entry: documents deleted, restored and left alone."""
 
     deleted: int
     restored: int

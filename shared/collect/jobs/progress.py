@@ -1,4 +1,4 @@
-"""How far a job is, summed from its parts. Nothing here is stored: the parts are the truth."""
+"""The progress of a job, summed from the counts of its parts. It is computed each time and never stored."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from collect.jobs.states import State
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Rows by outcome. ``total`` is ``None`` while planning; ``seconds_left`` is known only while rows are written.
+    """The progress of a job: its rows by outcome, its speed, and the time left.
 
-    Of a job with filters, ``total`` falls by the rows that turn out to be left out; it grows by those that come late.
-    ``blank_rows``: lines of the file that hold nothing and are no row, as far as it has been planned.
+    ``total`` is ``None`` until the whole plan is made. In a job with filters it falls by each row that the filters
+    leave out, and it grows by rows that were added after the plan. ``seconds_left`` is known only while rows are
+    written. ``blank_rows``: empty lines of the file, which are not rows, as far as the file has been planned.
     """
 
     total: int | None
@@ -31,7 +32,7 @@ class Progress:
 
 
 def summed(parts: Iterable[Part]) -> Counts:
-    """The counts of all parts together."""
+    """Return the counts of all parts together."""
     parts = list(parts)
     return Counts(**{name: sum(getattr(part.counts, name) for part in parts) for name in Counts.model_fields})
 
@@ -39,9 +40,10 @@ def summed(parts: Iterable[Part]) -> Counts:
 def progress(
     job: Job, counts: Counts, now: datetime, *, rows_per_second: float | None = None, blank_rows: int = 0
 ) -> Progress:
-    """The progress of ``job`` at ``now``, whose parts have ``counts`` together.
+    """Return the progress of ``job`` at ``now``. ``counts``: the counts of all its parts together.
 
-    ``rows_per_second``: the live rate, where one is known; else the average since the job started (0 at rest).
+    ``rows_per_second``: the present rate, if it is known. Without it, the average since the job started is used, or 0
+    if the job is not running.
     """
     total = None if job.total_rows is None else max(job.total_rows - counts.left_out, counts.done)
     rate = _rate(job, counts, now) if rows_per_second is None else rows_per_second

@@ -1,6 +1,6 @@
 """The states of a job and every legal move between them, as data.
 
-The docs' diagram, the API's 409 and ``allowed_verbs`` are made from :data:`MOVES`; a move that is not in it is refused.
+The diagram in the docs, the API's 409 and ``allowed_verbs`` are made from :data:`MOVES`. Any other move is refused.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ class Verb(StrEnum):
 
 
 class Trigger(StrEnum):
-    """What moves a job: the verbs (``restart`` makes a new job and moves nothing), and what happens to it."""
+    """The causes of moves: the verbs, and events of the running job (``begin`` and below).
+
+    ``restart`` is not among them: it makes a new job and moves none.
+    """
 
     CONFIRM = "confirm"
     PAUSE = "pause"
@@ -58,7 +61,7 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One legal move, and why there is one."""
+    """One legal move, and the reason why it is legal."""
 
     trigger: Trigger
     source: State
@@ -103,17 +106,17 @@ MOVES: tuple[Move, ...] = tuple(_moves())
 LEGAL = frozenset((move.trigger, move.source, move.target) for move in MOVES)
 
 ACTIVE = frozenset({State.QUEUED, State.RUNNING, State.TERMINATING, State.UNDOING})
-"""Parts of the job may be published."""
+"""States in which parts of the job may be published."""
 RESTING = frozenset(State) - ACTIVE
-"""Nothing runs and nothing will until somebody asks."""
+"""States in which no part of the job runs, until a verb or a timer changes the state."""
 FINAL = frozenset({State.STOPPED, State.TERMINATED, State.SUCCEEDED, State.UNDONE})
-"""Left only through undo (and corrections)."""
+"""States that a job leaves only by undo, or (succeeded) by a correction."""
 WRITING = frozenset({State.QUEUED, State.RUNNING})
 TAKING_BACK = frozenset({State.TERMINATING, State.UNDOING})
 ENDED = FINAL | {State.FAILED, State.UNDO_FAILED}
-"""Long polls for ``final`` answer here: nothing more happens unless somebody acts."""
+"""States in which nothing more happens unless a caller asks for a verb. Long polls for ``final`` answer in them."""
 HOLDING = frozenset({State.QUEUED, State.RUNNING, State.PAUSED, State.TERMINATING, State.UNDOING, State.UNDO_FAILED})
-"""The job stands in its lock's queue (a queued job whose ``start_at`` is still to come excepted)."""
+"""States in which the job is in its lock's queue. Exception: a queued job whose ``start_at`` has not come yet."""
 
 REPEATS: dict[Verb, frozenset[State]] = {
     Verb.CONFIRM: frozenset({State.QUEUED, State.RUNNING}),
@@ -125,27 +128,27 @@ REPEATS: dict[Verb, frozenset[State]] = {
     Verb.CORRECT: frozenset(),
     Verb.RESTART: frozenset(),
 }
-"""Where a verb that was the job's last one has happened already: asking again is answered alike and writes nothing."""
+"""For each verb, the states in which it is a repeat if it was the job's last verb. A repeat writes nothing."""
 
 RESTARTABLE = RESTING - {State.PAUSED, State.AWAITING_CONFIRMATION}
 CONFLICTED = frozenset({State.UNDONE, State.TERMINATED})
-"""States in which undo may be asked for again, if conflicts were left."""
+"""States in which undo may be asked for again, if the last undo left conflicts."""
 CORRECTED = frozenset(move.source for move in MOVES if move.trigger is Trigger.CORRECT)
-"""States in which rejected rows may be mended."""
+"""States in which rejected rows may be corrected."""
 
 
 def sources(verb: Verb) -> frozenset[State]:
-    """The states from which ``verb`` does something (conflicts and deadlines aside)."""
+    """Return the states from which ``verb`` does something. Conflicts and deadlines are not considered."""
     if verb is Verb.RESTART:
         return RESTARTABLE
     return frozenset(move.source for move in MOVES if move.trigger == verb.value)
 
 
 def allowed_verbs(state: State, *, conflicts: int = 0, undo_open: bool = True, correctable: bool = False) -> list[Verb]:
-    """The verbs that would change something now, in the order of :class:`Verb`.
+    """Return the verbs that would change something now, in the order of :class:`Verb`.
 
-    ``undo_open``: the time until which undo is possible has not passed. ``correctable``: a row is rejected that could
-    be mended. What could not be taken back any more is not written, either.
+    ``undo_open``: undo is still possible (``undo_until`` has not passed). ``correctable``: at least one rejected row
+    can be corrected. ``correct`` needs ``undo_open`` too: rows that undo could not take back must not be written.
     """
     allowed = [verb for verb in Verb if state in sources(verb)]
     if state in CONFLICTED and not conflicts:

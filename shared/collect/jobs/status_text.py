@@ -10,7 +10,7 @@ from collect.jobs.states import State
 
 
 def status_sentence(job: Job, progress: Progress, *, waiting_for: str | None = None) -> str:
-    """What is going on, in words and numbers."""
+    """Return one sentence about the job's state and progress. ``waiting_for``: the job that holds its lock."""
     written = _written(job, progress)
     match job.state:
         case State.AWAITING_CONFIRMATION:
@@ -74,7 +74,7 @@ def _rest(job: Job, progress: Progress) -> str:
 
 
 def _held(job: Job) -> str:
-    """``dataset`` or ``teams``: what a lock is named for, behind its organisation."""
+    """Return what the job's lock is for, ``dataset`` or ``teams``. It stands after the organisation in the name."""
     return (job.lock or ":dataset").split(":")[1]
 
 
@@ -109,7 +109,7 @@ def _taken_back(job: Job, progress: Progress) -> str:
 
 
 def _failed(job: Job) -> str:
-    """Where and why, the place only if the message does not name it itself."""
+    """Return the reason of a failed job as text, with the place if the message does not name it."""
     if job.reason is None:
         return ": no reason was recorded."
     where, message = job.reason.where, job.reason.message

@@ -1,4 +1,4 @@
-"""The template of a dataset: which columns its rows have, what their cells may be, and which of them are the key."""
+"""The template of a dataset: its columns, the values that their cells may have, and the columns of its key."""
 
 from __future__ import annotations
 
@@ -59,7 +59,10 @@ class Column(BaseModel):
 
     @property
     def bounds(self) -> tuple[Any, Any]:
-        """The range as values of the column's type; for coordinates never wider than the globe."""
+        """Return minimum and maximum as values of the column's type.
+
+        For latitudes and longitudes, a missing bound is -90, 90, -180 or 180.
+        """
         low, high = (self._bound(value) for value in (self.minimum, self.maximum))
         least, most = _NATURAL_BOUNDS.get(self.type, (None, None))
         return (least if low is None else low), (most if high is None else high)
@@ -157,20 +160,20 @@ class Template(BaseModel):
         return tuple(column.name for column in self.columns)
 
     def column(self, name: str) -> Column:
-        """The column of that name.
+        """Return the column of that name.
 
         Raises:
-            KeyError: there is none.
+            KeyError: there is no such column.
         """
         return next(column for column in self.columns if column.name == name) if name in self.names else _no(name)
 
     def is_required(self, name: str) -> bool:
-        """Whether every row has a value in this column."""
+        """Return whether every row must have a value in this column."""
         return name in self.key or self.column(name).required
 
     @property
     def explicit(self) -> Template:
-        """The same, with what goes without saying: that the columns of the key are required."""
+        """Return a copy of the template in which the columns of the key are marked as required."""
         columns = (
             column.model_copy(update={"required": True}) if column.name in self.key else column
             for column in self.columns
@@ -178,24 +181,27 @@ class Template(BaseModel):
         return self.model_copy(update={"columns": tuple(columns)})
 
     def fingerprint(self) -> str:
-        """The same for two templates exactly when they say the same."""
+        """Return a short hash. Two templates have the same one if their key and columns mean the same."""
         return hashlib.sha256(self.explicit.model_dump_json().encode()).hexdigest()[:16]
 
 
 def key_text(parts: Sequence[str]) -> str:
-    """The key of a row as one text: that of its only column as it is, several escaped and joined."""
+    """Return the key of a row as one text.
+
+    The value of a single key column is used unchanged. Several values are escaped and joined.
+    """
     if len(parts) == 1:
         return parts[0]
     return KEY_SEPARATOR.join(part.translate(_ESCAPED) for part in parts)
 
 
 def row_id(*, org_id: str, dataset: str, key: str) -> str:
-    """The ``_id`` of the row with this key."""
+    """Return the ``_id`` of the row with this key."""
     return f"{row_id_prefix(org_id=org_id, dataset=dataset)}{key}"
 
 
 def row_id_prefix(*, org_id: str, dataset: str) -> str:
-    """What the ``_id`` of every row of the dataset begins with."""
+    """Return the text with which the ``_id`` of every row of the dataset begins."""
     return f"{org_id}{KEY_SEPARATOR}{dataset}{KEY_SEPARATOR}"
 
 
@@ -220,7 +226,10 @@ def _moment(text: str, *, name: str) -> datetime:
 
 
 def _check_pattern(pattern: str) -> None:
-    """Patterns run in RE2, which needs time in proportion to the text, whatever the pattern; so RE2 has the say."""
+    """Raise if RE2 refuses the pattern.
+
+    Patterns run in RE2, since it needs time only in proportion to the text, for every pattern.
+    """
     import pyarrow
     from pyarrow import compute
 
