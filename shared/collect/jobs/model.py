@@ -41,7 +41,7 @@ OUT = (PartStatus.QUEUED.value, PartStatus.LEASED.value)
 
 Priority = Literal["low", "normal", "high"]
 Confirm = Literal["auto", "always", "never"]
-"""When a job waits for a confirmation: if its kind finds that it should (``auto``), always, or never."""
+"""The rule by which a job waits for a confirmation: if its kind finds that it should (``auto``), always, or never."""
 OnConflict = Literal["reject", "queue", "supersede"]
 """The ways of a job whose lock another job holds: it is refused, it queues, or it replaces another job."""
 

@@ -1,4 +1,4 @@
-"""Corrections of rejected rows: they run as one more part of the same job, and each revision of a row is recorded.
+"""The corrections of rejected rows: each runs as one more part of the same job, and each row's revisions are recorded.
 
 The text of a row has revisions: the first is the file's text, and each correction makes the next one. A rejected row is
 stored in `rejects`, with the number of the rejected revision. When its correction is committed, that revision moves to

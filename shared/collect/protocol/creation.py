@@ -63,7 +63,7 @@ class NewJob:
 
     @property
     def request(self) -> Request:
-        """The creation of the job as a :class:`Request`, for its audit entry."""
+        """Return the creation of the job as a :class:`Request`, for its audit entry."""
         return Request(actor=self.actor, reason=self.reason, requested_at=self.requested_at, request_id=self.request_id)
 
 
@@ -81,7 +81,7 @@ def create(tx: Transaction, new: NewJob) -> Job:
     if new.on_conflict == "supersede" and new.lock is not None and not new.confirm:
         admission.cut_first(tx, lock=new.lock, supersedes=new.supersedes)
     existing = tx.db.jobs.find_one({"_id": new.id}, session=tx.session)
-    if existing is not None:  # an earlier try whose outcome was unknown had been committed
+    if existing is not None:  # an earlier try, whose outcome was unknown, was committed
         transitions.note_effect(tx, job_id=new.id, seq=FIRST_SEQ, request=new.request)
         return Job.model_validate(existing)
     if new.parent_id is not None:

@@ -43,7 +43,7 @@ LONGEST_PAUSE_SECONDS = 1.0
 
 
 class _NotMine(Exception):
-    """Aborts a transaction whose compare-and-set matched no part. The part is then read again."""
+    """A signal that aborts a transaction whose compare-and-set matched no part. The part is then read again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +154,7 @@ class Lease:
 
     @property
     def mine(self) -> dict[str, Any]:
-        """The filter of every write of the part. It matches until another write raises the epoch."""
+        """Return the filter of every write of the part. It matches until another write raises the epoch."""
         return {"_id": self.part.id, "epoch": self.part.epoch, "status": "leased"}
 
     def look(self) -> None:

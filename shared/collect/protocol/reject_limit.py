@@ -18,7 +18,7 @@ from collect.storage.database import Database
 
 
 class ChunkPastLimit(Exception):
-    """Aborts the transaction of a chunk that would pass the limit.
+    """A signal that aborts the transaction of a chunk that would pass the limit.
 
     Only the chunk's first ``rows`` rows may be committed. With 0 rows, the job must pause now.
     """
@@ -30,7 +30,7 @@ class ChunkPastLimit(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """Counts of a job: rejects since the last resume, rows read so far, and parts that are being written now."""
+    """The counts of a job: rejects since the last resume, rows read so far, and parts that are being written now."""
 
     rejected: int
     looked_at: int

@@ -1,4 +1,4 @@
-"""Publishing parts, so that workers may run them, and cutting them, which takes that right away.
+"""The right to run parts: publishing gives it to workers, and cutting takes it away.
 
 These are `publish`, `publish_parts`, `cut` and `dequeue` of docs/protocol.md.
 

@@ -56,7 +56,7 @@ class Outcome:
 
 
 class _Repeated(Exception):
-    """Aborts the transaction of a verb that has happened already."""
+    """A signal that aborts the transaction of a verb that has already happened."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
