@@ -117,7 +117,7 @@ class MaxRejected(_Value):
 class Rest(_Value):
     """A rest of a job: until ``until`` no part of it is published, so that it keeps to its ``max_rows_per_second``.
 
-    ``rows_per_second``: the limit for which it rests. The rest is void when the job's limit is another one.
+    ``rows_per_second``: the limit for which it rests. If the job's limit is changed, the rest no longer counts.
     """
 
     until: datetime

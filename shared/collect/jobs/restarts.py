@@ -52,7 +52,7 @@ def rows_are_there(job_id: str, rows: int) -> str:
 
 
 def unprocessed_link(job: Job) -> str | None:
-    """Return the path of the download of the rows that the job never reached, or ``None`` if it has none."""
+    """Return the path of the download of rows that the job never reached, or ``None`` if it cannot have any."""
     return f"/v1/jobs/{job.id}/unprocessed?format=csv" if job.state in LEFT_ROWS else None
 
 

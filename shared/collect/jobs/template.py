@@ -181,7 +181,7 @@ class Template(BaseModel):
         return self.model_copy(update={"columns": tuple(columns)})
 
     def fingerprint(self) -> str:
-        """Return a short hash. Two templates have the same one if their key and columns mean the same."""
+        """Return a short hash. It is the same for two templates only if their keys and columns mean the same."""
         return hashlib.sha256(self.explicit.model_dump_json().encode()).hexdigest()[:16]
 
 
