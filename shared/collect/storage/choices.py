@@ -1,4 +1,4 @@
-"""Which choices the answers of a selection have, of questions that take several: those of the form, or those found."""
+"""Find the choices of a selection's questions with several choices: those of the form, or those in stored answers."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from collect.storage.database import Database
 from collect.storage.indexes import EXPORT_INDEX
 
 LOOK_SECONDS = 5.0
-"""For looking at all responses of the range; of one that takes longer some are looked at."""
+"""Longest time to read all responses of the range, in seconds. If it takes longer, only a sample is read."""
 MOST_FOUND = 20_000
-"""So many different choices are read, of all fields together."""
+"""Most different choices that are read, for all fields together."""
 PLACES, SAMPLED_ROWS = 50, 5_000
+"""The sample: from how many places of the range, and how many responses in all."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Field → its choices, in their order. ``too_many``: fields with more than :data:`MOST_CHOICES`.
+    """The choices that were found: field → its choices, in order.
 
-    ``exact``: all responses were looked at.
+    ``too_many``: fields with more than :data:`MOST_CHOICES` choices. ``exact``: all responses were read.
     """
 
     by_field: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -39,10 +40,10 @@ NONE = Found()
 
 
 def find(db: Database, selection: Selection) -> Found:
-    """Return the choices that the selection's columns are split by. Blocks for some seconds at most.
+    """Return the choices by which the selection's columns are split. Blocks for some seconds at most.
 
-    A field whose choices the form lists has those. Of any other that may hold a list, the choices are those that the
-    stored lists have, in alphabetical order.
+    If the form lists a field's choices, these are taken. For any other field that can hold a list, the choices are the
+    members of the stored lists, in alphabetical order.
     """
     open_ = [column for column in selection.columns if not column.choices and column.type in TEXTS | {FieldType.JSON}]
     stored, exact = _stored(db, selection, open_) if open_ else ({}, True)
@@ -56,7 +57,7 @@ def find(db: Database, selection: Selection) -> Found:
 
 
 def _shown(choices: Iterable[str]) -> tuple[str, ...]:
-    """Return the choices of a form without blank ones, which no column can be named after."""
+    """Return the choices of a form without blank ones, because a column's name cannot be blank."""
     return tuple(choice for choice in choices if choice.strip())
 
 
@@ -83,7 +84,10 @@ def _of_all(db: Database, selection: Selection, columns: list[FormField]) -> dic
 
 
 def _list_of(n: int, name: str) -> dict[str, Any]:
-    """The members of the field's list, each with the field's number; empty where it holds none."""
+    """Return the expression for the members of the field's list, each with the field's number ``n``.
+
+    It gives an empty list if the field's value is no list.
+    """
     value = {"$getField": {"$literal": name}}
     members = {"$map": {"input": value, "in": {"n": {"$literal": n}, "c": "$$this"}}}
     return {"$cond": [{"$isArray": [value]}, members, []]}

@@ -37,7 +37,7 @@ from collect.storage.outbox import OutboxEntry
 T = TypeVar("T")
 Document = dict[str, Any]
 SessionId = dict[str, Any]
-"""How ``killSessions`` names a session: ``{id, uid}``; ``uid`` only where access control is on."""
+"""A session as ``killSessions`` names it: ``{id, uid}``. ``uid`` is there only if access control is on."""
 
 SNAPSHOT = ReadConcern("snapshot")
 MAJORITY = WriteConcern("majority")
@@ -46,30 +46,37 @@ RETRY_JITTER_SECONDS = (0.002, 0.008)
 KILL_AFTER_SECONDS = 0.5
 GIVE_UP_AFTER_SECONDS = 10.0
 PING_SECONDS = 2.0
-"""Who asks again and again is not to pile up threads and connections on a database that hangs."""
+"""Longest wait for a ping, in seconds. Short, so that repeated pings do not pile up threads on a hanging database."""
 HUNG_SECONDS = 90.0
-"""Longer than one look into a database that does not answer takes: 5 s to find it, and 30 s twice to hear from it."""
+"""Time without progress after which a thread that uses the database counts as hung, in seconds.
+
+A query to a database that does not answer takes less: 5 s to select a server, and twice 30 s to wait for a reply.
+"""
 _AUTHENTICATION_FAILED = 18
 TOO_LARGE_FOR_CACHE = 388
 _RETRYABLE_CODES = frozenset(
     {24, 43, 112, 225, 237, 246, 251, 290, 365, TOO_LARGE_FOR_CACHE, 11600, 11601, 11602}
     | {6, 7, 64, 89, 91, 189, 262, 9001, 10107, 13435, 13436}
 )
-"""LockTimeout, CursorNotFound, WriteConflict, TransactionTooOld, CursorKilled, SnapshotUnavailable, NoSuchTransaction,
-TransactionExceededLifetimeLimitSeconds, TemporarilyUnavailable, Interrupted…; and those with which a write that was
-applied is answered when the server goes away before a majority has it: ShutdownInProgress (91), PrimarySteppedDown,
-WriteConcernFailed… As the answer to a whole command the driver makes them connection failures; as a write concern error
-it does not."""
+"""Server error codes after which a transaction or a write can be run again.
+
+The first line: LockTimeout, CursorNotFound, WriteConflict, TransactionTooOld, CursorKilled, SnapshotUnavailable,
+NoSuchTransaction, TransactionExceededLifetimeLimitSeconds, TemporarilyUnavailable, Interrupted…
+
+The second line: ShutdownInProgress (91), PrimarySteppedDown, WriteConcernFailed… The server answers with these if it
+goes away after it applied a write and before a majority has the write. If a whole command fails with such a code, the
+driver raises a connection failure. If the code is in a write concern error, it does not; so the codes are needed here.
+"""
 
 _log = logging.getLogger(__name__)
 
 
 class Again(Exception):
-    """Raised by a transaction's work: abort it and run it again from the beginning."""
+    """The exception that a transaction's work raises to abort the transaction and run it again from the beginning."""
 
 
 class Database:
-    """The collections, by name. Documents come back with times in UTC, with zone."""
+    """The collections, by name. The times in documents that it returns are in UTC, with time zone."""
 
     def __init__(self, *, client: MongoClient[Document], name: str, url: str | None = None) -> None:
         self.client = client
@@ -78,9 +85,9 @@ class Database:
 
     @cached_property
     def user_digest(self) -> bytes | None:
-        """SHA-256 of ``user@authdb``: how the server names the owner of a session (its LogicalSessionId).
+        """The SHA-256 of ``user@authdb``, which is the owner in a session's LogicalSessionId; ``None`` without a user.
 
-        Read when it is first asked for, since with ``mongodb+srv`` it takes a name server.
+        Computed at the first use, because a ``mongodb+srv`` URL needs a name server.
         """
         parsed = parse_uri(self._url, validate=False) if self._url else {}
         user = parsed.get("username")
@@ -90,7 +97,7 @@ class Database:
         return hashlib.sha256(f"{user}@{source}".encode()).digest()
 
     def ping(self) -> None:
-        """Ask the server whether it is there.
+        """Check that the server answers.
 
         Raises:
             PyMongoError: it has not answered within :data:`PING_SECONDS`.
@@ -182,14 +189,14 @@ class Database:
         return self.db["heartbeats"]
 
     def session_id(self, session: ClientSession) -> SessionId:
-        """The name under which others can kill ``session``."""
+        """Return the id with which another client can kill ``session``."""
         lsid: SessionId = {"id": session.session_id["id"]}
         if self.user_digest is not None:
             lsid["uid"] = self.user_digest
         return lsid
 
     def kill_sessions(self, sessions: Iterable[SessionId]) -> None:
-        """End what these sessions have open on the server. A failure is logged only: correctness rests on the fence."""
+        """Kill what these sessions have open on the server. Only logs a failure: the epoch protects the data."""
         named = list(sessions)
         if not named:
             return
@@ -203,9 +210,9 @@ class Database:
 
 
 def connect(url: str, *, database: str, app_name: str) -> Database:
-    """A database handle. Blocks only on first use; raises nothing until then.
+    """Return a database handle. It connects at the first use; until then it does not block or raise.
 
-    ``app_name`` is shown by the server beside each operation, so that an operator sees whose it is.
+    The server shows ``app_name`` beside each operation, so that an operator sees which service runs it.
     """
     client: MongoClient[Document] = MongoClient(
         url,
@@ -224,9 +231,9 @@ def connect(url: str, *, database: str, app_name: str) -> Database:
 
 
 def is_to_come(error: PyMongoError) -> bool:
-    """Whether there is something to wait for before one can ask at all.
+    """Return whether ``error`` can go away while the database is being set up, so that waiting makes sense.
 
-    The account is still to be made, or its password is being changed; or no name server knows the servers yet.
+    The account does not exist yet, or its password is being changed, or the name server does not know the servers yet.
     """
     return isinstance(error, ConfigurationError) or (
         isinstance(error, OperationFailure) and error.code == _AUTHENTICATION_FAILED
@@ -235,27 +242,30 @@ def is_to_come(error: PyMongoError) -> bool:
 
 @dataclass(kw_only=True)
 class Transaction:
-    """What a transaction's work needs: the session for its statements, and what is to happen after the commit."""
+    """A running transaction: the session for its statements, and the actions that follow after the commit."""
 
     db: Database
     session: ClientSession
     outbox: list[OutboxEntry] = field(default_factory=list)
     cut_sessions: dict[str, list[SessionId]] = field(default_factory=dict)
-    """Job id → sessions of its parts that were leased when they were cut."""
+    """Job id → the sessions of its parts that were leased when they were cut. They are killed after the commit."""
     after_commit: list[Callable[[datetime], None]] = field(default_factory=list)
-    """What is to be written down once it is known when the commit was acknowledged. Called with that time."""
+    """Functions that are called after the commit, with the time when it was acknowledged, to write that time down."""
     traceparent: str | None = None
-    """The slice that runs this, so that the slices which it brings about can be linked to it."""
+    """The trace context of the slice that runs this, so that the slices which it causes can be linked to it."""
 
     def publish(self, entry: OutboxEntry) -> None:
-        """Put ``entry`` into the outbox with the transaction, and remember it for publishing at once after it."""
+        """Write ``entry`` to the outbox in the transaction, and remember it to publish it right after the commit."""
         self.db.outbox.update_one({"_id": entry.id}, entry.insertion(), upsert=True, session=self.session)
         self.outbox.append(entry)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Committed(Generic[T]):
-    """A transaction that is known to be committed: its value, and what its caller has to send."""
+    """The outcome of a committed transaction: the work's value, and the messages that the caller has to send.
+
+    ``at``: when the commit was acknowledged.
+    """
 
     value: T
     outbox: Sequence[OutboxEntry]
@@ -263,19 +273,19 @@ class Committed(Generic[T]):
 
 
 def begin(session: ClientSession) -> Any:
-    """The context manager of a transaction with the concerns that every transaction here has."""
+    """Return the context manager of a transaction with the read and write concerns that all transactions here use."""
     return session.start_transaction(
         read_concern=SNAPSHOT, write_concern=MAJORITY, read_preference=ReadPreference.PRIMARY
     )
 
 
 def retryable(error: PyMongoError) -> bool:
-    """Whether the outcome is unknown, or known to be nothing, so that looking again or running again is right."""
+    """Return whether the work can be run again: its outcome is unknown, or it is known that nothing was done."""
     if isinstance(error, ConnectionFailure | ExecutionTimeout | WTimeoutError):
         return True
     if error.has_error_label("TransientTransactionError") or error.has_error_label("UnknownTransactionCommitResult"):
         return True
-    if isinstance(error, BulkWriteError):  # many documents outside a transaction: the codes stand further inside
+    if isinstance(error, BulkWriteError):  # many documents outside a transaction: the codes are in the details
         details = error.details or {}
         concerns = [found["code"] for found in details.get("writeConcernErrors", [])]
         return bool(concerns) and not details.get("writeErrors") and _RETRYABLE_CODES.issuperset(concerns)
@@ -283,9 +293,9 @@ def retryable(error: PyMongoError) -> bool:
 
 
 def settle(tx: Transaction, *, at: datetime) -> None:
-    """What follows a commit that was acknowledged at ``at``: what was cut loses what it has open, times are noted.
+    """Finish after a commit that was acknowledged at ``at``: kill the cut sessions, call the after-commit functions.
 
-    A failure is logged only: the commit stands, and its caller must hear of it.
+    A failure of the database is only logged: the commit is done, and its caller must get the result.
     """
     tx.db.kill_sessions(lsid for sessions in tx.cut_sessions.values() for lsid in sessions)
     try:
@@ -298,13 +308,15 @@ def settle(tx: Transaction, *, at: datetime) -> None:
 def transact(db: Database, work: Callable[[Transaction], T], *, job_id: str | None = None) -> Committed[T]:
     """Run ``work`` in a transaction until it is committed; kill the sessions that it has cut; return its value.
 
-    ``work`` runs again after a write conflict and after a commit whose outcome is unknown, so it must be idempotent by
-    state or by ``_id``. Whatever else it raises aborts the transaction and passes. A chunk that is busy delays this by
-    milliseconds; one whose process is dead would delay it until the server's transaction lifetime ends, so after half
-    a second the sessions of the leased parts of ``job_id``, and of the jobs that ``work`` cuts, are killed.
+    ``work`` runs again after a write conflict, and after a commit whose outcome is unknown. So it must be idempotent,
+    by state or by ``_id``. Any other exception aborts the transaction and is raised to the caller.
+
+    A running chunk can delay this by milliseconds. A chunk whose process is dead would delay it until the server's
+    transaction lifetime ends. So after half a second, the sessions of the leased parts are killed: those of ``job_id``,
+    and those of the jobs that ``work`` cuts.
 
     Raises:
-        Transient: after ten seconds without a commit.
+        Transient: ten seconds passed without a commit.
     """
     started = time.monotonic()
     kill_at = started + KILL_AFTER_SECONDS
@@ -336,7 +348,10 @@ def transact(db: Database, work: Callable[[Transaction], T], *, job_id: str | No
 
 
 def _kill_leased(db: Database, job_ids: set[str]) -> None:
-    """Best effort, as the killing itself: who finds no server here tries again, and gives up in time."""
+    """Kill the sessions of the leased parts of these jobs. Best effort: a failure is only logged.
+
+    If no server answers, :func:`transact` tries again, and gives up after its time.
+    """
     this = {"job_id": {"$in": list(job_ids)}, "status": {"$in": OUT}, "lsid": {"$ne": None}}
     try:
         db.kill_sessions([part["lsid"] for part in db.parts.find(this, {"lsid": 1})] if job_ids else [])
@@ -345,10 +360,10 @@ def _kill_leased(db: Database, job_ids: set[str]) -> None:
 
 
 def now() -> datetime:
-    """The time, cut to the milliseconds that the server keeps."""
+    """Return the present time of this machine, cut to whole milliseconds, as the server stores it."""
     return stored(datetime.now(UTC))
 
 
 def stored(at: datetime) -> datetime:
-    """``at`` as it comes back from the server."""
+    """Return ``at`` as the server returns it after storing it: cut to whole milliseconds."""
     return at.replace(microsecond=at.microsecond // 1000 * 1000)

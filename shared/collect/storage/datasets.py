@@ -1,4 +1,4 @@
-"""Datasets: their templates, and reading their rows. Rows are written by upload jobs alone."""
+"""The templates of datasets, and reading the rows of datasets. Only upload jobs write rows."""
 
 from __future__ import annotations
 
@@ -15,23 +15,27 @@ from collect.jobs.template import Template, key_text, row_id, row_id_prefix
 from collect.storage.database import Again, Database, Document, Transaction
 
 MOST_SAMPLED = 2_000
+"""Most rows that :func:`values` samples."""
 FEWEST_SAMPLED = 200
+"""Rows that :func:`values` samples however many columns there are."""
 MOST_SAMPLED_CELLS = 100_000
+"""Most cells that :func:`values` samples, unless :data:`FEWEST_SAMPLED` rows have more."""
 MOST_STRETCHES = 10
+"""Most keys near which :func:`values` samples rows."""
 ASKED_AT_ONCE = 2_000
-"""Keys of one ``$in``."""
+"""Most keys in one ``$in``."""
 
 
 def lock_name(*, org_id: str, name: str) -> str:
-    """The lock that an upload into the dataset holds."""
+    """Return the name of the lock that an upload into the dataset holds."""
     return f"{org_id}:dataset:{name}"
 
 
 def get(db: Database, *, org_id: str, name: str) -> Template:
-    """The template of a dataset.
+    """Return the template of a dataset.
 
     Raises:
-        NotFound: the organisation has no dataset of that name.
+        NotFound: the organisation has no dataset with that name.
     """
     document = db.datasets.find_one({"_id": _dataset_id(org_id, name), "org_id": org_id})
     if document is None:
@@ -40,17 +44,17 @@ def get(db: Database, *, org_id: str, name: str) -> Template:
 
 
 def names(db: Database, *, org_id: str) -> list[str]:
-    """The names of the organisation's datasets, in order."""
+    """Return the sorted names of the organisation's datasets."""
     return [found["name"] for found in db.datasets.find({"org_id": org_id}, {"name": 1}).sort("name", ASCENDING)]
 
 
 def put(tx: Transaction, *, org_id: str, name: str, template: Template) -> bool:
-    """Make the dataset or change its template. Returns whether it was made.
+    """Create the dataset or change its template. Return whether it was created.
 
     Raises:
-        DatasetHeld: a job holds the dataset; it reads its rows by the template that there is.
+        DatasetHeld: a job holds the dataset; the job reads rows by the present template.
     """
-    # A write, so that of this and a job that takes the lock at the same time only one commits.
+    # This is a write: if a job takes the lock at the same time, only one of the two transactions commits.
     lock_id = {"_id": lock_name(org_id=org_id, name=name)}
     lock = tx.db.locks.find_one_and_update(lock_id, {"$inc": {"templates": 1}}, session=tx.session)
     if lock is None:
@@ -70,11 +74,11 @@ def put(tx: Transaction, *, org_id: str, name: str, template: Template) -> bool:
 
 
 def remove(tx: Transaction, *, org_id: str, name: str) -> None:
-    """Take away an empty dataset that no job holds; jobs that were in it keep its name. Idempotent.
+    """Remove an empty dataset that no job holds. Earlier jobs of the dataset keep its name. Idempotent.
 
     Raises:
         DatasetHeld: a job holds the dataset.
-        Conflict: there are rows in it.
+        Conflict: the dataset has rows.
     """
     lock_id = {"_id": lock_name(org_id=org_id, name=name)}
     tx.db.locks.delete_one({**lock_id, "queue": []}, session=tx.session)
@@ -87,24 +91,24 @@ def remove(tx: Transaction, *, org_id: str, name: str) -> None:
 
 
 def holder(db: Database, *, org_id: str, name: str) -> str | None:
-    """The job that holds the dataset."""
+    """Return the id of the job that holds the dataset, or ``None``."""
     lock = db.locks.find_one({"_id": lock_name(org_id=org_id, name=name)})
     return lock["queue"][0] if lock and lock["queue"] else None
 
 
 def row_count(db: Database, *, org_id: str, name: str) -> int:
-    """How many rows the dataset has, counted."""
+    """Count the rows of the dataset."""
     return db.rows.count_documents(_all_rows(org_id, name))
 
 
 def find(db: Database, *, org_id: str, name: str, key: Sequence[str]) -> list[Document]:
-    """The row with this key, as a list of one, or of none."""
+    """Return the row with this key in a list. The list is empty if there is no such row."""
     document = db.rows.find_one({"_id": row_id(org_id=org_id, dataset=name, key=key_text(key)), "org_id": org_id})
     return [] if document is None else [document]
 
 
 def marked(db: Database, *, org_id: str, name: str, job_id: str) -> int:
-    """How many rows carry a mark of the job, counted."""
+    """Count the rows that carry a mark of the job."""
     return db.rows.count_documents(
         {**_all_rows(org_id, name), "written_by": {"$gte": f"{job_id}:", "$lt": f"{job_id};"}}
     )
@@ -113,7 +117,10 @@ def marked(db: Database, *, org_id: str, name: str, job_id: str) -> int:
 def rows(
     db: Database, *, org_id: str, name: str, limit: int, after: str | None = None
 ) -> tuple[list[Document], str | None]:
-    """Rows in the order of their keys, from those behind the ``_id`` ``after``; and the id to go on after, if any."""
+    """Return one page of rows, in the order of their keys, beginning after the ``_id`` ``after``.
+
+    The second value is the ``after`` of the next page, or ``None``.
+    """
     query = _all_rows(org_id, name)
     if after is not None:
         query["_id"] = {**query["_id"], "$gt": max(after, query["_id"]["$gt"])}
@@ -124,7 +131,7 @@ def rows(
 def of_keys(
     db: Database, *, org_id: str, name: str, keys: Iterable[str], columns: Collection[str] = ()
 ) -> dict[str, dict[str, Any]]:
-    """Return key → the values of these ``columns``, of the rows with one of ``keys`` that are stored."""
+    """Return key → the row's values of ``columns``, for those of ``keys`` that have a stored row."""
     found = marks(db, org_id=org_id, name=name, keys=keys, columns=columns)
     return {key: document.get("values", {}) for key, document in found.items()}
 
@@ -132,7 +139,7 @@ def of_keys(
 def marks(
     db: Database, *, org_id: str, name: str, keys: Iterable[str], columns: Collection[str] = ()
 ) -> dict[str, Document]:
-    """Return key → `row`, `written_by` and the values of ``columns``, of the rows with one of ``keys``."""
+    """Return key → the row's `row`, `written_by` and values of ``columns``, for those of ``keys`` with a stored row."""
     prefix = row_id_prefix(org_id=org_id, dataset=name)
     wanted = {"row": 1, "written_by": 1, **{f"values.{column}": 1 for column in columns}}
     rest, found = iter(keys), {}
@@ -143,7 +150,7 @@ def marks(
 
 
 def keys(db: Database, *, org_id: str, name: str, most: int) -> list[str] | None:
-    """Return the key of every row of the dataset as a text; ``None`` when there are more than ``most``."""
+    """Return the key of every row of the dataset as a text; ``None`` if there are more than ``most``."""
     prefix = row_id_prefix(org_id=org_id, dataset=name)
     ids = {"_id": _all_rows(org_id, name)["_id"]}
     found = [document["_id"] for document in db.rows.find(ids, {"_id": 1}).hint("_id_").limit(most + 1)]
@@ -153,10 +160,10 @@ def keys(db: Database, *, org_id: str, name: str, most: int) -> list[str] | None
 def values(
     db: Database, *, org_id: str, name: str, columns: int, near: Sequence[str] = (), but_of: str | None = None
 ) -> dict[str, list[Any]]:
-    """Some stored values of each column: of rows at both ends of the dataset, and of those behind some keys.
+    """Return column → some stored values: from rows at both ends of the dataset, and from rows after some keys.
 
-    ``near``: keys as texts. ``columns``: how many there are, since of wide rows fewer are read. ``but_of``: a job whose
-    rows are left out. Reads short stretches of an index, whatever the size of the dataset.
+    ``near``: those keys, as texts. ``columns``: the number of columns; the more there are, the fewer rows are read.
+    ``but_of``: a job whose rows are left out. Reads only short stretches of an index, however large the dataset is.
     """
     most = max(FEWEST_SAMPLED, min(MOST_SAMPLED, MOST_SAMPLED_CELLS // max(columns, 1)))
     query, found = _all_rows(org_id, name), {}
@@ -182,6 +189,6 @@ def _dataset_id(org_id: str, name: str) -> str:
 
 
 def _all_rows(org_id: str, name: str) -> dict[str, Any]:
-    """By ``_id`` alone, which is indexed: the ids of a dataset's rows begin alike."""
+    """Return the filter for all rows of a dataset: a range of ``_id``, whose ids begin with the same prefix."""
     prefix = row_id_prefix(org_id=org_id, dataset=name)
     return {"_id": {"$gt": prefix, "$lt": prefix[:-1] + chr(ord(prefix[-1]) + 1)}, "org_id": org_id}

@@ -1,6 +1,6 @@
-"""How many responses an export takes: counted as far as that is quick, and judged from the index beyond.
+"""Estimate how many responses an export takes: counted if that is quick, else estimated from the index.
 
-Nothing here reads the whole of a large range, and every query has a time after which the server gives it up.
+No function here reads the whole of a large range. Every query has a time limit, after which the server ends it.
 """
 
 from __future__ import annotations
@@ -20,16 +20,19 @@ from collect.storage.database import Database
 from collect.storage.indexes import EXPORT_INDEX
 
 EXACT_ROWS = 1_000_000
-"""Up to here responses are counted one by one."""
+"""Most responses that are counted. Larger numbers are estimated."""
 COUNT_SECONDS = 3.0
-"""For counting in the index alone, which is a fraction of a second unless the server is busy."""
+"""Longest time to count in the index, in seconds. It takes a fraction of a second unless the server is busy."""
 MATCH_SECONDS = 1.0
-"""For counting what filters let through, which reads the responses."""
+"""Longest time to count the responses that match filters, in seconds. This reads the responses."""
 PROBE_SECONDS = 1.0
+"""Longest time for one look into the index, and for all looks of a sample together, in seconds."""
 SAMPLE_BYTES = 8 * 1024 * 1024
-"""No more responses are taken as a sample once they are so large together."""
+"""Size of a sample, in bytes, at which no more responses are added to it."""
 SHARE_PLACES = 32
+"""In how many places of the range the share of matching responses is measured."""
 SHARE_ROWS = 250
+"""Most responses that are examined in each of these places."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _HINT = dict(EXPORT_INDEX)
@@ -37,9 +40,10 @@ _HINT = dict(EXPORT_INDEX)
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """``rows`` that an export gives, of ``in_range`` between its dates; these are more when it has filters.
+    """The number of rows that an export gives (``rows``), and of responses between its dates (``in_range``).
 
-    ``exact``: ``rows`` was counted. ``sampled``: so many keys and responses the estimate rests on.
+    ``in_range`` can be larger than ``rows`` only if the export has filters. ``exact``: ``rows`` was counted.
+    ``sampled``: the number of keys and responses that were read for the estimate.
     """
 
     rows: int
@@ -51,11 +55,11 @@ class Estimate:
 def estimate(
     db: Database, selection: Selection, *, most: int = EXACT_ROWS, match_seconds: float = MATCH_SECONDS
 ) -> Estimate:
-    """How many responses the selection takes. Exact up to ``most``; blocks for a second or two.
+    """Return how many responses the selection takes. Exact up to ``most``. Blocks for a second or two.
 
-    With filters it is exact when those that match can be counted in ``match_seconds`` (0: it is not tried); else it is
-    the share of matching ones among responses from all over the range; and where not even those could be read in time,
-    as many as without filters.
+    With filters, it is exact if the matching responses can be counted in ``match_seconds`` (0: not tried). Otherwise
+    the share of matching responses is measured on responses from all over the range. If these cannot be read in time
+    either, the number without filters is returned.
     """
     keys = _IndexKeys(db, selection)
     in_range, sampled = _in_range(keys, most)
@@ -72,9 +76,9 @@ def estimate(
 def count(
     db: Database, selection: Selection, *, most: int, seconds: float = COUNT_SECONDS, filtered: bool = True
 ) -> int | None:
-    """How many there are, counted up to ``most``; nothing, when that takes longer than ``seconds``.
+    """Count the selection's responses, up to ``most``. Return ``None`` if that takes longer than ``seconds``.
 
-    Without filters, or not ``filtered``, it reads the index alone.
+    Without filters, or if ``filtered`` is false, only the index is read.
     """
     query = {**_between(selection), **(selection.match if filtered else {})}
     try:
@@ -84,10 +88,10 @@ def count(
 
 
 def samples(db: Database, selection: Selection, *, places: int, rows: int) -> tuple[bytes, int]:
-    """About ``rows`` responses that the selection takes, from all over it, as BSON one after the other; and how many.
+    """Return a sample of about ``rows`` responses from all over the selection, as joined BSON, and their number.
 
-    Each response comes once. If there are at most ``rows``, all are taken. Where it would take long to find one that
-    the filters let through, there are fewer.
+    No response is in it twice. If the selection has at most ``rows`` responses, all are taken. From a place where it
+    takes too long to find a response that matches the filters, none are taken.
     """
     keys = _IndexKeys(db, selection)
     found: dict[bytes, None] = {}
@@ -115,7 +119,7 @@ def samples(db: Database, selection: Selection, *, places: int, rows: int) -> tu
 
 
 class _IndexKeys:
-    """The keys of a selection without its filters, in covered queries."""
+    """The keys of a selection, without its filters. Its queries read only the index."""
 
     def __init__(self, db: Database, selection: Selection) -> None:
         self._db = db
@@ -132,11 +136,11 @@ class _IndexKeys:
         return _counted(self._db, query, most=most, seconds=COUNT_SECONDS)
 
     def counted(self, most: int) -> int | None:
-        """All of them, counted up to ``most``; nothing, when that takes too long."""
+        """Count all keys, up to ``most``. Return ``None`` if that takes too long."""
         return count(self._db, self._selection, most=most, filtered=False)
 
     def ends(self) -> tuple[int, int] | None:
-        """The time of the first, and the first millisecond after the last."""
+        """Return the time of the first key, and the time of the last key plus 1 ms, in ms. ``None`` without keys."""
         bounds = _ms_of(self._selection.start), _ms_of(self._selection.end)
         first, last = self.ahead(*bounds, 1), self.behind(*bounds, 1)
         return None if first is None or last is None else (first.at, last.at + 1)
@@ -161,7 +165,7 @@ class _IndexKeys:
         return Reached(at=times[0], tied=len(times) > 1 and times[1] == times[0])
 
     def number(self, keys: int) -> int | None:
-        """The time of key number ``keys``; nothing, when it takes too long to get there."""
+        """Return the time of the key with the number ``keys``, in ms. ``None`` if it takes too long, or has none."""
         bounds = _ms_of(self._selection.start), _ms_of(self._selection.end)
         try:
             found = self._walk(*bounds, keys, direction=1, seconds=COUNT_SECONDS)
@@ -171,7 +175,7 @@ class _IndexKeys:
 
 
 def _in_range(keys: _IndexKeys, most: int) -> tuple[int, int]:
-    """How many keys there are, and how many were read to judge that; none, when all of them were counted."""
+    """Return the number of keys, and how many keys were read to estimate it (0 if all were counted)."""
     counted = keys.counted(most + 1)
     if counted is not None and counted <= most:
         return counted, 0
@@ -184,13 +188,13 @@ def _in_range(keys: _IndexKeys, most: int) -> tuple[int, int]:
 
 
 def _seen(keys: _IndexKeys) -> list[Stretch]:
-    """Roughly where the keys lie, to take samples from where they are."""
+    """Return roughly how the keys are spread over time, so that samples are taken where there are keys."""
     ends = keys.ends()
     return densities.stretches(keys, *ends, number=SHARE_PLACES, refinements=SHARE_PLACES) if ends else []
 
 
 def _share(db: Database, selection: Selection, keys: _IndexKeys) -> tuple[int, int]:
-    """Responses that were looked at, from all over the range, and how many of them the filters let through."""
+    """Return how many responses from all over the range were examined, and how many of them match the filters."""
     looked_at = matched = 0
     for at in densities.places(_seen(keys), SHARE_PLACES):
         range_ = _between(selection, start=_moment(at))

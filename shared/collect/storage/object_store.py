@@ -1,7 +1,7 @@
-"""Bytes by name: input files, and what jobs make of them.
+"""The blob store: named byte strings, for input files and for the files that jobs write.
 
-In MongoDB (``gridfs://``, the default), in a folder (``file:///folder``), or in an object store (``s3://bucket/prefix``,
-``gs://…``, ``az://…``: :mod:`collect.storage.objects`).
+It is in MongoDB (``gridfs://``, the default), in a folder (``file:///folder``), or in an object store
+(``s3://bucket/prefix``, ``gs://…``, ``az://…``: :mod:`collect.storage.objects`).
 """
 
 from __future__ import annotations
@@ -25,71 +25,88 @@ from collect.storage.database import Database, Document
 
 CHUNK_BYTES = 1024 * 1024
 TOGETHER_BYTES = 4 * CHUNK_BYTES
-"""So much is written at once: each time costs the server's wait for its journal."""
+"""Most bytes in one insert. Large, because each insert costs the time that the server waits for its journal."""
 SMALL_CHUNK_BYTES = 256 * 1024
+"""Size of a chunk of a blob in :data:`SMALL`, in bytes."""
 SMALL = ("results/",)
-"""What many may download at once, so that little is held for each. What jobs read is read by few, and at speed."""
+"""Prefixes of blobs with small chunks.
+
+Many clients can download a result at the same time, so each download should hold little memory. The other blobs are
+read by jobs: by few at a time, and large chunks are faster.
+"""
 PIECE_BYTES = 256 * 1024
+"""Most bytes of a file that are read at once, for a piece of :meth:`Blobs.stretch`."""
 BUCKET = "blobs"
 FILES = f"{BUCKET}.files"
 CHUNKS = f"{BUCKET}.chunks"
 REMOTE = ("s3", "gs", "az")
 WRITING = ".writing-"
-"""How the names of files begin that are not whole yet."""
+"""The prefix of the names of files that are still being written."""
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _PASSING = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
-"""What a file server says that comes back, and a disk that another read of may get over."""
+"""Errors after which the same call can succeed: of a file server that comes back, or of a disk that fails to read."""
 
 
 class Blobs(Protocol):
-    """A blob is written once and never changed. Names are ours: letters, digits, ``-``, ``.`` and ``/``.
+    """A blob store. A blob is written once and never changed.
 
-    All of them may raise :class:`collect.errors.StoreFull` (there is no room, or the store refuses it), and
-    :class:`collect.errors.Transient` when the store cannot do it now.
+    Only this project makes the names of blobs: letters, digits, ``-``, ``.`` and ``/``. Every method can raise
+    :class:`collect.errors.StoreFull` (there is no room, or the store refuses the call), and
+    :class:`collect.errors.Transient` if the store cannot do it now.
     """
 
     def size(self, name: str) -> int:
-        """Bytes. Raises :class:`collect.errors.NotFound`."""
+        """Return the blob's length in bytes. Raises :class:`collect.errors.NotFound`."""
 
     def read(self, name: str, offset: int, length: int) -> bytes:
-        """At most ``length`` bytes from ``offset``; fewer only at the end. Raises :class:`collect.errors.NotFound`."""
-
-    def stretch(self, name: str, start: int, end: int) -> Iterator[bytes]:
-        """The bytes from ``start`` to before ``end``, in pieces, of which a few are held at most.
+        """Return ``length`` bytes from ``offset`` on, fewer only at the blob's end.
 
         Raises:
-            NotFound: there is no such blob, or not so much of it.
+            NotFound: there is no such blob.
+        """
+
+    def stretch(self, name: str, start: int, end: int) -> Iterator[bytes]:
+        """Yield the bytes from ``start`` to before ``end`` in pieces. Only a few pieces are in memory at a time.
+
+        Raises:
+            NotFound: there is no such blob, or it ends before ``end``.
         """
 
     def write(self, name: str, data: Iterable[bytes]) -> int:
-        """Store ``data`` in flat memory; the blob is there when this returns, whole, or not at all. Gives its bytes."""
+        """Store ``data`` as a blob, in flat memory, and return its length in bytes.
+
+        When this returns, the whole blob is stored. If it raises, there is no blob.
+        """
 
     def delete(self, name: str) -> None:
-        """Remove it. Idempotent."""
+        """Remove the blob. Idempotent."""
 
     def delete_prefix(self, prefix: str) -> int:
-        """Remove all whose name begins so, and, of a whole folder, what writes into it have begun. Idempotent.
+        """Remove all blobs whose names begin with ``prefix``; return how many there were. Idempotent.
 
-        Returns how many there were.
+        If ``prefix`` is a whole folder, what unfinished writes have left in the folder is removed too.
         """
 
     def stored(self, prefix: str = "") -> Iterator[tuple[str, datetime]]:
-        """Every name that begins so, and when it was written. Names of one folder follow one another."""
+        """Yield (name, time of the write) for each blob whose name begins with ``prefix``.
+
+        All names of one folder come one after the other.
+        """
 
     def sweep(self, before: datetime) -> int:
-        """Remove what writes that were cut off before then have left, and what is no blob. Idempotent."""
+        """Remove what interrupted writes have left before that time; return from how many of them. Idempotent."""
 
 
 def stream(blobs: Blobs, name: str, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-    """The bytes from ``start`` to before ``end``, or to the blob's end, in pieces."""
+    """Return an iterator of the bytes from ``start`` to before ``end`` (or to the blob's end), in pieces."""
     return blobs.stretch(name, start, blobs.size(name) if end is None else end)
 
 
 def open_blobs(url: str, db: Database) -> Blobs:
-    """The blob store that ``url`` names.
+    """Return the blob store that ``url`` names.
 
     Raises:
-        ValueError: there is no such kind of store.
+        ValueError: the URL's scheme is none of the known ones.
     """
     parts = urlsplit(url)
     if parts.scheme == "gridfs":
@@ -97,7 +114,7 @@ def open_blobs(url: str, db: Database) -> Blobs:
     if parts.scheme == "file":
         return FileBlobs(folder=Path(unquote(parts.path)))
     if parts.scheme in REMOTE:
-        from collect.storage.objects import open_remote  # a big library, for those alone who use it
+        from collect.storage.objects import open_remote  # a big library: import it only if it is used
 
         return open_remote(url)
     known = ", ".join(f"{scheme}://bucket/prefix" for scheme in REMOTE)
@@ -105,10 +122,10 @@ def open_blobs(url: str, db: Database) -> Blobs:
 
 
 class GridFsBlobs:
-    """In MongoDB itself: nothing more to run. Stored as GridFS has it.
+    """The blob store in MongoDB itself, so that no other server is needed. Its documents are those of GridFS.
 
-    Reading and writing are done here, a chunk at a time: the library's streams hold up to 48 MB of each upload back,
-    twice, and fetch up to 16 MB for a read of one.
+    Reading and writing are done here, a chunk at a time, and not with the library's streams. Those hold up to 48 MB of
+    each upload in memory, twice, and fetch up to 16 MB to read one chunk.
     """
 
     def __init__(self, *, db: Database) -> None:
@@ -135,7 +152,7 @@ class GridFsBlobs:
             start = stop
 
     def _cut(self, file: Document, start: int, end: int) -> list[bytes]:
-        """The bytes from ``start`` to before ``end``, as the chunks have them, in one query."""
+        """Return the bytes from ``start`` to before ``end``, as a list with a piece for each chunk. One query."""
         size = file["chunkSize"]
         first, last = start // size, (end - 1) // size
         query = {"files_id": file["_id"], "n": {"$gte": first, "$lte": last}}
@@ -186,9 +203,9 @@ class GridFsBlobs:
             yield document["filename"], document["uploadDate"]
 
     def sweep(self, before: datetime) -> int:
-        """Chunks of which no file is known: its document is written when they all are there.
+        """Remove chunks that belong to no file. A file's document is written after all its chunks.
 
-        A write may have begun long ago, and still go on: its newest chunk tells.
+        A write that began long ago can still be running. So chunks are removed only if the newest one is old.
         """
         early = {"files_id": {"$lt": ObjectId.from_datetime(before)}}
         removed = 0
@@ -200,7 +217,7 @@ class GridFsBlobs:
         return removed
 
     def _newest(self, file_id: ObjectId) -> datetime:
-        """When the last of its chunks was written, as their ids have it."""
+        """Return when the last chunk of the file was written, by its id. The far future if there is none."""
         chunk = self._chunks.find_one({"files_id": file_id}, {"_id": 1}, sort=[("n", DESCENDING)])
         return chunk["_id"].generation_time if chunk is not None else datetime.max.replace(tzinfo=UTC)
 
@@ -220,7 +237,10 @@ def _begins(prefix: str) -> Document:
 
 
 def _resized(data: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """The same bytes in pieces of ``size``, the last one excepted. No byte is moved twice."""
+    """Yield the same bytes in pieces of ``size``; only the last piece can be shorter.
+
+    No byte is moved within the buffer.
+    """
     held = bytearray()
     for arrived in data:
         piece, at = memoryview(arrived), 0
@@ -240,7 +260,10 @@ def _resized(data: Iterable[bytes], size: int) -> Iterator[bytes]:
 
 @contextmanager
 def _told(name: str) -> Iterator[None]:
-    """What the system says, as what the caller should do about it: a disk that fails is a reason, and not a crash."""
+    """Turn an error of the operating system into the error class that tells the caller what to do.
+
+    So a disk that fails gives the job a reason and does not crash the process.
+    """
     try:
         yield
     except FileNotFoundError as error:
@@ -255,7 +278,7 @@ def _told(name: str) -> Iterator[None]:
 
 
 def _make_durable(folder: Path) -> None:
-    """A name in a folder outlives a loss of power only when the folder has been written."""
+    """Write the folder to disk. Without this, a new name in it can be lost when the power fails."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -264,7 +287,7 @@ def _make_durable(folder: Path) -> None:
 
 
 class FileBlobs:
-    """In a folder that every service sees under the same path."""
+    """The blob store in a folder that every service sees under the same path."""
 
     def __init__(self, *, folder: Path) -> None:
         self._folder = folder.resolve()
@@ -289,7 +312,7 @@ class FileBlobs:
                 start += len(piece)
 
     def write(self, name: str, data: Iterable[bytes]) -> int:
-        """As the protocol says. What ``data`` raises is not the disk's, and goes on as it is."""
+        """Store ``data``, as :meth:`Blobs.write` says. An error of ``data`` itself is raised unchanged."""
         written = 0
         with _told(name):
             path = self._path(name)
@@ -308,9 +331,9 @@ class FileBlobs:
                 Path(temporary).replace(path)
                 _make_durable(path.parent)
         except BaseException:
-            with suppress(OSError):  # it would write what it holds
+            with suppress(OSError):  # closing writes the buffer, which can fail too
                 target.close()
-            with suppress(OSError):  # it is swept in time
+            with suppress(OSError):  # sweep() removes it later
                 Path(temporary).unlink(missing_ok=True)
             raise
         return written
@@ -343,7 +366,7 @@ class FileBlobs:
         return len(left)
 
     def _walk(self, folder: Path) -> Iterator[tuple[Path, datetime]]:
-        """Every file below ``folder``, and when it was written last. Those that go meanwhile are left out."""
+        """Yield every file below ``folder``, and when it was last written. A file removed meanwhile is left out."""
         for root, _, names in os.walk(folder):
             for name in names:
                 path = Path(root, name)
@@ -351,14 +374,14 @@ class FileBlobs:
                     yield path, datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
     def _remove_begun(self, folder: Path) -> None:
-        """Remove what writes into the folder that were cut off have left."""
+        """Remove the files that unfinished writes have left in the folder."""
         for path, _ in self._walk(folder):
             if path.name.startswith(WRITING):
                 with _told(path.name):
                     path.unlink(missing_ok=True)
 
     def _remove_empty(self, folder: Path) -> None:
-        with suppress(OSError):  # it is not there, or somebody has written into it
+        with suppress(OSError):  # it does not exist, or a new file is in it
             folder.rmdir()
 
     def _path(self, name: str) -> Path:

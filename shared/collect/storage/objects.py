@@ -1,4 +1,4 @@
-"""Blobs in an object store: S3 and what speaks like it, Google's, Azure's, through obstore.
+"""The blob store in an object store: S3 and compatible ones, Google Cloud Storage, Azure. Uses obstore.
 
 Endpoint, region and credentials come from the environment variables that each store's own tools read
 (``AWS_ENDPOINT_URL``, ``AWS_REGION``, ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``; ``GOOGLE_…``; ``AZURE_…``).
@@ -23,22 +23,28 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore
 
 PIECE_BYTES = 8 * 1024 * 1024
-"""What goes out in one request of an upload."""
+"""Most bytes sent in one request of an upload."""
 READ_BYTES = 1024 * 1024
-"""What is read in one request by whoever wants it all: of many at once little is held, and none takes long."""
+"""Most bytes read in one request of :meth:`ObjectBlobs.stretch`.
+
+Small, so that many readers at the same time hold little memory, and no request takes long.
+"""
 AT_ONCE = 2
+"""Most requests of one upload that run at the same time."""
 NAMES_AT_ONCE = 1_000
+"""Most names in one request that lists or deletes objects."""
 _ANSWER = re.compile(r"status code: ((\d{3})[\w ]*)(.*)", re.DOTALL)
-"""How the library's errors repeat what a store has answered: status, and body where there was one."""
+"""The part of a library error's text that repeats the store's answer: the status, and the body if there was one."""
 _WORDS = re.compile(r"<(?:Code|Message)>([^<]*)")
-"""Of a body no more is told: some repeat names of keys and what was signed."""
+"""The only parts of an answer's body that are shown. Some bodies repeat the names of keys and the signed text."""
 _NO_ROOM = re.compile(r"quota|storage.?full|storage.?cap|insufficient.?storage", re.IGNORECASE)
 _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound")
 _PASSING = frozenset({408, 409, 429})
+"""Statuses below 500 after which the same request can succeed."""
 
 
 def open_remote(url: str) -> ObjectBlobs:
-    """The store behind ``url``. Connects at its first use."""
+    """Return the blob store that ``url`` names. It connects at the first use."""
     client: ClientConfig = {"connect_timeout": timedelta(seconds=5), "timeout": timedelta(seconds=60)}
     if any(os.environ.get(name, "").startswith("http://") for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT")):
         client["allow_http"] = True
@@ -47,7 +53,7 @@ def open_remote(url: str) -> ObjectBlobs:
 
 
 class ObjectBlobs:
-    """Objects of a bucket, below the prefix that the URL names. As :class:`collect.storage.object_store.Blobs` says."""
+    """The blob store in a bucket, below the URL's prefix. See :class:`collect.storage.object_store.Blobs`."""
 
     def __init__(self, *, store: ObjectStore) -> None:
         self._store = store
@@ -74,7 +80,10 @@ class ObjectBlobs:
             start += len(view)
 
     def write(self, name: str, data: Iterable[bytes]) -> int:
-        """As the protocol says. What is broken off after more than a piece leaves an upload that nobody can see."""
+        """Store ``data``, as the protocol ``Blobs`` says.
+
+        If a write breaks off after more than one piece, the store keeps an unfinished upload that is not listed.
+        """
         written = 0
         with _told(name):
             target = obstore.open_writer(self._store, name, buffer_size=PIECE_BYTES, max_concurrency=AT_ONCE)
@@ -104,13 +113,13 @@ class ObjectBlobs:
                 yield from ((one["path"], one["last_modified"]) for one in found if one["path"].startswith(prefix))
 
     def sweep(self, before: datetime) -> int:
-        """Nothing: uploads that were broken off are not listed. A rule of the bucket's has to remove them."""
+        """Do nothing: unfinished uploads are not listed. A lifecycle rule of the bucket has to remove them."""
         return 0
 
 
 @contextmanager
 def _told(name: str) -> Iterator[None]:
-    """What the library raises, as what the caller should do about it."""
+    """Turn an error of the library into the error class that tells the caller what to do."""
     try:
         yield
     except (BaseError, OSError) as error:  # closing a writer raises none of the library's own
@@ -118,7 +127,11 @@ def _told(name: str) -> Iterator[None]:
 
 
 def _classed(name: str, error: Exception) -> CollectError:
-    """A store that will answer the same next time refuses; all else passes."""
+    """Return the error class for ``error``.
+
+    ``NotFound`` if there is no such blob. ``StoreFull`` if there is no room, or if the store would refuse the same call
+    next time too. ``Transient`` for all else.
+    """
     text = str(error).partition("\n\nDebug source:")[0]
     answer = _ANSWER.search(text)
     if isinstance(error, FileNotFoundError) and not _NO_BUCKET.search(text):

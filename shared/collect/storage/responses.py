@@ -1,6 +1,7 @@
-"""Responses of a form in the order of their key (``submitted_at``, ``_id``): cut into ranges, and read raw.
+"""Read a form's responses as raw BSON, in the order of their key (``submitted_at``, ``_id``), range by range.
 
-Every query here follows one index between two of its keys (``min`` and ``max``), which name organisation and form.
+Every query here reads one index between two of its keys (``min`` and ``max``). Both keys have the organisation and the
+form.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collect.storage.database import Database
 from collect.storage.indexes import EXPORT_INDEX
 
 QUERY_SECONDS = 120
-"""No query runs longer on the server, whatever becomes of who asked."""
+"""Longest time that a query runs on the server, in seconds, even if the process that sent it has died."""
 
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument, tz_aware=True, tzinfo=UTC)
 _size_of = struct.Struct("<i").unpack_from
@@ -29,7 +30,7 @@ _KEY = {"submitted_at": 1, "_id": 1}
 
 @dataclass(frozen=True, kw_only=True)
 class BlockSize:
-    """A block ends after so many documents, or before the one with which it would have more bytes than this."""
+    """The limits of a block: most documents, and most bytes. A block always has at least one document."""
 
     rows: int
     bytes: int
@@ -37,9 +38,9 @@ class BlockSize:
 
 @dataclass(frozen=True)
 class Key:
-    """A place in the order of the index. ``id`` ``None`` stands before every response of that moment.
+    """A position in the order of the index. If ``id`` is ``None``, it is before every response of that moment.
 
-    The ids of one form's responses are of one type.
+    All ids of one form's responses have the same type.
     """
 
     at: datetime
@@ -47,7 +48,7 @@ class Key:
 
     @classmethod
     def of(cls, stored: dict[str, Any]) -> Key:
-        """The key as a part's cursor or source has it."""
+        """Return the key that a part's cursor or source has in this form."""
         return cls(stored["at"], stored["id"])
 
     def stored(self) -> dict[str, Any]:
@@ -56,9 +57,9 @@ class Key:
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """Documents back to back, as they are stored. ``looked``: how many there were before the filters.
+    """A block of stored documents, one after the other. ``looked``: how many responses the filters were applied to.
 
-    The next block begins at ``following``; ``window`` and ``left`` have to be given back then (see :func:`blocks`).
+    The next block begins at ``following``. To read on from there, give ``window`` and ``left`` to :func:`blocks`.
     """
 
     raw: bytes
@@ -72,14 +73,17 @@ class Block:
 def boundary(
     db: Database, selection: Selection, start: Key, end: Key, *, rows: int, session: ClientSession | None = None
 ) -> Key | None:
-    """The key of the response that stands ``rows`` behind ``start``, before ``end``. Reads nothing but the index."""
+    """Return the key of the response that is ``rows`` after ``start``; ``None`` if it is not before ``end``.
+
+    Reads only the index.
+    """
     options = _between(selection, start, end)
     found = next(db["responses"].find({}, _KEY, session=session, **options).skip(rows).limit(1), None)
     return None if found is None else Key(found["submitted_at"], found["_id"])
 
 
 def count(db: Database, selection: Selection, start: Key, end: Key, *, session: ClientSession | None = None) -> int:
-    """How many responses there are from ``start`` to before ``end``. Reads nothing but the index."""
+    """Count the responses from ``start`` to before ``end``. Reads only the index."""
 
     def found(**keys: Any) -> int:
         form = {"org_id": selection.org_id, "form_id": selection.form_id}
@@ -87,7 +91,7 @@ def count(db: Database, selection: Selection, start: Key, end: Key, *, session: 
         return int(db["responses"].count_documents({**form, **keys}, session=session, **options))
 
     def before(key: Key) -> int:
-        """Of the key's own moment."""
+        """Count the responses that have the key's moment and an id before the key's id."""
         return 0 if key.id is None else found(submitted_at=key.at, _id={"$lt": key.id})
 
     return found(submitted_at={"$gte": start.at, "$lt": end.at}) - before(start) + before(end)
@@ -104,14 +108,14 @@ def blocks(
     left: int = 0,
     session: ClientSession | None = None,
 ) -> Iterator[Block]:
-    """The blocks from ``start`` to ``end``: the same, wherever an earlier reading of the range has left off.
+    """Yield the blocks from ``start`` to ``end``. They are the same if an earlier reading stopped after any block.
 
-    Without filters one query runs along the range. With them, a query may look at many responses before it finds one;
-    so each goes as far as a window of ``size.rows`` responses, which the index alone tells the end of.
-    ``window`` is the end of the one that the last block did not exhaust, with ``left`` responses to look at. Killing
-    ``session`` ends what is under way.
+    Without filters, one query reads the whole range. With filters, a query could examine many responses before one
+    matches. So each query then reads one window of ``size.rows`` responses; only the index is read to find its end.
+    ``window`` is the end of the window that the previous block has not used up, and ``left`` the number of responses
+    in it that were not examined yet. Killing ``session`` ends a running query.
     """
-    if start == end:  # the part was written, and nobody could say so
+    if start == end:  # all chunks of the part are committed, but its owner died before the part was finished
         return
     if not selection.match:
         for raw, rows, following in _cut(db, selection, start, end, size, session):
@@ -138,7 +142,7 @@ def blocks(
 def _cut(
     db: Database, selection: Selection, start: Key, end: Key, size: BlockSize, session: ClientSession | None
 ) -> Iterator[tuple[bytes, int, Key]]:
-    """Blocks of matching documents, each with the key of the first document behind it, or ``end``."""
+    """Yield blocks of matching documents as (bytes, documents, key of the first document after it, or ``end``)."""
     projection = None if selection.whole else _KEY | {column.name: 1 for column in selection.columns}
     cursor = db["responses"].find_raw_batches(
         selection.match, projection, batch_size=size.rows, session=session, **_between(selection, start, end)
@@ -156,7 +160,10 @@ def _cut(
 
 
 def cut(batches: Iterable[Any], most: BlockSize) -> Iterator[tuple[bytes, int]]:
-    """The documents of all batches as blocks, whatever the batches: bytes, and how many documents they are."""
+    """Yield the documents of all batches as blocks of (bytes, documents). The sizes of the batches do not matter.
+
+    A block ends after ``most.rows`` documents, or before the document with which it would exceed ``most.bytes``.
+    """
     held, rows = b"", 0
     for batch in batches:
         data, at, begin = held + batch, len(held), 0
@@ -181,7 +188,7 @@ def _first_key(raw: bytes) -> Key:
 
 
 def _between(selection: Selection, start: Key, end: Key) -> dict[str, Any]:
-    """Along the index from ``start`` to before ``end``, whatever else the server would think of."""
+    """Return the query options that read the index from ``start`` to before ``end``, and let the server use no other."""
     return {
         "hint": EXPORT_INDEX,
         "min": _bound(selection, start),

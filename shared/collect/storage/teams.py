@@ -1,6 +1,7 @@
-"""Teams, and the people who are their managers and members. Written by teams jobs alone.
+"""Read the collections ``teams`` and ``members``. Only teams jobs write them.
 
-A team is a document of ``teams`` with all its links; a person is one of ``members``, known by their phone.
+A team is a document of ``teams``; it lists the phones of its managers and members. A person is a document of
+``members``, identified by phone.
 """
 
 from __future__ import annotations
@@ -18,39 +19,42 @@ from collect.jobs.template import KEY_SEPARATOR
 from collect.storage.database import Database, Document
 
 ROLES = ("managers", "members")
-"""What a person can be to a team."""
+"""The roles that a person can have in a team."""
 ASKED_AT_ONCE = 2_000
-"""Values of one ``$in``: a query of some 100 kB."""
+"""Most values in one ``$in``. They make a query of about 100 kB."""
 _LAST_BEFORE_SURROGATES, _FIRST_BEHIND_SURROGATES = "\ud7ff", "\ue000"
 _LAST = "\U0010ffff"
 
 
 def lock_name(*, org_id: str) -> str:
-    """The lock that every teams job of the organisation holds, since any two of them may have people in common."""
+    """Return the name of the lock that every teams job of the organisation holds.
+
+    There is one lock for all teams, because any two teams can have the same people.
+    """
     return f"{org_id}:teams"
 
 
 def holder(db: Database, *, org_id: str) -> str | None:
-    """The job that holds the organisation's teams."""
+    """Return the id of the job that holds the lock of the organisation's teams, or ``None``."""
     lock = db.locks.find_one({"_id": lock_name(org_id=org_id)})
     return lock["queue"][0] if lock and lock["queue"] else None
 
 
 def team_id(*, org_id: str, name: str) -> str:
-    """The ``_id`` of the team of this name."""
+    """Return the ``_id`` of the team with this name."""
     return f"{org_id}{KEY_SEPARATOR}{name}"
 
 
 def member_id(*, org_id: str, phone: str) -> str:
-    """The ``_id`` of the person with this phone, which is in E.164."""
+    """Return the ``_id`` of the person with this phone (in E.164)."""
     return f"{org_id}{KEY_SEPARATOR}{phone}"
 
 
 def get(db: Database, *, org_id: str, name: str) -> Document:
-    """The team of this name.
+    """Return the team with this name.
 
     Raises:
-        NotFound: the organisation has none.
+        NotFound: the organisation has no such team.
     """
     document = db.teams.find_one({"_id": team_id(org_id=org_id, name=name), "org_id": org_id})
     if document is None:
@@ -61,9 +65,9 @@ def get(db: Database, *, org_id: str, name: str) -> Document:
 def page(
     db: Database, *, org_id: str, prefix: str = "", limit: int, after: str | None = None
 ) -> tuple[list[Document], str | None]:
-    """Teams whose names begin with ``prefix``, letter by letter, in the order of their names.
+    """Return one page of the teams whose names begin with exactly ``prefix``, in the order of their names.
 
-    From those behind the ``_id`` ``after``; and the id to go on after, if there are more.
+    The page begins after the ``_id`` ``after``. The second value is the ``after`` of the next page, or ``None``.
     """
     among: dict[str, Any] = _beginning(team_id(org_id=org_id, name=prefix))
     if after is not None:
@@ -75,7 +79,7 @@ def page(
 def stored(
     db: Database, *, org_id: str, names: Iterable[str], session: ClientSession | None = None
 ) -> dict[str, Document]:
-    """The values of those teams that are there, by name."""
+    """Return name → values, of those of the named teams that exist."""
     ids = (team_id(org_id=org_id, name=name) for name in names)
     return {
         document["values"]["team_name"]: document["values"]
@@ -85,7 +89,7 @@ def stored(
 
 
 def marks(db: Database, *, org_id: str, names: Iterable[str]) -> dict[str, Document]:
-    """Return name → `row`, `written_by` and `values` of those teams that are there."""
+    """Return name → the document with `row`, `written_by` and `values`, of those of the named teams that exist."""
     prefix = team_id(org_id=org_id, name="")
     fields = {"row": 1, "written_by": 1, "values": 1}
     return {
@@ -96,7 +100,7 @@ def marks(db: Database, *, org_id: str, names: Iterable[str]) -> dict[str, Docum
 
 
 def names(db: Database, *, org_id: str, most: int) -> list[str] | None:
-    """Return the name of every team; ``None`` when there are more than ``most``. Reads the index of ids alone."""
+    """Return the name of every team; ``None`` if there are more than ``most``. Reads only the index of ``_id``."""
     prefix = team_id(org_id=org_id, name="")
     ids = db.teams.find({"_id": _beginning(prefix)}, {"_id": 1}).hint("_id_").limit(most + 1)
     found = [document["_id"] for document in ids]
@@ -104,7 +108,7 @@ def names(db: Database, *, org_id: str, most: int) -> list[str] | None:
 
 
 def known(db: Database, *, org_id: str, phones: Iterable[str], session: ClientSession | None = None) -> set[str]:
-    """Those of these phones (E.164) that belong to somebody. Reads the index of ids alone."""
+    """Return those of these phones (in E.164) that a stored person has. Reads only the index of ``_id``."""
     prefix = member_id(org_id=org_id, phone="")
     ids = (prefix + phone for phone in phones)
     return {
@@ -122,10 +126,10 @@ def of_phones(
     session: ClientSession | None = None,
     not_of_job: str | None = None,
 ) -> dict[str, list[str]]:
-    """Phone (E.164) → the names of the teams whose manager or member it is, in order. Phones of no team are left out.
+    """Return phone (in E.164) → the sorted names of the teams that have it as a manager or member.
 
-    ``not_of_job``: teams that this job has marked do not count. Two queries for some thousands of phones, each in its
-    own index.
+    A phone that is in no team is left out. ``not_of_job``: teams that carry a mark of this job do not count. Each
+    2,000 phones take two queries, one for each role, with an index for each.
     """
     others = {} if not_of_job is None else {"written_by": {"$not": _marks_of(not_of_job)}}
     found: dict[str, set[str]] = {}
@@ -140,7 +144,10 @@ def of_phones(
 
 
 def elsewhere(db: Database, *, org_id: str, phones: AbstractSet[str], names: Iterable[str]) -> dict[str, list[str]]:
-    """As :func:`of_phones`, of teams that have none of these names. Few are read when nearly all teams are named."""
+    """Return what :func:`of_phones` returns, but only for teams whose names are not in ``names``.
+
+    If ``names`` has nearly all teams, only the few other teams are read.
+    """
     prefix = team_id(org_id=org_id, name="")
     those = {prefix + name for name in names}
     all_ids = db.teams.find({"_id": _beginning(prefix)}, {"_id": 1}).hint("_id_").limit(len(those) + len(phones) + 1)
@@ -159,7 +166,7 @@ def elsewhere(db: Database, *, org_id: str, phones: AbstractSet[str], names: Ite
 
 
 def marked(db: Database, *, org_id: str, job_id: str) -> tuple[int, int]:
-    """How many teams and how many people carry a mark of the job, counted."""
+    """Count the teams and the people that carry a mark of the job."""
     query = {
         "_id": _beginning(team_id(org_id=org_id, name="")),
         "org_id": org_id,
@@ -169,14 +176,15 @@ def marked(db: Database, *, org_id: str, job_id: str) -> tuple[int, int]:
 
 
 def _marks_of(job_id: str) -> dict[str, str]:
-    """Ledger entries of a job: a semicolon comes right behind the colon."""
+    """Return the range that has all ledger entries of a job: ``;`` is the next character after ``:``."""
     return {"$gte": f"{job_id}:", "$lt": f"{job_id};"}
 
 
 def _beginning(prefix: str) -> dict[str, str]:
-    """The range of all texts that begin with ``prefix``, which is not empty; a pattern would have to be escaped.
+    """Return the range of all texts that begin with ``prefix``, which must not be empty.
 
-    MongoDB orders texts by their UTF-8, which is the order of their code points.
+    A range needs no escaping, unlike a regular expression. MongoDB orders texts by their UTF-8 bytes, which is the
+    order of their code points.
     """
     head = prefix.rstrip(_LAST)
     last = _FIRST_BEHIND_SURROGATES if head[-1] == _LAST_BEFORE_SURROGATES else chr(ord(head[-1]) + 1)
