@@ -1,1 +1,1 @@
-"""MongoDB, the truth: one module per collection, and the operations of the protocol on them."""
+"""Access to MongoDB, which is the source of truth: one module per collection, and the blob store."""

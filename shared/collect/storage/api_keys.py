@@ -18,14 +18,14 @@ from collect.storage.database import Database, Transaction, stored
 
 Role = Literal["viewer", "operator", "admin", "platform"]
 ROLES: tuple[Role, ...] = ("viewer", "operator", "admin", "platform")
-"""Each may do what those before it may."""
+"""The roles, from the least rights to the most. Each role has all rights of those before it."""
 
 PREFIX = "ck"
 SECRET_BYTES = 32
 
 
 class Key(BaseModel):
-    """A key, without its secret. ``org_id`` is ``None`` for platform staff."""
+    """An API key, without its secret. ``org_id`` is ``None`` for platform staff."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
@@ -38,20 +38,20 @@ class Key(BaseModel):
     revoked_at: datetime | None = None
 
     def may(self, role: Role) -> bool:
-        """Whether the key's role includes ``role``."""
+        """Return whether the key's role has all rights of ``role``."""
         return ROLES.index(self.role) >= ROLES.index(role)
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewKey:
-    """A key that has just been made. ``secret`` is the whole text that a caller sends, and is nowhere else."""
+    """A key that has just been created. ``secret`` is the whole text that a caller sends. It is stored nowhere."""
 
     key: Key
     secret: str
 
 
 def prepare(*, org_id: str | None, name: str, role: Role, expires_at: datetime | None = None) -> NewKey:
-    """A key that is not stored yet."""
+    """Return a new key that is not stored yet."""
     key_id, secret = str(ULID()).lower(), secrets.token_urlsafe(SECRET_BYTES)
     key = Key(
         id=key_id, org_id=org_id, name=name, role=role, created_at=stored(datetime.now(UTC)), expires_at=expires_at
@@ -60,23 +60,23 @@ def prepare(*, org_id: str | None, name: str, role: Role, expires_at: datetime |
 
 
 def insert(tx: Transaction, new: NewKey) -> None:
-    """Store a key, its secret as a hash. Running it again does no harm."""
+    """Store a key, with a hash of its secret. Idempotent."""
     if tx.db.api_keys.find_one({"_id": new.key.id}, {"_id": 1}, session=tx.session) is None:
         tx.db.api_keys.insert_one(_document(new), session=tx.session)
 
 
 def create(db: Database, *, org_id: str | None, name: str, role: Role, expires_at: datetime | None = None) -> NewKey:
-    """Make a key."""
+    """Create a key, store it and return it."""
     new = prepare(org_id=org_id, name=name, role=role, expires_at=expires_at)
     db.api_keys.insert_one(_document(new))
     return new
 
 
 def verify(db: Database, token: str) -> Key:
-    """The key that ``token`` is.
+    """Return the key that belongs to ``token``.
 
     Raises:
-        Unauthorised: it is malformed, unknown, expired or revoked; which of them is not said.
+        Unauthorised: the token is malformed, unknown, expired or revoked. The error does not say which.
     """
     refusal = Unauthorised("The API key is not valid.")
     prefix, _, rest = token.partition("_")
@@ -94,7 +94,10 @@ def verify(db: Database, token: str) -> Key:
 
 
 def page(db: Database, *, org_id: str, limit: int, before: str | None = None) -> tuple[list[Key], str | None]:
-    """The organisation's keys, newest first; and the id to go on before, if there are more."""
+    """Return one page of the organisation's keys, newest first, beginning before the id ``before``.
+
+    The second value is the ``before`` of the next page, or ``None``.
+    """
     query: dict[str, Any] = {"org_id": org_id}
     if before is not None:
         query["_id"] = {"$lt": before}
@@ -103,7 +106,7 @@ def page(db: Database, *, org_id: str, limit: int, before: str | None = None) ->
 
 
 def revoke(db: Database, *, org_id: str, key_id: str) -> Key:
-    """End a key. Idempotent.
+    """Revoke a key and return it. Idempotent.
 
     Raises:
         NotFound: the organisation has no such key.
@@ -124,5 +127,5 @@ def _document(new: NewKey) -> dict[str, Any]:
 
 
 def _hash(secret: str) -> str:
-    """SHA-256: the secret has 256 bits of chance, so a slow hash would guard nothing more."""
+    """Return the SHA-256. A slow hash would not protect better, because the secret has 256 random bits."""
     return hashlib.sha256(secret.encode()).hexdigest()

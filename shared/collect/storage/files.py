@@ -1,4 +1,4 @@
-"""Input files: what they are called, how large they are, and their checksum. Immutable; the bytes are a blob."""
+"""The input files: name, size and checksum. An input file never changes. Its bytes are a blob."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PREFIX = "files/"
 
 
 class InputFile(BaseModel):
-    """A file that somebody has sent."""
+    """An input file that a client has sent."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
@@ -34,15 +34,15 @@ class InputFile(BaseModel):
 
     @property
     def ref(self) -> FileRef:
-        """The file as a job remembers it."""
+        """The fields of the file that a job stores."""
         return FileRef(id=self.id, name=self.name, bytes=self.bytes, sha256=self.sha256, blob=self.blob)
 
 
 def store(blobs: Blobs, *, org_id: str, name: str, data: Iterable[bytes], max_bytes: int, keep_days: int) -> InputFile:
-    """Store the bytes that come, in flat memory. Nobody finds the file before :func:`insert`.
+    """Store ``data`` as a blob, in flat memory, and return its file. The file cannot be found before :func:`insert`.
 
     Raises:
-        TooLarge: as soon as it is more than ``max_bytes``; nothing is left of it.
+        TooLarge: as soon as there are more than ``max_bytes``; the blob is not stored.
     """
     file_id = str(ULID()).lower()
     blob = f"{PREFIX}{org_id}/{file_id}"
@@ -62,22 +62,22 @@ def store(blobs: Blobs, *, org_id: str, name: str, data: Iterable[bytes], max_by
 
 
 def insert(tx: Transaction, file: InputFile) -> None:
-    """Make a stored file known, with whatever else the transaction makes. Running it again does no harm."""
+    """Insert the document of a stored file in the transaction, so that the file can be found. Idempotent."""
     if tx.db.files.find_one({"_id": file.id}, {"_id": 1}, session=tx.session) is None:
         tx.db.files.insert_one(file.model_dump(by_alias=True), session=tx.session)
 
 
 def discard(blobs: Blobs, file: InputFile) -> None:
-    """Remove the bytes of a file that has not been made known. Idempotent."""
+    """Remove the blob of a file that :func:`insert` was not called for. Idempotent."""
     blobs.delete(file.blob)
 
 
 def get(db: Database, *, org_id: str, file_id: str) -> InputFile:
-    """One file of the organisation.
+    """Return one file of the organisation.
 
     Raises:
-        NotFound: it has none of that id, or none any more: its time is over, and it is removed as soon as no job needs
-            it.
+        NotFound: the organisation has no file with that id, or the file has expired. An expired file is removed as
+            soon as no job needs it.
     """
     document = db.files.find_one({"_id": file_id, "org_id": org_id, "expires_at": {"$gt": datetime.now(UTC)}})
     if document is None:

@@ -1,4 +1,4 @@
-"""Answers that were given, by key, so that a request that comes twice is done once and answered alike."""
+"""Answers stored by idempotency key, so that a request sent twice is done once and gets the same answer twice."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from collect.errors import InProgress, InvalidInput
 from collect.storage.database import Database, Transaction
 
 UNDER_WAY_SECONDS = 60
-"""For how long a request whose gateway has died keeps others with the same key waiting."""
+"""How long a request holds its key, in seconds. If its gateway dies, requests with the same key wait this long."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What was answered: only 2xx are kept."""
+    """A stored answer. Only answers with a status of 2xx are stored."""
 
     status: int
     body: Any
@@ -27,18 +27,21 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """The right to answer for a key. ``token`` tells it from that of whoever takes the key over."""
+    """The right of one request to store the answer for a key.
+
+    ``token`` differs from that of a later request that takes the key over.
+    """
 
     record_id: str
     token: str
 
 
 def begin(db: Database, *, record_id: str, fingerprint: str) -> Answer | Claim:
-    """Claim the key for this request; or the answer that was given to an equal one.
+    """Claim the key for this request and return the claim; or return the answer that an equal request got.
 
     Raises:
-        InvalidInput: the key was used for another request.
-        InProgress: an equal request is under way.
+        InvalidInput: the key was used for a different request.
+        InProgress: an equal request is being worked on, or has just been abandoned.
     """
     now = datetime.now(UTC)
     claim = Claim(record_id=record_id, token=secrets.token_hex(16))
@@ -70,10 +73,10 @@ def begin(db: Database, *, record_id: str, fingerprint: str) -> Answer | Claim:
 
 
 def complete(tx: Transaction, *, claim: Claim, answer: Answer) -> None:
-    """Keep the answer, together with what the request has made. Running it again does no harm.
+    """Store the answer, in the same transaction as the request's own writes. Idempotent.
 
     Raises:
-        InProgress: another request has taken the key over meanwhile, so that this one must make nothing.
+        InProgress: another request has taken the key over meanwhile, so this one must write nothing.
     """
     kept = {"status": answer.status, "body": answer.body, "headers": answer.headers}
     completed = tx.db.idempotency.update_one(
@@ -86,5 +89,5 @@ def complete(tx: Transaction, *, claim: Claim, answer: Answer) -> None:
 
 
 def abandon(db: Database, *, claim: Claim) -> None:
-    """The request failed: the key is free again."""
+    """Free the key after its request has failed. Idempotent."""
     db.idempotency.delete_one({"_id": claim.record_id, "token": claim.token, "status": "running"})

@@ -1,4 +1,4 @@
-"""Every index, declared in one place and created by one command, which deploys run first."""
+"""All collections and indexes of the database. One command creates them; each deployment runs it first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pymongo.errors import CollectionInvalid
 from collect.storage.database import Database
 
 HEARTBEAT_TTL_SECONDS = 3600
+"""How long a heartbeat is stored, in seconds."""
 IDEMPOTENCY_TTL_SECONDS = 24 * 3600
+"""How long an idempotency key is stored, in seconds."""
 
 COLLECTIONS = (
     "jobs", "parts", "ledger", "rejects", "corrections", "audit", "outbox", "idempotency", "orgs", "api_keys", "files",
@@ -24,8 +26,10 @@ EXPORT_INDEX: list[tuple[str, int]] = [
     ("submitted_at", ASCENDING),
     ("_id", ASCENDING),
 ]
-"""The only secondary index of ``responses``: a form's responses in the order in which an export takes them. It counts
-them, finds the parts' bounds and pages within a part without reading a response."""
+"""The only secondary index of ``responses``: a form's responses, in the order in which an export reads them.
+
+With it, responses are counted, and the bounds of parts and of pages in a part are found, without reading a response.
+"""
 
 
 def _index(*keys: tuple[str, int], **options: Any) -> IndexModel:
@@ -81,7 +85,10 @@ INDEXES: dict[str, list[IndexModel]] = {
 
 
 def migrate(db: Database) -> None:
-    """Create what is missing. Idempotent; collections are made first, since a transaction had better not have to."""
+    """Create the collections and indexes that are missing. Idempotent.
+
+    The collections are created here so that no transaction has to create one.
+    """
     existing = set(db.db.list_collection_names())
     for name in COLLECTIONS:
         if name not in existing:

@@ -1,4 +1,4 @@
-"""Reading jobs, and the few changes to them that are not moves."""
+"""Read jobs, and make the few changes to jobs that do not change their state."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ from collect.jobs.restarts import MOST_ANCESTORS
 from collect.storage.database import Again, Database, Transaction
 
 POLL_SECONDS = 0.05
+"""Time between two reads of a job in :func:`wait`, in seconds."""
 _LISTED = {"result.objects": 0, "result.parts": 0}
-"""Of an export of many rows these are long, and a list of jobs would have two hundred of them."""
+"""The projection for lists of jobs. It leaves out two fields that are long for large exports."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """Which jobs. ``q`` is looked for in ids, names, datasets, forms, reasons; ``since``, ``until`` bound creation."""
+    """The filters of a list of jobs.
+
+    ``q`` is searched for in ids, names, datasets, forms and reasons. ``since`` and ``until`` bound the creation time.
+    """
 
     states: tuple[str, ...] = ()
     kind: str | None = None
@@ -33,10 +37,10 @@ class Filters:
 
 
 def get(db: Database, *, org_id: str, job_id: str) -> Job:
-    """One job of the organisation.
+    """Return one job of the organisation.
 
     Raises:
-        NotFound: it has none of that id.
+        NotFound: the organisation has no job with that id.
     """
     document = db.jobs.find_one({"_id": job_id, "org_id": org_id})
     if document is None:
@@ -45,10 +49,10 @@ def get(db: Database, *, org_id: str, job_id: str) -> Job:
 
 
 def read(tx: Transaction, job_id: str) -> Job:
-    """The job as the transaction's snapshot has it.
+    """Return the job as it is in the transaction's snapshot.
 
     Raises:
-        NotFound: there is none of that id.
+        NotFound: there is no job with that id.
     """
     document = tx.db.jobs.find_one({"_id": job_id}, session=tx.session)
     if document is None:
@@ -57,10 +61,10 @@ def read(tx: Transaction, job_id: str) -> Job:
 
 
 def get_in(tx: Transaction, *, org_id: str, job_id: str) -> Job:
-    """One job of the organisation, as the transaction's snapshot has it.
+    """Return one job of the organisation, as it is in the transaction's snapshot.
 
     Raises:
-        NotFound: it has none of that id.
+        NotFound: the organisation has no job with that id.
     """
     job = read(tx, job_id)
     if job.org_id != org_id:
@@ -69,7 +73,10 @@ def get_in(tx: Transaction, *, org_id: str, job_id: str) -> Job:
 
 
 def ancestors(db: Database, job: Job) -> tuple[Job, ...]:
-    """Return the jobs of which ``job`` is a restart, each of the next, as far as they are kept. Nearest first."""
+    """Return the chain of jobs that ``job`` restarts: the job that it restarts first, then that job's own, and so on.
+
+    The chain ends at a job that is not stored any more, or at ``MOST_ANCESTORS`` jobs.
+    """
     found: list[Job] = []
     parent_id = job.parent_id
     while parent_id is not None and len(found) < MOST_ANCESTORS:
@@ -82,7 +89,10 @@ def ancestors(db: Database, job: Job) -> tuple[Job, ...]:
 
 
 def update(tx: Transaction, job: Job, changes: dict[str, Any]) -> Job:
-    """Set fields other than the state, by compare-and-set on what the transaction has read."""
+    """Set fields other than the state; return the changed job.
+
+    Compare-and-set: raises :class:`Again` if the job has changed since the transaction read it.
+    """
     document = tx.db.jobs.find_one_and_update(
         {"_id": job.id, "v": job.v},
         {"$set": changes, "$inc": {"v": 1}},
@@ -95,7 +105,7 @@ def update(tx: Transaction, job: Job, changes: dict[str, Any]) -> Job:
 
 
 def patch(db: Database, *, org_id: str, job_id: str, changes: dict[str, Any]) -> Job:
-    """Change ``priority``, ``max_rows_per_second`` or ``max_rejected`` of a job, whatever its state.
+    """Change ``priority``, ``max_rows_per_second`` or ``max_rejected`` of a job, in any state; return the changed job.
 
     Raises:
         NotFound: the organisation has no such job.
@@ -113,7 +123,10 @@ def patch(db: Database, *, org_id: str, job_id: str, changes: dict[str, Any]) ->
 def page(
     db: Database, *, org_id: str, filters: Filters, limit: int, before: str | None = None
 ) -> tuple[list[Job], str | None]:
-    """Jobs, newest first, from those older than the id ``before``; and the id to go on before, if there are more."""
+    """Return one page of jobs, newest first, beginning with the first that is older than the id ``before``.
+
+    The second value is the ``before`` of the next page, or ``None``.
+    """
     query = _query(org_id, filters)
     if before is not None:
         query["_id"] = {**query.get("_id", {}), "$lt": before}
@@ -123,7 +136,7 @@ def page(
 
 
 def wait(db: Database, *, org_id: str, job_id: str, until: Callable[[Job], bool], seconds: float) -> Job:
-    """The job as soon as ``until`` holds of it, or as it is after ``seconds``. Blocks the calling thread."""
+    """Wait until ``until`` is true for the job, at most ``seconds``; return the job. Blocks the calling thread."""
     deadline = time.monotonic() + seconds
     while True:
         job = get(db, org_id=org_id, job_id=job_id)
@@ -152,5 +165,5 @@ def _query(org_id: str, filters: Filters) -> dict[str, Any]:
 
 
 def _literal(text: str) -> str:
-    """``text`` as a regular expression that matches just itself."""
+    """Return ``text`` as a regular expression that matches exactly this text."""
     return "".join(f"\\{c}" if c in r"\^$.|?*+()[]{}-/" else c for c in text)

@@ -1,4 +1,4 @@
-"""One entry for each committed chunk: what it counted, and what undo needs."""
+"""The ledger: one entry for each committed chunk, with its counts and with what undo needs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from collect.storage.database import Database, Transaction
 
 
 def insert(tx: Transaction, *, part: Part, applied: Applied) -> None:
-    """Enter the chunk that is being committed. Its ``_id`` makes it one, whatever is tried twice."""
+    """Insert the entry of the chunk that is being committed. Its ``_id`` prevents a second entry after a retry."""
     tx.db.ledger.insert_one(
         {
             "_id": entry_id(part.job_id, part.n, part.seq),
@@ -44,19 +44,19 @@ def insert(tx: Transaction, *, part: Part, applied: Applied) -> None:
 
 
 def mark_undone(tx: Transaction, *, entry_id: str, conflicts: Iterable[Conflict]) -> None:
-    """The entry has been looked at by undo; its conflicts replace those of an earlier look."""
+    """Mark the entry as undone. Its conflicts replace those of an earlier undo."""
     listed = [{"id": conflict.id, "row": conflict.row, "why": conflict.why} for conflict in conflicts]
     tx.db.ledger.update_one({"_id": entry_id}, {"$set": {"undone": True, "conflicts": listed}}, session=tx.session)
 
 
 def of_job(db: Database, *, org_id: str, job_id: str) -> Iterator[dict[str, Any]]:
-    """All entries of a job, in the order of parts and chunks."""
+    """Yield all entries of a job, in the order of parts and chunks."""
     order = [("n", ASCENDING), ("seq", ASCENDING)]
     yield from db.ledger.find({"job_id": job_id, "org_id": org_id}).sort(order).batch_size(20)
 
 
 def objects(db: Database, *, org_id: str, job_id: str, part: int | None = None) -> Iterator[tuple[int, StoredObject]]:
-    """The blobs of all committed chunks, or of one part's, each with its part's number, in the order of the chunks."""
+    """Yield (part number, blob) for the blobs of all committed chunks, or of one part, in the order of the chunks."""
     order = [("n", ASCENDING), ("seq", ASCENDING)]
     query: dict[str, Any] = {"job_id": job_id, "org_id": org_id, "objects.0": {"$exists": True}}
     if part is not None:
@@ -67,7 +67,10 @@ def objects(db: Database, *, org_id: str, job_id: str, part: int | None = None) 
 
 
 def misfits(db: Database, *, org_id: str, job_id: str) -> dict[str, int]:
-    """Field → how many values were not of its type, as the chunks' ``undo`` records have them in ``misfits``."""
+    """Return field → number of values that were not of the field's type, over all chunks of the job.
+
+    The numbers come from ``misfits`` in the entries' ``undo`` records.
+    """
     found: Counter[str] = Counter()
     query = {"job_id": job_id, "org_id": org_id, "undo.misfits": {"$gt": {}}}
     for entry in db.ledger.find(query, {"undo.misfits": 1}):
@@ -76,15 +79,17 @@ def misfits(db: Database, *, org_id: str, job_id: str) -> dict[str, int]:
 
 
 NOTED = ("fields_left_out", "choices_left_out", "texts_like_null")
-"""What an export counts by field and its manifest shows, beside ``misfits``."""
+"""The counts by field that an export's manifest shows in addition to ``misfits``."""
 MOST_NAMES = 500
+"""Most names that have a count of their own."""
 MOST_NAME_CHARACTERS = 200
+"""Longest name kept, in characters."""
 OTHERS = "…"
-"""The name under which those are counted that are too many to be named."""
+"""The name that has the sum of the counts of all names beyond :data:`MOST_NAMES`."""
 
 
 def noted(counts: Mapping[str, Mapping[str, int]]) -> dict[str, list[list[Any]]]:
-    """Return counts by field as an entry's ``undo`` record keeps them: pairs, since a name may be any text."""
+    """Return counts by field in the form of an entry's ``undo`` record: pairs, because a name can be any text."""
     return {what: _pairs(Counter(by_field)) for what, by_field in counts.items() if by_field}
 
 
@@ -98,7 +103,7 @@ def _pairs(counts: Counter[str]) -> list[list[Any]]:
 
 
 def noted_of_job(db: Database, *, org_id: str, job_id: str) -> dict[str, list[list[Any]]]:
-    """Return what the job's committed chunks have noted, summed, by each of :data:`NOTED`."""
+    """Return the counts of the job's committed chunks, summed, for each of :data:`NOTED`."""
     found = {what: Counter[str]() for what in NOTED}
     query = {"job_id": job_id, "org_id": org_id, "undo.noted": {"$gt": {}}}
     for entry in db.ledger.find(query, {"undo.noted": 1}):
@@ -110,7 +115,10 @@ def noted_of_job(db: Database, *, org_id: str, job_id: str) -> dict[str, list[li
 def conflicts(
     db: Database, *, org_id: str, job_id: str, limit: int, skip: int = 0
 ) -> tuple[list[dict[str, Any]], int | None]:
-    """What undo left alone: ``{id, row, why}``; and how many to skip next time, if there are more."""
+    """Return one page of the documents that undo did not change, as ``{id, row, why}``.
+
+    The second value is the ``skip`` of the next page, or ``None``.
+    """
     found = list(
         db.ledger.aggregate(
             [

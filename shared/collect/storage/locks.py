@@ -1,4 +1,4 @@
-"""The queue of jobs before each dataset. Its head holds the dataset, the rest wait in order."""
+"""The locks: a queue of jobs for each lock (a dataset, or all teams). The first job holds it, the others wait."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from collect.storage.database import Again, Database, Transaction
 
 
 def queue(tx: Transaction, lock: str) -> list[str]:
-    """The jobs in line, the holder first."""
+    """Return the ids of the jobs in the lock's queue, the holder first."""
     found = tx.db.locks.find_one({"_id": lock}, session=tx.session)
     return list(found["queue"]) if found else []
 
 
 def join(tx: Transaction, lock: str, job_id: str) -> None:
-    """Stand at the end of the line, once. A write whatever happens, so that creators come one after the other."""
+    """Append the job to the queue, if it is not in it.
+
+    Appending writes the lock's document. So the transactions of two creators conflict, and run one after the other.
+    """
     _ensure(tx, lock)
     tx.db.locks.update_one({"_id": lock, "queue": {"$ne": job_id}}, {"$push": {"queue": job_id}}, session=tx.session)
 
 
 def join_behind(tx: Transaction, lock: str, job_id: str, *, behind: str) -> None:
-    """Stand right behind ``behind``.
+    """Put the job into the queue directly after ``behind``, which must be in the queue.
 
     Raises:
-        DatasetHeld: somebody stands there already, or ``behind`` is not in line and somebody else is.
+        DatasetHeld: another job already waits after ``behind``.
     """
     line = queue(tx, lock)
     place = line.index(behind) + 1
@@ -40,10 +43,10 @@ def join_behind(tx: Transaction, lock: str, job_id: str, *, behind: str) -> None
 
 
 def take_free(tx: Transaction, lock: str, job_id: str) -> None:
-    """Take a lock that nobody holds.
+    """Take a lock that no job holds.
 
     Raises:
-        DatasetHeld: naming the holder.
+        DatasetHeld: a job holds it; the error names that job.
     """
     _ensure(tx, lock)
     taken = tx.db.locks.update_one({"_id": lock, "queue": []}, {"$push": {"queue": job_id}}, session=tx.session)
@@ -57,7 +60,7 @@ def take_free(tx: Transaction, lock: str, job_id: str) -> None:
 
 
 def leave(tx: Transaction, lock: str, job_id: str) -> str | None:
-    """Step out of the line. Returns the job that is the head now and was not before, if there is one."""
+    """Remove the job from the queue. Return the job that holds the lock now if this has made it the holder."""
     before = tx.db.locks.find_one_and_update(
         {"_id": lock, "queue": job_id},
         {"$pull": {"queue": job_id}},
@@ -70,13 +73,16 @@ def leave(tx: Transaction, lock: str, job_id: str) -> str | None:
 
 
 def holders(db: Database, locks: Iterable[str]) -> dict[str, str]:
-    """Lock → the job at its head, for locks that are held."""
+    """Return lock → the job that holds it, for those of these locks that are held."""
     found = db.locks.find({"_id": {"$in": list(locks)}, "queue.0": {"$exists": True}}, {"queue": {"$slice": 1}})
     return {document["_id"]: document["queue"][0] for document in found}
 
 
 def _ensure(tx: Transaction, lock: str) -> None:
-    """Make the lock's document outside the transaction: an upsert inside one fails when two meet, and aborts all."""
+    """Create the lock's document outside the transaction, if it is missing, and run the transaction again.
+
+    Not inside: if two transactions upsert the same document, one fails and is aborted as a whole.
+    """
     if tx.db.locks.find_one({"_id": lock}, {"_id": 1}, session=tx.session) is None:
         tx.db.locks.update_one({"_id": lock}, {"$setOnInsert": {"queue": []}}, upsert=True)
         raise Again

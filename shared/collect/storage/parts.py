@@ -1,4 +1,4 @@
-"""Reading parts, and what their documents say of owners that may still be at work."""
+"""Read the documents of parts, and keep track of former owners that may still be writing objects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collect.jobs.model import Counts, Part, Sums
 from collect.storage.database import Database, SessionId
 
 WRITERS_KEPT = 20
-"""So many owners are remembered for a part, the last ones."""
+"""Most former owners stored for a part. The newest are kept."""
 LEFT_WRITING: dict[str, Any] = {
     "$slice": [
         {
@@ -23,16 +23,22 @@ LEFT_WRITING: dict[str, Any] = {
         -WRITERS_KEPT,
     ]
 }
-"""The value of ``writers``, in an update that takes a part from its owner: the owner may be writing an object still."""
+"""The new value of ``writers`` in an update that takes a part from its owner.
+
+It adds the owner, which may still be writing an object.
+"""
 
 
 def of_job(db: Database, *, job_id: str) -> list[Part]:
-    """The parts of a job, by number."""
+    """Return the parts of a job, in the order of their numbers."""
     return [Part.model_validate(document) for document in db.parts.find({"job_id": job_id}).sort("n", ASCENDING)]
 
 
 def counted(db: Database, *, job_ids: list[str]) -> dict[str, Sums]:
-    """Job id → the counts of all its parts together, summed by the database: a job can have thousands of parts."""
+    """Return job id → the sum of the counts of all its parts.
+
+    The database computes the sums, because a job can have thousands of parts.
+    """
     sums = {name: {"$sum": f"$counts.{name}"} for name in Counts.model_fields}
     pipeline: list[dict[str, Any]] = [
         {"$match": {"job_id": {"$in": job_ids}}},
@@ -43,19 +49,22 @@ def counted(db: Database, *, job_ids: list[str]) -> dict[str, Sums]:
 
 
 def planned(db: Database, *, job_id: str) -> dict[str, Any] | None:
-    """The source of a part that was planned, as its task wrote it: how the job's file is read stands in each alike."""
+    """Return the ``source`` of one planned part of the job, as its task wrote it; ``None`` if there is none.
+
+    How the file is read is the same in the sources of all parts.
+    """
     query = {"job_id": job_id, "correction": None, "source.columns": {"$exists": True}}
     found = db.parts.find_one(query, {"source": 1})
     return None if found is None else dict(found["source"])
 
 
 def is_read(db: Database, *, job_id: str, blob: str) -> bool:
-    """Whether a part of the job reads this blob."""
+    """Return whether a part of the job reads this blob."""
     return db.parts.find_one({"job_id": job_id, "source.blob": blob}, {"_id": 1}) is not None
 
 
 def rejected_first(db: Database, *, job_id: str, session: ClientSession | None = None) -> int:
-    """How many rows were rejected as the file has them: corrections neither add to these nor mend them."""
+    """Count the rows of the original file that were rejected. Corrections do not change this number."""
     pipeline: list[dict[str, Any]] = [
         {"$match": {"job_id": job_id, "correction": None}},
         {"$group": {"_id": None, "rejected": {"$sum": "$counts.rejected"}}},
@@ -64,12 +73,15 @@ def rejected_first(db: Database, *, job_id: str, session: ClientSession | None =
 
 
 def has_writers(db: Database, *, job_id: str, lease_seconds: float) -> bool:
-    """Return whether an owner that lost its part within ``lease_seconds`` has not said yet that it writes no more."""
+    """Return whether an owner that lost its part in the last ``lease_seconds`` may still be writing an object.
+
+    Such an owner stays in ``writers`` until :func:`writes_no_more` removes it.
+    """
     recent = {"$gt": ["$$this.at", {"$subtract": ["$$NOW", round(lease_seconds * 1000)]}]}
     writers = {"$map": {"input": {"$ifNull": ["$writers", []]}, "in": recent}}
     return db.parts.find_one({"job_id": job_id, "$expr": {"$anyElementTrue": [writers]}}, {"_id": 1}) is not None
 
 
 def writes_no_more(db: Database, *, part_id: str, session_id: SessionId) -> None:
-    """Note that the owner in this session, which has lost the part, writes no object any more. Idempotent."""
+    """Remove from ``writers`` the former owner with this session: it does not write objects any more. Idempotent."""
     db.parts.update_one({"_id": part_id, "writers.lsid": session_id}, {"$pull": {"writers": {"lsid": session_id}}})

@@ -188,7 +188,7 @@ def _first_key(raw: bytes) -> Key:
 
 
 def _between(selection: Selection, start: Key, end: Key) -> dict[str, Any]:
-    """Return the query options that read the index from ``start`` to before ``end``, and let the server use no other."""
+    """Return query options to read from ``start`` to before ``end`` by this index, without a choice for the server."""
     return {
         "hint": EXPORT_INDEX,
         "min": _bound(selection, start),

@@ -1,7 +1,8 @@
-"""Which workers there are, as their heartbeats tell; and the heartbeats themselves, kept for a while.
+"""The workers, as they are known from their heartbeats, and the heartbeats, which are kept for an hour.
 
-``at`` is when a heartbeat arrived, never what the worker's own clock says: a clock may be wrong, and what counts is
-whether somebody has been heard of lately. ``sent_at`` is for people, who see from it that a clock is wrong.
+``at`` is the time when a heartbeat arrived. It is never the time of the worker's own clock, which can be wrong: only
+the time since the last heartbeat matters. ``sent_at`` is the time of the worker's clock. It is only for people, who can
+see from it that a clock is wrong.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from collect.messaging.messages import Heartbeat
 from collect.storage.database import Database
 
 SEEN_WITHIN_SECONDS = 10.0
-"""A worker that has been silent for longer is not counted on."""
+"""Longest time without a heartbeat after which a worker still counts as alive, in seconds."""
 
 
 def store(db: Database, heartbeats: Sequence[Heartbeat], *, received_at: datetime) -> None:
-    """Keep the heartbeats, which the index removes in time, and of each worker the last."""
+    """Store the heartbeats, and each worker's last heartbeat in its own document.
+
+    The index of ``heartbeats`` removes the former after an hour.
+    """
     if not heartbeats:
         return
     kept = [InsertOne({**_fields(beat), "worker_id": beat.worker_id, "at": received_at}) for beat in heartbeats]
@@ -29,7 +33,7 @@ def store(db: Database, heartbeats: Sequence[Heartbeat], *, received_at: datetim
 
 
 def slots(db: Database, *, within_seconds: float = SEEN_WITHIN_SECONDS) -> dict[str, int]:
-    """Kind → slots of the workers that have been heard of within that time."""
+    """Return kind → number of slots of the workers whose last heartbeat came within that time."""
     pipeline: list[dict[str, Any]] = [
         {"$match": _heard_of(within_seconds)},
         {"$group": {"_id": "$kind", "slots": {"$sum": {"$size": "$slots"}}}},
@@ -38,12 +42,12 @@ def slots(db: Database, *, within_seconds: float = SEEN_WITHIN_SECONDS) -> dict[
 
 
 def seen(db: Database, *, within_seconds: float = SEEN_WITHIN_SECONDS) -> list[dict[str, Any]]:
-    """The workers that have been heard of within that time, by id."""
+    """Return the workers whose last heartbeat came within that time, in the order of their ids."""
     return list(db.workers.find(_heard_of(within_seconds)).sort("_id", ASCENDING))
 
 
 def forget(db: Database, *, silent_seconds: float) -> int:
-    """Delete the workers that have been silent for longer. Returns how many."""
+    """Delete the workers whose last heartbeat is older than ``silent_seconds``. Return how many were deleted."""
     return db.workers.delete_many({"$nor": [_heard_of(silent_seconds)]}).deleted_count
 
 
@@ -63,7 +67,7 @@ def _latest(beat: Heartbeat) -> UpdateOne:
 
 
 def rates(db: Database, *, within_seconds: float = SEEN_WITHIN_SECONDS) -> dict[str, float]:
-    """Job → rows a second at the moment, summed over the slots that work on it."""
+    """Return job id → present rate in rows per second, summed over the slots that run parts of the job."""
     pipeline: list[dict[str, Any]] = [
         {"$match": _heard_of(within_seconds)},
         {"$unwind": "$slots"},
