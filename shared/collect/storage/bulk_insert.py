@@ -1,10 +1,13 @@
-"""Many documents as one stretch of bytes, sent as it is in one ``insert`` command.
+"""Insert many documents from one buffer of BSON, with one ``insert`` command.
 
-Encoding documents one by one is most of what a client spends on an insert. Documents that were made together, a column
-at a time, are one buffer already. The command's ``documents`` are a section of its message in which one document
-follows the other, and PyMongo copies what a ``RawBSONDocument`` holds into it unseen: so one that holds them all goes
-out as all of them, up to the 16 MiB above which PyMongo refuses what it takes for one document. Whether the installed
-PyMongo does so is tried once (:func:`_goes_out_as_it_is`); where it does not, they are sent one by one.
+Most of the client's time for an insert goes into encoding documents one by one. But documents that were made together,
+a column at a time, are already one buffer of BSON. The ``documents`` of an ``insert`` command are a section of its
+message, with one document after the other. PyMongo copies the bytes of a ``RawBSONDocument`` into that section without
+a look at them. So one ``RawBSONDocument`` that holds the whole buffer sends all documents. Its limit is 16 MiB, above
+which PyMongo refuses it as one too large document.
+
+The module tests once whether the installed PyMongo does this (:func:`_goes_out_as_it_is`). If not, the documents are
+encoded one by one.
 """
 
 from __future__ import annotations
@@ -23,47 +26,49 @@ from pymongo.errors import BulkWriteError
 from collect.storage.database import Document
 
 MOST_BYTES = 16_000_000
+"""Most bytes sent as one ``RawBSONDocument``. It is below PyMongo's limit of 16 MiB."""
 _RAW = bson.DEFAULT_CODEC_OPTIONS.with_options(document_class=RawBSONDocument)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Documents:
-    """``count`` BSON documents back to back."""
+    """A buffer of ``count`` BSON documents, one after the other."""
 
     data: bytes | memoryview
     count: int
 
     @classmethod
     def of(cls, documents: Iterable[RawBSONDocument]) -> Documents:
-        """Documents that were made one by one."""
+        """Return a buffer of documents that were made one by one."""
         raw = [document.raw for document in documents]
         return cls(data=b"".join(raw), count=len(raw))
 
     @classmethod
     def together(cls, made: Sequence[Documents]) -> Documents:
-        """All of these, copied once. Those of one alone are not copied."""
+        """Return one buffer of all these, copied once. A single buffer is not copied."""
         if len(made) == 1:
             return made[0]
         return cls(data=b"".join(some.data for some in made), count=sum(some.count for some in made))
 
     def each(self) -> list[RawBSONDocument]:
-        """One by one."""
+        """Return the documents as a list."""
         return split(self.data)
 
 
 def split(data: bytes | memoryview) -> list[RawBSONDocument]:
-    """The documents in bytes that hold one behind the other."""
+    """Return the documents that ``data`` holds, one after the other, as a list."""
     return bson.decode_all(data, _RAW)
 
 
 def insert(into: Collection[Document], documents: Documents, *, session: ClientSession | None = None) -> None:
-    """Insert them all within the session's transaction: in one command, or a few when they are many bytes.
+    """Insert all documents in the session's transaction. This is one command, or a few if there are many bytes.
 
-    Without a session each document is inserted for itself, with the collection's write concern; when this raises, some
-    may be there.
+    Without a session there is no transaction, and the collection's write concern is used. If this raises then, some of
+    the documents may have been inserted.
 
     Raises:
-        BulkWriteError: not all were, as ``insert_many`` raises it; of documents with a key that is taken, say.
+        BulkWriteError: some documents were not inserted, for example because their key exists. The same error as that
+            of ``insert_many``.
     """
     if not documents.count:
         return
@@ -84,7 +89,7 @@ def insert(into: Collection[Document], documents: Documents, *, session: ClientS
 
 
 def _stretches(data: bytes | memoryview) -> Iterator[bytes | memoryview]:
-    """Whole documents together, no more of them than PyMongo takes for one."""
+    """Yield ``data`` in stretches of whole documents, each of at most :data:`MOST_BYTES` if it has several."""
     if len(data) <= MOST_BYTES:
         yield data
         return
@@ -99,7 +104,10 @@ def _stretches(data: bytes | memoryview) -> Iterator[bytes | memoryview]:
 
 
 class _BackToBack(RawBSONDocument):
-    """To the encoder all of the bytes; to whoever looks at its fields, a log say, the first document."""
+    """A document whose ``raw`` is the whole buffer, which the encoder sends.
+
+    Its fields, which a log shows for example, are those of the first document.
+    """
 
     def __init__(self, data: bytes | memoryview) -> None:
         super().__init__(bytes(data[: int.from_bytes(data[:4], "little")]))
@@ -112,5 +120,5 @@ class _BackToBack(RawBSONDocument):
 
 @cache
 def _goes_out_as_it_is() -> bool:
-    two = memoryview(bson.encode({"_id": 1}) + bson.encode({"_id": 2}))  # columns that Arrow has joined come as one
+    two = memoryview(bson.encode({"_id": 1}) + bson.encode({"_id": 2}))  # a memoryview, as the buffers that Arrow makes
     return bson.encode(_BackToBack(two)) == two

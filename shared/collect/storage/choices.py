@@ -1,4 +1,4 @@
-"""Find the choices of a selection's questions with several choices: those of the form, or those in stored answers."""
+"""Find the choices of the questions that take several answers: from the form, or from the stored responses."""
 
 from __future__ import annotations
 

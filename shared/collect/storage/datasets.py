@@ -17,7 +17,7 @@ from collect.storage.database import Again, Database, Document, Transaction
 MOST_SAMPLED = 2_000
 """Most rows that :func:`values` samples."""
 FEWEST_SAMPLED = 200
-"""Rows that :func:`values` samples however many columns there are."""
+"""Limit of the rows that :func:`values` samples from a dataset with very many columns."""
 MOST_SAMPLED_CELLS = 100_000
 """Most cells that :func:`values` samples, unless :data:`FEWEST_SAMPLED` rows have more."""
 MOST_STRETCHES = 10

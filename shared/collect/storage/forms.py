@@ -1,4 +1,4 @@
-"""Forms as they are published. Jobs and requests read them; only administration writes them."""
+"""The published forms. Jobs and requests read them; only administration commands write them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from collect.storage.database import Database, now
 from collect.storage.indexes import EXPORT_INDEX
 
 MOST_COUNTED_AGAIN = 1_000
-"""Who estimates counts at first; here that has just been tried."""
+"""Most responses that the estimate of :func:`response_count` counts. Few, because a count has just timed out."""
 
 
 def get(db: Database, *, org_id: str, form_id: str) -> Form:
-    """The form.
+    """Return the form.
 
     Raises:
-        NotFound: the organisation has no form of that id.
+        NotFound: the organisation has no form with that id.
     """
     document = db.forms.find_one({"_id": _id(org_id, form_id), "org_id": org_id})
     if document is None:
@@ -29,15 +29,16 @@ def get(db: Database, *, org_id: str, form_id: str) -> Form:
 
 
 def all_of(db: Database, *, org_id: str) -> list[Form]:
-    """The organisation's forms, in the order of their ids."""
+    """Return the organisation's forms, in the order of their ids."""
     found = db.forms.find({"org_id": org_id}).sort([("org_id", ASCENDING), ("form_id", ASCENDING)])
     return [Form.model_validate(document) for document in found]
 
 
 def response_count(db: Database, form: Form, *, seconds: float) -> tuple[int, bool]:
-    """How many responses the form has, and whether they were counted: within ``seconds``, in the index alone.
+    """Return the number of responses of the form, and whether it is exact.
 
-    Those of a form that has too many for that are judged from the index.
+    It is exact if the responses can be counted in the index within ``seconds``. Otherwise it is an estimate from the
+    index.
     """
     query = {"org_id": form.org_id, "form_id": form.form_id}
     command = {"count": "responses", "query": query, "hint": dict(EXPORT_INDEX), "maxTimeMS": round(seconds * 1000)}
@@ -48,7 +49,7 @@ def response_count(db: Database, form: Form, *, seconds: float) -> tuple[int, bo
 
 
 def ensure(db: Database, form: Form) -> None:
-    """Make the form what is given, whether or not it is there. Idempotent."""
+    """Insert the form, or replace it if it exists. Idempotent."""
     db.forms.replace_one({"_id": _id(form.org_id, form.form_id)}, form.model_dump(mode="json"), upsert=True)
 
 

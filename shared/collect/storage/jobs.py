@@ -73,7 +73,7 @@ def get_in(tx: Transaction, *, org_id: str, job_id: str) -> Job:
 
 
 def ancestors(db: Database, job: Job) -> tuple[Job, ...]:
-    """Return the chain of jobs that ``job`` restarts: the job that it restarts first, then that job's own, and so on.
+    """Return the jobs before ``job`` in its chain of restarts, nearest first. Each is a restart of the next.
 
     The chain ends at a job that is not stored any more, or at ``MOST_ANCESTORS`` jobs.
     """

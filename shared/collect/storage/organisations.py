@@ -1,4 +1,4 @@
-"""Organisations and their limits."""
+"""The organisations and their limits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Limits(BaseModel):
 
 
 class Organisation(BaseModel):
-    """The tenant."""
+    """An organisation (a tenant) with its limits."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
@@ -35,10 +35,10 @@ class Organisation(BaseModel):
 
 
 def get(db: Database, *, org_id: str) -> Organisation:
-    """The organisation.
+    """Return the organisation.
 
     Raises:
-        NotFound: there is none of that id.
+        NotFound: there is no organisation with that id.
     """
     document = db.orgs.find_one({"_id": org_id})
     if document is None:
@@ -52,7 +52,7 @@ def ensure(db: Database, *, org_id: str, name: str, limits: dict[str, Any] | Non
 
 
 def patch(db: Database, *, org_id: str, limits: dict[str, Any]) -> Organisation:
-    """Change some limits, leaving the others.
+    """Change the given limits and no others; return the organisation.
 
     Raises:
         NotFound: there is no such organisation.

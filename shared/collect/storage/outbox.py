@@ -1,4 +1,4 @@
-"""Messages that must leave, written in the same transaction as what they tell of."""
+"""The outbox: messages to publish, written in the same transaction as the change that they announce."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class OutboxEntry:
-    """One message on its way. ``mandatory``: without a queue that takes it, it has not been delivered."""
+    """A message to publish. ``mandatory``: it counts as delivered only if a queue has taken it."""
 
     id: str
     exchange: str
@@ -29,7 +29,10 @@ class OutboxEntry:
     mandatory: bool
 
     def insertion(self) -> list[dict[str, Any]]:
-        """The pipeline that inserts it, with the server's time: its age must not hang on its committer's clock."""
+        """Return the update pipeline that inserts it with the server's time.
+
+        So its age does not depend on the clock of the machine that commits it.
+        """
         fields = {
             "exchange": self.exchange,
             "routing_key": self.routing_key,
@@ -40,18 +43,18 @@ class OutboxEntry:
 
     @property
     def route(self) -> tuple[str, str]:
-        """Exchange and routing key."""
+        """The exchange and the routing key."""
         return self.exchange, self.routing_key
 
 
 def run_part(part: Part, *, traceparent: str | None) -> OutboxEntry:
-    """The ticket of a part that has just been published."""
+    """Return the message that offers a part to the workers. It has the part's ticket."""
     message = RunPart(job_id=part.job_id, part=part.n, kind=part.kind, ticket=part.ticket)
     return _entry(message, topology.run_part_route(part.kind), traceparent=traceparent, mandatory=True)
 
 
 def job_event(job: Job, *, source: State | None, reason: str) -> OutboxEntry:
-    """What outsiders may hear of a move. Nobody has to listen."""
+    """Return the event that announces a change of the job's state to other systems. It is not mandatory."""
     message = JobEvent(
         job_id=job.id,
         org_id=job.org_id,
@@ -79,9 +82,9 @@ def _entry(message: Message, route: tuple[str, str], *, traceparent: str | None,
 def overdue(
     db: Database, *, older_than_seconds: float, limit: int, without: Collection[tuple[str, str]] = ()
 ) -> list[OutboxEntry]:
-    """Entries whose committer did not get them out, oldest first, by the server's clock.
+    """Return at most ``limit`` entries that are older than this by the server's clock, oldest first.
 
-    ``without``: but not those of these routes (exchange, routing key).
+    The processes that committed them did not publish them. ``without``: routes (exchange, routing key) to leave out.
     """
     before = {"$subtract": ["$$NOW", round(older_than_seconds * 1000)]}
     query: dict[str, Any] = {"$expr": {"$lt": ["$at", before]}}
@@ -92,5 +95,5 @@ def overdue(
 
 
 def delete(db: Database, ids: Iterable[str]) -> None:
-    """Forget entries that the broker has confirmed. Idempotent."""
+    """Delete entries that the broker has confirmed. Idempotent."""
     db.outbox.delete_many({"_id": {"$in": list(ids)}})

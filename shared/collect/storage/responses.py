@@ -48,7 +48,7 @@ class Key:
 
     @classmethod
     def of(cls, stored: dict[str, Any]) -> Key:
-        """Return the key that a part's cursor or source has in this form."""
+        """Return the key from its stored form, which is in a part's cursor or source."""
         return cls(stored["at"], stored["id"])
 
     def stored(self) -> dict[str, Any]:
@@ -188,7 +188,10 @@ def _first_key(raw: bytes) -> Key:
 
 
 def _between(selection: Selection, start: Key, end: Key) -> dict[str, Any]:
-    """Return query options to read from ``start`` to before ``end`` by this index, without a choice for the server."""
+    """Return the query options to read the export index from ``start`` to before ``end``.
+
+    The hint keeps the server's planner from choosing another index.
+    """
     return {
         "hint": EXPORT_INDEX,
         "min": _bound(selection, start),

@@ -156,6 +156,7 @@ class _Beat:
 
 
 def _header(blobs: Blobs, job: Job) -> bytes | None:
+    """Return the bytes of the file's header, or ``None`` if there is no such blob or it is empty."""
     try:
         header = blobs.read(header_name(job.id), 0, blobs.size(header_name(job.id)))
     except NotFound:
@@ -173,6 +174,7 @@ def read_object(blobs: Blobs, stored: StoredObject) -> bytes:
 
 
 def _pieces(blobs: Blobs, stored: StoredObject) -> Iterator[bytes]:
+    """Yield the object's bytes in pieces. After the last piece, raise ``ResultDamaged`` if they are not as written."""
     came, digest = 0, hashlib.sha256()
     try:
         while piece := blobs.read(stored.name, came, PIECE_BYTES):
@@ -248,6 +250,7 @@ def objects_of_part(db: Database, job: Job, n: int) -> list[dict[str, Any]]:
 
 
 def is_joined(job: Job) -> bool:
+    """Return whether the objects of the job's format can be joined to one file."""
     return job.params.get("format") != NOT_JOINED
 
 
@@ -399,6 +402,7 @@ def expired(db: Database, at: datetime) -> Iterator[Job]:
 
 
 def _unread(db: Database, job: Job) -> dict[str, Any]:
+    """Return a result made only from the ledger, without checksums and objects. Reads no blob."""
     parts: list[_PartSum] = []
     for n, stored in ledger.objects(db, org_id=job.org_id, job_id=job.id):
         _begin(parts, n, joined=is_joined(job))

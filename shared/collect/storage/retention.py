@@ -1,6 +1,7 @@
-"""What nobody needs any more, and how it is removed: input files whose time is over, and blobs that nobody names.
+"""Find and remove data that is not needed any more: expired input files, and blobs that no document names.
 
-Everything here is idempotent, and harmless beside itself. Bytes are written before what names them, and removed after.
+Every function is idempotent, and can run in several processes at the same time. A blob is written before the document
+that names it, and removed after that document.
 """
 
 from __future__ import annotations
@@ -21,28 +22,36 @@ from collect.storage.files import InputFile
 from collect.storage.object_store import Blobs
 
 TAKEN_BACK = (State.TERMINATED.value, State.UNDONE.value)
+"""The states of a job whose writes were undone."""
 LATELY = timedelta(hours=1)
+"""How long after the end of a job in :data:`TAKEN_BACK` its objects are removed again and again."""
 UNDER_WAY = timedelta(hours=1)
-"""A request that has still found a file has ended by then."""
+"""How long an expired file is kept, so that a request that found it before it expired can end."""
 REWRITTEN = "jobs/"
-"""Input that a plan has written anew: ``jobs/<job id>/…``."""
+"""The prefix of the blobs with input that a plan has rewritten: ``jobs/<job id>/…``."""
 
 
 def taken_back(db: Database, at: datetime) -> Iterator[str]:
-    """Exports that were taken back lately, some perhaps while a worker was still writing an object."""
+    """Yield the ids of exports that were terminated or undone within :data:`LATELY`.
+
+    A worker may have written an object of such an export after its objects were removed.
+    """
     query = {"kind": results.KIND, "state": {"$in": TAKEN_BACK}, "ended_at": {"$gte": at - LATELY}}
     for job in db.jobs.find(query, {"_id": 1}):
         yield job["_id"]
 
 
 def is_taken_back(db: Database, *, job_id: str) -> bool:
-    """Return whether what the job has written is taken back, or has been."""
+    """Return whether the job's writes were undone, or are being undone."""
     states = [*TAKEN_BACK, State.TERMINATING.value, State.UNDOING.value]
     return db.jobs.find_one({"_id": job_id, "state": {"$in": states}}, {"_id": 1}) is not None
 
 
 def orphans(db: Database, blobs: Blobs, *, at: datetime, before: datetime) -> Iterator[str]:
-    """Blobs older than ``before`` that nothing names at ``at``; of jobs that were taken back, of whatever age."""
+    """Yield the names of blobs that no document needs at ``at`` and that were written before ``before``.
+
+    Results of terminated and undone jobs are yielded whatever their age.
+    """
     for job_id, found in groupby(blobs.stored(results.PREFIX), key=lambda one: one[0].split("/")[1]):
         yield from _of_result(db, job_id, list(found), before)
     for prefix, is_named in ((FILES, _is_input), (REWRITTEN, _is_rewritten)):
@@ -80,7 +89,10 @@ def _is_input(db: Database, name: str, at: datetime) -> bool:
 
 
 def _is_rewritten(db: Database, name: str, at: datetime) -> bool:
-    """Needed for as long as the file itself."""
+    """Return whether rewritten input is still needed.
+
+    A part must read it. Also, the job must still need its input, or the job's input file must still be stored.
+    """
     document = db.jobs.find_one({"_id": name.split("/")[1]})
     if document is None:
         return False
@@ -91,7 +103,7 @@ def _is_rewritten(db: Database, name: str, at: datetime) -> bool:
 
 
 def needs_input(job: Job, at: datetime) -> bool:
-    """Whether the job may still read its input: it can go on, or be taken back."""
+    """Return whether the job may still read its input: it has not ended, or it can still be undone."""
     return job.state not in FINAL or (job.undo_until is not None and at < job.undo_until)
 
 
@@ -105,13 +117,16 @@ def _is_needed(db: Database, file_id: str, at: datetime, session: ClientSession 
 
 
 def expired_files(db: Database, at: datetime) -> Iterator[InputFile]:
-    """Input files whose time is over by ``at``, whether or not a job still needs them."""
+    """Yield the input files that expired at least :data:`UNDER_WAY` before ``at``, even if a job still needs them."""
     for document in db.files.find({"expires_at": {"$lte": at - UNDER_WAY}}):
         yield InputFile.model_validate(document)
 
 
 def forget(db: Database, blobs: Blobs, file: InputFile, *, at: datetime) -> bool:
-    """Remove a file and its bytes; ``False`` when a job may still read it, or another has removed it."""
+    """Remove a file and its blob.
+
+    Return ``False`` if a job may still read it, or if another process has removed it.
+    """
 
     def work(tx: Transaction) -> bool:
         if _is_needed(tx.db, file.id, at, tx.session):

@@ -79,7 +79,7 @@ def page(
 def stored(
     db: Database, *, org_id: str, names: Iterable[str], session: ClientSession | None = None
 ) -> dict[str, Document]:
-    """Return name → values, of those of the named teams that exist."""
+    """Return name → values, for those of the named teams that exist."""
     ids = (team_id(org_id=org_id, name=name) for name in names)
     return {
         document["values"]["team_name"]: document["values"]
@@ -89,7 +89,7 @@ def stored(
 
 
 def marks(db: Database, *, org_id: str, names: Iterable[str]) -> dict[str, Document]:
-    """Return name → the document with `row`, `written_by` and `values`, of those of the named teams that exist."""
+    """Return name → the document with `row`, `written_by` and `values`, for those of the named teams that exist."""
     prefix = team_id(org_id=org_id, name="")
     fields = {"row": 1, "written_by": 1, "values": 1}
     return {

@@ -17,7 +17,7 @@ from collect.messaging.messages import Heartbeat
 from collect.storage.database import Database
 
 SEEN_WITHIN_SECONDS = 10.0
-"""Longest time without a heartbeat after which a worker still counts as alive, in seconds."""
+"""Longest time since its last heartbeat for which a worker counts as alive, in seconds."""
 
 
 def store(db: Database, heartbeats: Sequence[Heartbeat], *, received_at: datetime) -> None:
