@@ -1,4 +1,4 @@
-"""The end of a slice: no object is being written any more."""
+"""The end of a slice: wait until this slot writes no object to the blob store any more."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ LOOK_SECONDS = 0.1
 
 
 class SliceOver(Exception):
-    """The slice has had its time: release the part. ``owed``: how long its job is to rest then, by its own limit."""
+    """The signal that the slice's time is over and its part is released.
+
+    ``owed``: how long the job rests after that, by its own rate limit. ``None``: it does not rest.
+    """
 
     def __init__(self, *, owed: Rest | None = None) -> None:
         super().__init__()
@@ -27,17 +30,19 @@ _ENDS = (StopSignal, SliceOver, CollectError, PyMongoError)
 
 @contextmanager
 def nothing_stored_behind(chunks: Iterator[Chunk], *, show_life: Callable[[], None]) -> Iterator[None]:
-    """When the slice ends early, wait until no object is being written; one that was fenced forgets what it has stored.
+    """Wait, when the slice ends early, until no object is being written. After a fence, remove what was stored, too.
 
-    So a part that was given back, and an owner that says it has let go, have nothing under way. ``show_life`` is called
-    while one that may go on waits. One that may not is silent, so that its parent ends it if the store hangs.
+    So nothing is being written when a part is released, or when its owner reports that it has let go of it. Blocking.
+
+    ``show_life`` is called during the wait, as long as the slice still has the right to write. A slice that was fenced
+    or abandoned shows no life, so that its parent kills it if the store hangs.
     """
     try:
         yield
     except _ENDS as reason:
         if isinstance(chunks, StoredChunks):
             _end(chunks, show_life, lives=not isinstance(reason, Fenced | Abandoned))
-            if isinstance(reason, Fenced):  # so the outcome of each of its commits is known
+            if isinstance(reason, Fenced):  # only then is the outcome of each of its commits known
                 chunks.forget()
         raise
 

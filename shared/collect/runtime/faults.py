@@ -1,4 +1,7 @@
-"""Named places in a slot at which a test can make its process die, hang or dawdle. A setting that images refuse."""
+"""Named places in a slot where a test can make the process die, stop or wait.
+
+They are set by a setting (``COLLECT_FAULT_POINTS``). A worker in a released image refuses to start with it.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ class _Point:
     seconds: float
 
     def begins(self, where: str, rows: range | None) -> bool:
-        """Whether it is to act here and now; from then on it has, when it does so once."""
+        """Return whether the point acts here and now. A point with ``once`` creates its file, and then acts no more."""
         if self.where != where or (self.row is not None and rows is not None and self.row not in rows):
             return False
         if self.once is None:
@@ -42,15 +45,18 @@ class _Point:
 
 
 class FaultPoints:
-    """``where:action[:row=N][:seconds=S][:once=FILE]``, several with commas between.
+    """The fault points of one process: ``where:action[:row=N][:seconds=S][:once=FILE]``, separated by commas.
 
-    ``where``: ``in_chunks`` (before a slice's first chunk is made), ``in_transaction`` (written, not committed),
-    ``after_commit`` (before the next chunk of the part is written, so not behind its last one), ``in_undo``,
-    ``in_plan``, ``after_planned`` (a part was found), ``in_finish``.
-    ``action``: ``kill`` or ``stop``, the signal that the process sends itself; ``sleep`` for ``seconds``, silently;
-    ``linger`` for ``seconds``, in steps that show life (planning and finishing only); ``hold`` until something is
-    written into FILE. ``row``: only at the chunk, or the planned part, that holds this row. ``once``: only while FILE
-    does not exist; it is made first.
+    ``where``: ``in_chunks`` (before a slice's first chunk is made), ``in_transaction`` (after a chunk was written,
+    before it is committed), ``after_commit`` (after a commit, when the next chunk of the part is about to be written:
+    so never after the last chunk), ``in_undo``, ``in_plan``, ``after_planned`` (a part was found), ``in_finish``.
+
+    ``action``: ``kill`` or ``stop``: the process sends itself SIGKILL or SIGSTOP. ``sleep``: it waits for ``seconds``
+    and shows no life. ``linger``: it waits for ``seconds`` and shows life (only while planning and finishing).
+    ``hold``: it waits until a test writes something into FILE.
+
+    ``row``: act only at the chunk, or the planned part, that contains this row. ``once``: act only if FILE does not
+    exist; the point creates FILE before it acts.
     """
 
     def __init__(self, points: tuple[_Point, ...]) -> None:
@@ -58,21 +64,25 @@ class FaultPoints:
 
     @classmethod
     def read(cls, text: str) -> FaultPoints:
-        """Read the setting; empty means none."""
+        """Return the fault points of the setting ``text``. An empty text means none.
+
+        Raises:
+            ValueError: an unknown action, or a ``hold`` without a file.
+        """
         return cls(tuple(_parsed(point) for point in text.split(",") if point))
 
     def around(self, task: Task) -> Task:
-        """The task with the points in it, or the task itself when there are none."""
+        """Return ``task`` with the fault points in it, or ``task`` itself when there are none."""
         return _Faulty(task, self) if self._points else task
 
     def reach(self, where: str, *, rows: range | None = None) -> None:
-        """Do what is armed for this place."""
+        """Run the fault points that are set for this place, except ``linger``."""
         for point in self._points:
             if point.action != "linger" and point.begins(where, rows):
                 _act(point)
 
     def linger(self, where: str, *, rows: range | None = None) -> Iterator[None]:
-        """Yield now and then, for as long as is armed for this place."""
+        """Yield ``None`` every 50 ms, for as long as a ``linger`` point for this place lasts."""
         for point in self._points:
             if point.action == "linger" and point.begins(where, rows):
                 deadline = time.monotonic() + point.seconds
@@ -82,7 +92,7 @@ class FaultPoints:
 
 
 class _Faulty:
-    """A task that reaches the fault points."""
+    """A task that calls another task and runs the fault points on the way."""
 
     def __init__(self, task: Task, points: FaultPoints) -> None:
         self.kind = task.kind
@@ -114,7 +124,7 @@ class _Faulty:
     def apply(self, job: Job, part: Part, chunk: Chunk, *, entry_id: str, session: ClientSession) -> Applied:
         end = _row(chunk.cursor, part.source, part.counts.looked_at + chunk.rows)
         rows = range(end - chunk.rows, end)
-        if self._last and self._last.stop == rows.start:  # and not the same chunk, tried again
+        if self._last and self._last.stop == rows.start:  # the next chunk, not the same chunk tried again
             self._points.reach("after_commit", rows=self._last)
         applied = self._task.apply(job, part, chunk, entry_id=entry_id, session=session)
         self._last = rows
@@ -139,7 +149,10 @@ class _Faulty:
 
 
 def _row(cursor: dict[str, Any], source: dict[str, Any], looked_at: int = 0) -> int:
-    """The row at a cursor. One that names none is of a task whose parts say with which row they begin."""
+    """Return the number of the row at a cursor.
+
+    The cursors of some tasks name no row. Their parts name their first row in ``source``; ``looked_at`` is added to it.
+    """
     row: int = cursor.get("row", source.get("row", 1) + looked_at)
     return row
 

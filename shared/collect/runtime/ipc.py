@@ -1,4 +1,4 @@
-"""What a worker's parent and its slots say to each other, over one pipe a slot, in order."""
+"""The messages between a worker's parent and its slots. Each slot has one pipe, which keeps their order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collect.storage.outbox import OutboxEntry
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Run one slice. ``run`` numbers the slices of a slot, so that what comes late is known to be late."""
+    """The command to run one slice. ``run`` numbers the slices of a slot, so that a late message can be recognised."""
 
     run: int
     ticket: Ticket
@@ -23,46 +23,46 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """Something happened to the job of slice ``run``: look."""
+    """The command to read the part and the job again, because something happened to the job of slice ``run``."""
 
     run: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Abandon:
-    """The broker has given the delivery of slice ``run`` away."""
+    """The command to stop slice ``run``, because the broker may have given its delivery to another worker."""
 
     run: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drain:
-    """Finish the chunk, release, and go."""
+    """The command to finish the current chunk, release the part and end the process."""
 
 
 Command = Run | Look | Abandon | Drain
 
 
 class Ending(StrEnum):
-    """How a slice ended."""
+    """The ways in which a slice can end."""
 
-    FORGOTTEN = "forgotten"  # the ticket was void
+    FORGOTTEN = "forgotten"  # the ticket was void, so nothing was claimed
     UNTOUCHED = "untouched"  # drained before anything was claimed
     RELEASED = "released"
-    COMPLETED = "completed"  # planned, part done, finished
-    FAILED = "failed"  # the job could not go on, or paused itself
-    FENCED = "fenced"
-    ABANDONED = "abandoned"
+    COMPLETED = "completed"  # the plan, the part, the undo or the finish is done
+    FAILED = "failed"  # the job failed, or paused itself
+    FENCED = "fenced"  # the part was taken from this slice
+    ABANDONED = "abandoned"  # the delivery was lost
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """The slot is warm and waits for its first slice."""
+    """The report that the slot has started and waits for its first slice."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claimed:
-    """The slice holds its part now, in this session."""
+    """The report that the slice has claimed its part, in the database session ``session_id``."""
 
     run: int
     part: Part
@@ -71,7 +71,7 @@ class Claimed:
 
 @dataclass(frozen=True, kw_only=True)
 class ChunkDone:
-    """One transaction that has been committed: a chunk, or the undo of a ledger entry."""
+    """A committed transaction: a chunk, or the undo of a ledger entry. ``seconds``: how long it took."""
 
     phase: Phase
     seconds: float
@@ -81,7 +81,10 @@ class ChunkDone:
 
 @dataclass(frozen=True, kw_only=True)
 class Alive:
-    """The slice shows life. ``rows_per_second`` is that of the last chunk, ``chunk`` what it was, if there was one."""
+    """The report that the slice is alive.
+
+    ``rows_per_second``: the speed of the last chunk. ``chunk``: a chunk that was committed just now, if there is one.
+    """
 
     run: int
     rows_per_second: float
@@ -90,14 +93,17 @@ class Alive:
 
 @dataclass(frozen=True, kw_only=True)
 class Publish:
-    """Messages that a committed transaction has left: to be published at once."""
+    """The request to publish at once the outbox entries of committed transactions."""
 
     entries: tuple[OutboxEntry, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Crashed:
-    """The slot's process ends of an error that nobody foresaw. ``error`` names it, without any row's content."""
+    """The report that the slot's process ends with an unexpected error.
+
+    ``error``: its type and place, without the content of any row.
+    """
 
     run: int
     error: str
@@ -105,7 +111,7 @@ class Crashed:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """The slice is over."""
+    """The report that slice ``run`` is over."""
 
     run: int
     ending: Ending

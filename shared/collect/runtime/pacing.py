@@ -1,4 +1,4 @@
-"""How big a chunk may be, how fast rows may go, and how long a slice may last."""
+"""The size of a chunk, the speed of a job, and the length of a slice."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from collect.runtime.task import ChunkRows, ChunkSize
 from collect.storage.database import Database
 
 CHUNK_SECONDS = 0.25
+"""Seconds that a chunk should take. Its number of rows is adapted to this."""
 
 SLOWEST_ROWS_PER_SECOND = 1e-4
+"""Lowest rate limit of a part, in rows per second. A lower limit counts as this one."""
 
 SLICE_SECONDS = 60.0
 SLICE_SECONDS_WHEN_OWN_PARTS_WAIT = 10.0
 PLAN_SECONDS_WHEN_OWN_PARTS_WAIT = 3.0
-"""Each change of parts costs a slot half a second; but what a plan has found is to begin soon, with one slot too."""
+"""Longest slice of a plan while parts of the same job wait, in seconds.
+
+Each change of parts costs a slot half a second. But the parts that a plan has found must begin soon, even if the worker
+has only one slot.
+"""
 SLICE_SECONDS_WHEN_ANOTHER_JOB_WAITS = 1.0
 
 
@@ -31,23 +37,23 @@ class Pace:
         self._next_most: int | None = None
 
     def at_most(self, rows: int) -> None:
-        """From now on no more rows a chunk than this, whatever they take."""
+        """Allow at most ``rows`` rows in a chunk from now on, however little time they take."""
         self._most = rows
         self._resize()
 
     def next_at_most(self, rows: int) -> None:
-        """No more rows than this until a chunk has been committed."""
+        """Allow at most ``rows`` rows in a chunk until the next chunk has been committed."""
         self._next_most = rows
         self._resize()
 
     def limit(self, rows_per_second: float | None) -> None:
-        """From now on no faster than this; ``None``: as fast as it goes."""
+        """Set the rate limit from now on. ``None``: no limit."""
         self._limit = None if rows_per_second is None else max(rows_per_second, SLOWEST_ROWS_PER_SECOND)
         self._resize()
 
     def spent(self, *, rows: int, seconds: float) -> None:
-        """A chunk of ``rows`` took ``seconds``."""
-        if self._next_most is not None:  # its size says nothing of what rows cost
+        """Adapt the size of the next chunk: the last one had ``rows`` rows and took ``seconds``."""
+        if self._next_most is not None:  # the chunk was made small for another reason than its time
             self._next_most = None
             self._resize()
         elif rows >= self.size.rows and seconds > 0:
@@ -56,7 +62,7 @@ class Pace:
             self._resize()
 
     def owed(self, *, rows: int, seconds: float) -> float:
-        """Seconds to rest, by the limit as it is now, when ``rows`` have been written in the last ``seconds``."""
+        """Return the seconds to wait, by the current limit, after ``rows`` rows were written in ``seconds``."""
         return 0.0 if self._limit is None else max(0.0, rows / self._limit - seconds)
 
     def _resize(self) -> None:
@@ -68,7 +74,11 @@ class Pace:
 
 @dataclass(frozen=True, kw_only=True)
 class Queue:
-    """Who waits for a slot of this kind, apart from the part that is running."""
+    """The parts of this kind that wait for a slot, apart from the part that is running.
+
+    ``another_job``: parts of other jobs wait. ``own_parts``: parts of the same job wait. ``plans``: the running part
+    is a plan.
+    """
 
     another_job: bool
     own_parts: bool
@@ -76,7 +86,10 @@ class Queue:
 
     @property
     def slice_seconds(self) -> float:
-        """How long a slice may last: the biggest job must not keep the smallest waiting."""
+        """Return how long the slice may last, in seconds.
+
+        It is short while another job waits, so that a big job does not block a small one.
+        """
         if self.another_job:
             return SLICE_SECONDS_WHEN_ANOTHER_JOB_WAITS
         if self.own_parts:
@@ -85,7 +98,7 @@ class Queue:
 
 
 def queue_behind(db: Database, part: Part) -> Queue:
-    """The queue as the database knows it: parts that are published and not claimed."""
+    """Return the queue, as the database has it: parts that were published and not claimed yet."""
     waits = {"status": "queued", "kind": part.kind}
     return Queue(
         another_job=db.parts.find_one({**waits, "job_id": {"$ne": part.job_id}}, {"_id": 1}) is not None,
@@ -95,7 +108,10 @@ def queue_behind(db: Database, part: Part) -> Queue:
 
 
 def share(db: Database, part: Part, rows_per_second: float | None) -> float | None:
-    """This part's share of what its job may do in a second: as much as each other part that somebody works on."""
+    """Return this part's share of its job's rate limit, in rows per second. ``None``: the job has no limit.
+
+    All parts that slots work on get the same share.
+    """
     if rows_per_second is None:
         return None
     at_work = {"job_id": part.job_id, "status": {"$in": OUT[1:]}, "phase": {"$ne": Phase.PLAN.value}}

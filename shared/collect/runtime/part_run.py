@@ -1,4 +1,4 @@
-"""One part in one slice: what its owner does from the claim to the release. A row's way is read here, downwards."""
+"""The work on one part in one slice, from the claim to the release. Read downwards, it shows the way of a row."""
 
 from __future__ import annotations
 
@@ -42,14 +42,15 @@ _log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 MAKING_SECONDS = 600.0
-"""A chunk that is not made in this time, by a slow file store say, is taken for one that hangs."""
+"""Seconds in which a chunk must be made. One that takes longer, because of a slow file store for example, counts as
+hanging: the slice shows no more life."""
 WHOLE_PLAN_SECONDS = 0.1
 SOME_PLAN_SECONDS = 0.25
-"""How long a plan goes on before its first parts are given out, and then between two times."""
+"""Seconds of planning before the first parts are published (:data:`WHOLE_PLAN_SECONDS`), and then between two times."""
 
 
 class PartRun:
-    """The owner's work on one part, until the part, the slice or the right to write is over."""
+    """The work on one part, until the phase, the slice or the right to write is over. Blocking; for one thread."""
 
     def __init__(
         self, *, db: Database, task: Task, control: Control, lease: Lease, job: Job, run: int, pace: Pace
@@ -68,14 +69,14 @@ class PartRun:
         self._slice_seconds = 0.0
 
     def work(self) -> Ending:
-        """Work until the phase, the slice, or the right to write is over."""
+        """Work until the phase, the slice or the right to write is over. Return how the slice ended."""
         try:
             try:
                 return self._work()
             except StoreFull as full:
                 commits.fail(self.lease, reasons.store_full(full, self.lease.part.phase))
                 return Ending.FAILED
-            except NotFound as lost:  # a blob: all else that a job needs is the task's to name
+            except NotFound as lost:  # a blob is missing; if anything else is, the task raises an error of its own
                 commits.fail(self.lease, reasons.file_missing(lost, self.lease.part.phase))
                 return Ending.FAILED
             except SliceOver as over:
@@ -84,7 +85,7 @@ class PartRun:
                 return self._release()
             except Transient as error:
                 return self._put_off(error.detail, code=error.code)
-            except PyMongoError as error:  # a read that found no server: what was committed stands, go on from there
+            except PyMongoError as error:  # a read found no server: the next slice goes on from the last commit
                 if not retryable(error):
                     raise
                 return self._put_off("The database did not answer.", code=type(error).__name__)
@@ -101,14 +102,17 @@ class PartRun:
         return Ending.RELEASED
 
     def _put_off(self, said: str, *, code: str) -> Ending:
-        """Another release, or a server, is to get time: not the same again and again as fast as it goes."""
-        self.look()  # what was cut has to let go at once
+        """Wait a moment, then release the part: a server must answer first, or a newer release must take the job.
+
+        The wait keeps slices from trying the same thing again in a busy loop.
+        """
+        self.look()  # a part that was cut must end now, without the wait
         _log.warning("slice_put_off", extra={"code": code})
         self._control.rest(LOOK_SECONDS)
         return self._release(put_off=reasons.put_off(said))
 
     def got_on(self) -> None:
-        """Something was committed: whatever had put the job off is over."""
+        """Remove the reason that the job was put off, because something was committed."""
         if self.job.reason is not None and self.job.reason.code == commits.PUT_OFF:
             commits.goes_on(self.lease)
             self.job = self.job.model_copy(update={"reason": None})
@@ -120,7 +124,7 @@ class PartRun:
             return Ending.FAILED
         if self.job.state in WRITING:
             job_begins(self.lease)
-            self.publish()  # whoever listens hears that it runs before he hears what ends it
+            self.publish()  # so that listeners get the event that the job runs before the event that it ended
         self.look()
         match part.phase:
             case Phase.PLAN:
@@ -136,7 +140,7 @@ class PartRun:
         return Ending.COMPLETED
 
     def _plan(self) -> Ending:
-        """A plan that is soon made is committed as a whole. Otherwise its parts are given out while it goes on."""
+        """Plan the job. A short plan is committed as a whole; a longer one publishes its parts while it goes on."""
         began = reached = time.monotonic()
         due = began + WHOLE_PLAN_SECONDS
         found: list[plan_commits.Found] = []
@@ -146,7 +150,8 @@ class PartRun:
                 plan_commits.some(self.lease, found)
                 self.publish()
                 found, due = [], time.monotonic() + SOME_PLAN_SECONDS
-                # The next planner may have to read again up to here: for at least as long as that takes, go on.
+                # A later slice may have to read the file again up to the first new part. So this one goes on for at
+                # least as long as that reading took, before it may be released.
                 self.step(release=time.monotonic() - reached >= reached - began)
             if step is not None:
                 reached = reached if reached > began else time.monotonic()
@@ -171,22 +176,22 @@ class PartRun:
                 self._pace.next_at_most(passed.rows)
 
     def _write_on(self) -> Ending:
-        """From where the part stands."""
+        """Write the part's chunks, from its cursor to its end."""
         chunks = self.task.chunks(self.job, self.lease.part, self._pace.size)
         since, limit = time.monotonic(), None
-        eager = self.job.max_rows_per_second is None  # whoever rests outside has no use for what was made ahead
+        eager = self.job.max_rows_per_second is None  # a job with a limit rests: chunks made ahead would be lost
         with (
             nothing_stored_behind(chunks, show_life=lambda: self.breathe(self._rows_per_second)),
             ahead(chunks, hear=lambda: self._await_chunk(since), eager=eager) as made,
         ):
             for nth, chunk in enumerate(made):
-                # A slice that is shorter than its first chunk would never get on.
+                # The first chunk is written in any case: else a slice shorter than one chunk would never get further.
                 self.step(release=nth > 0 or self.job.rests(now()))
                 began = time.monotonic()
                 applied = self._commit(chunk)
                 committing = time.monotonic() - began
                 self.got_on()
-                before, limit = limit, limit_of(self.job)  # it may have been changed, or the rows be counted by now
+                before, limit = limit, limit_of(self.job)  # a verb changed it, or the job's rows are counted by now
                 changed = applied.rejected > 0 or limit != before
                 if changed and (ending := self._paused_over_limit()) is not None:
                     return ending
@@ -205,7 +210,10 @@ class PartRun:
         return self._done()
 
     def _await_chunk(self, since: float) -> None:
-        """Hear while the next chunk is being made; and show life, unless it has taken so long that it may never be."""
+        """Check for commands while the next chunk is made, and show life once a second.
+
+        No life is shown for a chunk that has taken :data:`MAKING_SECONDS`: it may hang, and then the lease must end.
+        """
         at = time.monotonic()
         if at - self._alive >= LOOK_SECONDS and at - since < MAKING_SECONDS:
             self.breathe(self._rows_per_second)
@@ -229,7 +237,10 @@ class PartRun:
             raise ChunkTooBig(error.detail, where=where, rows=chunk.rows) from error
 
     def _done(self) -> Ending:
-        """The part's rows are written. Part 0 has some when it was alone, and then nothing but the finish is left."""
+        """End the part, whose rows are all written.
+
+        Part 0 has rows only if it is the only part of the job. Then the finish is all that is left, and is done here.
+        """
         if self.lease.part.n == 0 and self.job.parts_left == 1:
             return self._finish()
         commits.part_done(self.lease)
@@ -249,13 +260,20 @@ class PartRun:
         return Ending.COMPLETED
 
     def publish(self) -> None:
-        """Have the parent publish at once what our commits have left in the outbox."""
+        """Have the parent publish at once the messages that this slice's commits have put into the outbox."""
         entries, self.lease.outbox = tuple(self.lease.outbox), []
         if entries:
             self._control.report(Publish(entries=entries))
 
     def step(self, *, release: bool = True) -> None:
-        """Between two chunks: hear, look when told to and once a second in any case, and mind the slice's time."""
+        """Do what is due between two chunks: check for commands, and look on a command or once a second.
+
+        Raises:
+            SliceOver: with ``release``, the slice's time is over, or the job rests.
+            Abandoned: the delivery is gone.
+            Drained: the worker is going away.
+            Fenced: the part was taken from this slice.
+        """
         told = self._control.check()
         if told or time.monotonic() - self._looked >= LOOK_SECONDS:
             self.look()
@@ -267,18 +285,22 @@ class PartRun:
         return rests or time.monotonic() - self._began >= self._slice_seconds
 
     def breathe(self, rows_per_second: float, chunk: ChunkDone | None = None) -> None:
-        """Show life, so that the parent prolongs the lease while a step takes long; and hear."""
+        """Show life, so that the parent renews the lease during a long step; then check for commands as in ``step``."""
         self._alive = time.monotonic()
         self._control.report(Alive(run=self._run, rows_per_second=rows_per_second, chunk=chunk))
         self.step(release=False)
 
     def wait(self, seconds: float) -> None:
-        """Wait for somebody else, and show life."""
+        """Wait for another process for at most ``seconds``, then show life."""
         self._control.rest(seconds)
         self.breathe(0.0)
 
     def look(self) -> None:
-        """Read what may have changed: whether the part is still ours, the job's limits, who else waits."""
+        """Read again what may have changed: whether the part is still ours, the job, its limits, which parts wait.
+
+        Raises:
+            Fenced: the part was taken from this slice.
+        """
         self._looked = time.monotonic()
         try:
             self.lease.look()
@@ -287,12 +309,16 @@ class PartRun:
                 self.job = Job.model_validate(document)
             self._pace.limit(share(self.db, self.lease.part, self.job.max_rows_per_second))
             self._slice_seconds = queue_behind(self.db, self.lease.part).slice_seconds
-        except PyMongoError as error:  # the next commit finds out what is the matter, and waits for it
+        except PyMongoError as error:  # the next commit meets the same trouble, and waits until it is over
             if not retryable(error):
                 raise
 
     def _rest(self, rows: int, *, since: float) -> None:
-        """Rest as long as the job's limit asks for, as it is at each look; outside the slot when the slice is over."""
+        """Wait as long as the job's rate limit asks for. A limit that changes meanwhile counts from the next look on.
+
+        Raises:
+            SliceOver: the slice's time is over, or the worker is drained: the job rests without a slot.
+        """
         while (seconds := self._pace.owed(rows=rows, seconds=time.monotonic() - since)) > 0:
             if seconds > LOOK_SECONDS and self._is_over():
                 raise SliceOver(owed=self.job.rest_from(now(), seconds))
@@ -303,7 +329,7 @@ class PartRun:
                 raise SliceOver(owed=self.job.rest_from(now(), seconds)) from None
 
     def _paused_over_limit(self) -> Ending | None:
-        """Pause the job, if more of its rows were rejected than are allowed."""
+        """Pause the job if more of its rows were rejected than are allowed. Return ``None`` if it goes on."""
         reason = reasons.over_limit(self.db, self.job, self.task)
         if reason is None:
             return None

@@ -1,4 +1,4 @@
-"""Making the next chunk while the last one is being committed: most of a commit is waiting for the server."""
+"""Prefetch: a thread makes the next chunk while the last one is committed, as a commit mostly waits for the server."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ T = TypeVar("T")
 HEAR_SECONDS = 0.1
 
 _over: contextvars.ContextVar[threading.Event | None] = contextvars.ContextVar("over", default=None)
-"""In a thread that makes items: set when nobody waits for them any more."""
+"""The event that tells a thread which makes items that they are no longer needed. ``None`` in all other threads."""
 
 
 class Unwanted(Exception):
-    """Nobody waits any more for what this thread is making."""
+    """The signal, in a thread that makes items, that its items are no longer needed."""
 
 
 @contextmanager
 def ahead(source: Iterator[T], *, hear: Callable[[], None], eager: bool = True) -> Iterator[Iterator[T]]:
-    """The items of ``source``, made by a thread of their own: one is ready, and one more is on its way.
+    """Yield an iterator over the items of ``source``, which a thread of its own makes ahead of their use.
 
-    Without ``eager`` each is made when it is asked for, and none for nothing.
+    One item is ready and one more is being made. Without ``eager``, an item is made only when it is asked for.
 
-    ``hear`` is called every :data:`HEAR_SECONDS` in which none is ready; what it raises ends the waiting. What
-    ``source`` raises is raised in its place. At the end nobody waits for the item that is on its way.
+    ``hear`` is called every :data:`HEAR_SECONDS` while no item is ready. An error that it raises ends the wait. An
+    error that ``source`` raises is raised where the next item is asked for. The end of the ``with`` block does not wait
+    for the item that is being made: the thread ends by itself after it.
 
-    Where ``source`` itself waits for items that are made ahead, it is told within :data:`HEAR_SECONDS` that nobody
-    waits for it.
+    Calls may be nested: the outer ``source`` may use items that an inner call makes ahead. When the outer block ends,
+    the wait for an inner item ends within :data:`HEAR_SECONDS`.
 
     Raises:
-        Unwanted: there, where the next item is waited for.
+        Unwanted: in the thread of the outer call, where it waits for an inner item, after the outer block has ended.
     """
     ready: Queue[T | _End] = Queue(maxsize=1)
     over = threading.Event()
@@ -51,7 +52,7 @@ def ahead(source: Iterator[T], *, hear: Callable[[], None], eager: bool = True) 
         try:
             while wanted() and (item := next(source, end)) is not end:
                 ready.put(item)
-        except Exception as error:  # noqa: BLE001 - the boundary of the thread: raised again where it is waited for
+        except Exception as error:  # noqa: BLE001 - the boundary of the thread: raised again in the waiting thread
             end = _End(error)
         finally:
             if isinstance(source, Generator):
@@ -79,13 +80,13 @@ def ahead(source: Iterator[T], *, hear: Callable[[], None], eager: bool = True) 
 
 
 def is_unwanted() -> bool:
-    """Return whether nobody waits any more for what this thread is making."""
+    """Return whether the items that this thread makes are no longer needed. False in a thread that makes none."""
     over = _over.get()
     return over is not None and over.is_set()
 
 
 class _End:
-    """Nothing comes any more."""
+    """The mark behind the last item. ``error``: what ``source`` raised, if that ended it."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
@@ -102,7 +103,7 @@ def _next(ready: Queue[T | _End], hear: Callable[[], None]) -> T | _End:
 
 
 def _make_room(ready: Queue[T | _End]) -> None:
-    """For what is being put at this moment, so that the thread sees that it is over."""
+    """Take an item out of the queue, so that a thread that is blocked on putting one goes on and sees the end."""
     try:
         ready.get_nowait()
     except Empty:

@@ -1,4 +1,4 @@
-"""What a process is asked about its servers: whether it could do its work now."""
+"""The readiness probes of a process: whether its servers answer, so that it can work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collect.storage.database import Database
 
 
 def readiness(db: Database, consumer: Consumer) -> dict[str, Probe]:
-    """For a process that consumes: its database answers, and its broker gives it messages."""
+    """Return the probes of a process that consumes: the database answers, and the consumer is connected."""
     return {"mongodb": _answers(db), "rabbitmq": lambda: None if consumer.connected else "not connected"}
 
 

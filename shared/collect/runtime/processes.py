@@ -1,4 +1,4 @@
-"""What the kernel knows of a process, and what it does for one."""
+"""Functions that ask the kernel or glibc: a process's usage, its end, its memory, its parent's death."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def usage(pid: int | None) -> tuple[int, float]:
-    """Resident memory in bytes and processor time in seconds so far; zeros for a process that is gone."""
+    """Return the resident memory in bytes and the processor time so far in seconds. Zeros if the process is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:
@@ -24,7 +24,7 @@ def usage(pid: int | None) -> tuple[int, float]:
 
 
 def ending(exit_code: int | None) -> str:
-    """How a process ended, in words."""
+    """Return in words how a process ended: its signal's name, or its exit code."""
     if exit_code is None:
         return "no exit code"
     if exit_code < 0:
@@ -33,10 +33,10 @@ def ending(exit_code: int | None) -> str:
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep up to :data:`KEPT_BYTES` of what is freed, and take no pages of their own for up to 32 MiB.
+    """Let glibc keep up to :data:`KEPT_BYTES` of freed memory, and use ``mmap`` only for blocks of 32 MiB and more.
 
-    A chunk's buffers are megabytes, and getting their pages anew from the kernel each time takes a tenth of a slot's
-    time (docs/figures.md). Without glibc nothing is changed.
+    A chunk's buffers are megabytes. Without this, a slot spends a tenth of its time on getting their pages from the
+    kernel again and again (docs/figures.md). With another C library than glibc this does nothing.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -45,10 +45,10 @@ def keep_freed_memory() -> None:
 
 
 def share_freed_memory(arenas: int = 2) -> None:
-    """Let the threads of this process, which begin after it, take memory from a few arenas of glibc's between them.
+    """Let the threads of this process share a few memory arenas of glibc. Call it before the threads start.
 
-    By default each of some has its own, and keeps in it what it has freed: of twenty downloads at once, three times
-    what they hold.
+    By default threads get arenas of their own, and each arena keeps the memory that was freed in it. With twenty
+    downloads at once, this takes three times the memory that they hold.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -56,9 +56,10 @@ def share_freed_memory(arenas: int = 2) -> None:
 
 
 def die_with(parent_pid: int) -> None:
-    """Ask the kernel for SIGKILL when the parent is gone; and look whether it is already, which it would not tell.
+    """Have the kernel send SIGKILL to this process when its parent ends. Exit at once if the parent has ended already.
 
-    The parent's thread that has made this process counts as the parent: it must be one that lives as long.
+    The kernel sends no signal for a parent that ended before, so this function checks that itself. For the kernel, the
+    parent is the thread that made this process: that thread must live as long as the parent process.
     """
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent_pid:

@@ -1,4 +1,4 @@
-"""Why a job fails, pauses itself or gets no further, in words for people."""
+"""The reasons why a job fails, pauses itself or gets no further, in words for people."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from collect.storage import jobs, rejects
 from collect.storage.database import Database, now
 
 ROWS_OF_PARENT = "rows_of_parent"
-"""The code of the reason of a restarted job that met rows which an earlier one has written."""
+"""The reason's code of a restarted job whose rows were rejected because an earlier job has written them."""
 
 
 def store_full(error: StoreFull, phase: Phase) -> Reason:
-    """The file store takes nothing."""
+    """Return the reason of a job that failed because the file store accepts no more data."""
     first = "Make room" if error.code == StoreFull.code else "Mend what the store refuses"
     return Reason(code=error.code, message=error.detail, hint=f"{first}, then {_again(phase)}.")
 
 
 def file_missing(error: NotFound, phase: Phase) -> Reason:
-    """A blob that the job needs is not there."""
+    """Return the reason of a job that failed because a blob that it needs is missing."""
     hint = f"See that this worker reaches the file store; then {_again(phase)}."
     return Reason(code="file_missing", message=error.detail, hint=hint)
 
 
 def _again(phase: Phase) -> str:
-    """The verb that tries again."""
+    """Return the verb with which a person tries the phase again."""
     return "undo" if phase is Phase.UNDO else "resume"
 
 
 def refused(error: TaskRefused) -> Reason:
-    """The task says that the job cannot run."""
+    """Return the reason of a job that its task refused to run."""
     return Reason(code=error.code, message=error.detail, where=error.where)
 
 
 def put_off(said: str) -> Reason:
-    """A slice got no further; the next one may."""
+    """Return the reason of a job whose slice could not go on for now. ``said`` is the cause, as a sentence."""
     return Reason(
         code=commits.PUT_OFF,
         message=f"On {now():%Y-%m-%d at %H:%M:%S} UTC it could not go on: {said}",
@@ -49,7 +49,7 @@ def put_off(said: str) -> Reason:
 
 
 def over_limit(db: Database, job: Job, task: Task) -> Reason | None:
-    """Why the job has to pause itself, if more of its rows were rejected than are allowed. Reads only."""
+    """Return the reason to pause the job, if more of its rows were rejected than are allowed. Reads only."""
     limit = reject_limit.limit_of(job)
     if limit is None:
         return None
@@ -67,7 +67,10 @@ def over_limit(db: Database, job: Job, task: Task) -> Reason | None:
 
 
 def rows_of_parent(db: Database, job: Job) -> Reason | None:
-    """Return what to tell of a job whose rows were rejected because a job that it restarts has written them."""
+    """Return the reason of a job whose rows were rejected because a job that it restarts has written them already.
+
+    ``None`` if there are no such rows. Reads only.
+    """
     for ancestor in jobs.ancestors(db, job):
         rows = rejects.saying(db, job_id=job.id, code="duplicate_key", words=restarts.written_by(ancestor.id))
         if rows:

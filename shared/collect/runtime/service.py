@@ -1,4 +1,4 @@
-"""The wiring that every domain worker shares: settings, consumer, sender, parent."""
+"""The wiring that the workers of all kinds share: settings, consumer, sender, parent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ from collect.storage.database import Database, connect
 
 
 def serve(*, service: str, kind: str, make_task: Callable[[Database, str], Task]) -> None:
-    """Run a worker of ``kind`` until it is told to go. ``make_task`` is called in each slot's process."""
+    """Run a worker of ``kind``. Blocks until SIGTERM or SIGINT has drained it.
+
+    ``make_task`` is called in each slot's process, with the database and the URL of the file store.
+
+    Raises:
+        SystemExit: fault points are set, and this is a released image.
+    """
     found = settings.read(settings.WorkerProcessSettings, service=service)
     if found.image and found.fault_points:
         raise SystemExit("COLLECT_FAULT_POINTS is for tests only; an image does not take it.")
@@ -58,7 +64,7 @@ def serve(*, service: str, kind: str, make_task: Callable[[Database, str], Task]
     )
     if found.metrics_port is not None:
         Endpoint(
-            host="0.0.0.0",  # those who ask are outside of the pod
+            host="0.0.0.0",  # probes come from outside of the pod
             port=found.metrics_port,
             health={"parent": worker.health},
             readiness=readiness(db, worker.consumer),

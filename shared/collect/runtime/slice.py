@@ -18,11 +18,14 @@ from collect.storage import jobs
 from collect.storage.database import Database, retryable
 
 _MAY_BE_KILLED = frozenset({Ending.FENCED, Ending.ABANDONED})
-"""How a slice ends whose session still stands on its part, or on what cut it: others may kill it at any time."""
+"""The endings after which the slot takes a new session.
+
+The old session is still recorded on the part, or on the verb that cut it, so another process may kill it at any time.
+"""
 
 
 class Slice:
-    """Runs one slice in a slot. Blocking; ends at the latest one chunk after it was told to."""
+    """Runs slices in a slot, one at a time. Blocking; a slice ends at most one chunk after the command to end."""
 
     def __init__(self, *, db: Database, task: Task, control: Control, owner: str, lease_seconds: float) -> None:
         self._db = db
@@ -35,11 +38,17 @@ class Slice:
         self._session = self._new_session()
 
     def _new_session(self) -> ClientSession:
-        """One that is never ended: the driver would lend it to other statements, which would be killed for it."""
+        """Return a new database session, which is never ended.
+
+        The driver would use an ended session for other statements. Killing the session would then kill those, too.
+        """
         return self._db.client.start_session(causal_consistency=True)
 
     def run(self, command: Run) -> Ended:
-        """Claim the part and work on it until the slice is over. What it must publish has been reported by then."""
+        """Claim the part and work on it until the slice is over. Blocking.
+
+        Before it returns, everything that the slice must publish has been reported to the parent.
+        """
         ending = self._run(command, self._session)
         if ending in _MAY_BE_KILLED:
             self._session = self._new_session()
@@ -68,7 +77,7 @@ class Slice:
                     session_id=session_id,
                     lease_seconds=self._lease_seconds,
                 )
-                if unanswered:  # whoever has cut it meanwhile waits to hear that this slot is free
+                if unanswered:  # a verb that has cut the part meanwhile waits until this slot reports that it is free
                     part = part or claimed_and_cut(self._db, command.ticket, session_id=session_id)
                 return None if part is None else (part, jobs.get(self._db, org_id=part.org_id, job_id=part.job_id))
             except PyMongoError as error:
@@ -79,9 +88,9 @@ class Slice:
 
     def _hold(self, command: Run, part: Part, job: Job, session: ClientSession) -> Ending:
         self._control.report(Claimed(run=command.run, part=part, session_id=self._db.session_id(session)))
-        if job.id != self._job_id:  # what a chunk of one job takes says nothing of another's
+        if job.id != self._job_id:  # the time of one job's chunks says nothing about another job's
             self._job_id, self._pace = job.id, Pace(self._task.rows)
-        self._pace.at_most(self._task.rows.most)  # rows of another stretch may be smaller than some that were too big
+        self._pace.at_most(self._task.rows.most)  # an earlier part had chunks that were too big; this one may not
         lease = Lease(
             db=self._db, session=session, part=part, lease_seconds=self._lease_seconds, rest=self._control.rest
         )

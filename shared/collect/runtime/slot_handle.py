@@ -1,4 +1,4 @@
-"""The parent's side of one slot: its process, its pipe, and what it runs at the moment."""
+"""The parent's side of one slot: its process, its pipe, and the slice that it runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from collect.storage.database import SessionId
 
 @dataclass(kw_only=True)
 class Running:
-    """The slice that a slot runs. ``part`` and ``session_id`` are known once it has claimed."""
+    """The slice that a slot runs. ``part`` and ``session_id`` are set once the slot has reported its claim.
+
+    ``alive_at``: when the slice last showed life, by the monotonic clock.
+    """
 
     run: int
     delivery: Delivery
@@ -32,7 +35,10 @@ class Running:
 
 
 class Seat:
-    """A slot as its parent sees it. Used by the parent's main thread only, from which the child must be spawned too."""
+    """The parent's handle of one slot. Only the parent's main thread may use it.
+
+    The child must be spawned from that thread too: the kernel kills the child when the thread that made it ends.
+    """
 
     def __init__(self, *, name: str, settings: SlotSettings) -> None:
         self.name = name
@@ -54,7 +60,7 @@ class Seat:
         self.ready = False
 
     def respawn(self) -> None:
-        """A fresh child in place of one that has ended."""
+        """Start a new child process in place of one that has ended."""
         self.connection.close()
         self.running = None
         self._spawn()
@@ -74,30 +80,30 @@ class Seat:
         )
 
     def look(self) -> None:
-        """Something happened to the job: look."""
+        """Tell the slot to look at its part and job again, because something happened to the job."""
         if self.running is not None:
             self._send(Look(run=self.running.run))
 
     def abandon(self) -> None:
-        """The delivery is gone."""
+        """Tell the slot to stop its slice, because the delivery is gone."""
         if self.running is not None:
             self._send(Abandon(run=self.running.run))
 
     def drain(self) -> None:
-        """Finish the chunk and go."""
+        """Tell the slot to finish its chunk, release its part and end."""
         self._send(Drain())
 
     def _send(self, command: Command) -> None:
-        """A child that is gone cannot be told anything; its end is seen through its sentinel."""
+        """Send ``command`` to the child. Does nothing if the child is gone: its sentinel reports that."""
         try:
             self.connection.send(command)
         except OSError:
             return
 
     def silent_seconds(self) -> float:
-        """For how long the slice has shown no life."""
+        """Return the seconds since the slice last showed life; 0 if the slot runs none."""
         return time.monotonic() - self.running.alive_at if self.running else 0.0
 
     def kill(self) -> None:
-        """End the child, it alone."""
+        """Kill the child's process with SIGKILL."""
         self.process.kill()

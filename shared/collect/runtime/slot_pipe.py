@@ -1,4 +1,4 @@
-"""The slot's end of the pipe: what the parent wants, looked at between chunks."""
+"""The slot's end of the pipe: it reads the parent's commands between chunks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from collect.runtime.ipc import Abandon, Command, Drain, Look, Report, Run
 
 
 class Control:
-    """Listens for one slot. Not thread-safe. When the parent is gone, the process ends on the spot."""
+    """Reads the commands for one slot and sends its reports. Not thread-safe.
+
+    When the parent is gone, the process exits at once.
+    """
 
     def __init__(self, *, connection: Connection[Any, Any]) -> None:
         self._connection = connection
@@ -22,7 +25,7 @@ class Control:
         self._draining = False
 
     def next_run(self) -> Run | None:
-        """Block until there is a slice to run; ``None``: there will be none any more."""
+        """Return the next slice to run. Blocks until there is one. ``None``: the slot is drained, no more will come."""
         while not self._draining:
             command = self._receive()
             if isinstance(command, Run):
@@ -32,14 +35,16 @@ class Control:
         return None
 
     def report(self, report: Report) -> None:
-        """Tell the parent."""
+        """Send ``report`` to the parent. Exits the process if the parent is gone."""
         try:
             self._connection.send(report)
         except OSError:
             os._exit(1)
 
     def check(self) -> bool:
-        """Hear what there is to hear. Returns whether to look at the part, once for each time that one was told to.
+        """Read the commands that have come. Return whether the slice has to look at its part and job again.
+
+        Commands to look that came since the last call count as one. Does not block.
 
         Raises:
             Abandoned: the delivery is gone.
@@ -54,10 +59,10 @@ class Control:
         return look
 
     def rest(self, seconds: float) -> None:
-        """Wait, or less when something is heard.
+        """Wait for ``seconds``, or until a command comes.
 
         Raises:
-            Abandoned: the delivery is gone. Being drained does not end this: what was begun is brought to its end.
+            Abandoned: the delivery is gone. A drain raises nothing here, so that work that was begun can be completed.
         """
         deadline = time.monotonic() + seconds
         heard = False

@@ -22,14 +22,17 @@ from collect.runtime.task import Task
 from collect.storage.database import Database, connect
 
 SWITCH_SECONDS = 0.0005
-"""Whoever commits waits for the interpreter after each answer of the server, while the next chunk is made beside it."""
+"""Seconds after which a thread must let another thread use the interpreter. Python's default is ten times as much.
+
+The committing thread needs the interpreter after each answer of the server, while another thread makes the next chunk.
+"""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SlotSettings:
-    """What a slot needs to know; it goes to the child as it is. ``make_task`` is a function at the top of a module."""
+    """The settings of a slot. They are pickled for the child, so ``make_task`` must be a module's top-level function."""
 
     service: str
     mongodb_url: str
@@ -41,7 +44,10 @@ class SlotSettings:
 
 
 def slot_main(connection: Connection[Any, Any], settings: SlotSettings, parent_pid: int, name: str) -> None:
-    """The child's main function. Returns when it has been drained."""
+    """Run slices until the slot is drained. The main function of the child process.
+
+    An unexpected error is logged and reported to the parent; then the process exits with code 1.
+    """
     die_with(parent_pid)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -57,7 +63,7 @@ def slot_main(connection: Connection[Any, Any], settings: SlotSettings, parent_p
     while (command := control.next_run()) is not None:
         try:
             ended = slice_.run(command)
-        except Exception as error:  # noqa: BLE001 - the boundary of the process: said, and then it ends
+        except Exception as error:  # noqa: BLE001 - the boundary of the process: report the error, then exit
             _log.error("slot_crashed", extra={"error": _where(error)}, exc_info=True)
             control.report(Crashed(run=command.run, error=_where(error)))
             traces.shutdown()
@@ -68,7 +74,7 @@ def slot_main(connection: Connection[Any, Any], settings: SlotSettings, parent_p
 
 
 def _where(error: Exception) -> str:
-    """The error's type and place. Not its text, in which a row's content may stand."""
+    """Return the error's type and place. Its text is left out, because it may contain a row's content."""
     frames = traceback.extract_tb(error.__traceback__)
     last = frames[-1] if frames else None
     place = f" in {os.path.basename(last.filename)}, line {last.lineno}" if last else ""

@@ -1,4 +1,4 @@
-"""The contract that a domain worker fulfils. Everything else (control, leases, epochs, queues) is the runtime's."""
+"""The contract between the runtime and a kind of job. The runtime does all else: control, leases, epochs, queues."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedPart:
-    """A range that one worker can run alone. ``source`` and ``cursor`` are the task's own, small and JSON-like."""
+    """A range of a job that one worker can run alone, with ``total`` rows.
+
+    Only the task knows what ``source`` and ``cursor`` mean. They are small and JSON-like.
+    """
 
     source: dict[str, Any]
     cursor: dict[str, Any]
@@ -38,11 +41,10 @@ class PlannedPart:
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """What one transaction will commit, computed, validated and encoded. ``cursor`` is where the next chunk begins.
+    """The data that one transaction will commit: computed, validated and encoded.
 
-    ``mended``: where its rows are rejects of the job that have been mended, the text of each by its number.
-
-    ``numbers``: those that its rows have in the job's file, ascending; empty where a task rejects no rows.
+    ``cursor``: where the next chunk begins. ``numbers``: the numbers of its rows in the job's file, ascending; empty
+    if the task rejects no rows. ``mended``: row number → text of the row, if the rows are corrected rejects of the job.
     """
 
     cursor: dict[str, Any]
@@ -54,10 +56,10 @@ class Chunk:
 
 
 class StoredChunks(Generator[Chunk, None, None]):
-    """Chunks whose bytes are in the blob store before they are committed. Another thread than the slice's makes them.
+    """Chunks whose bytes are written into the blob store before they are committed. A thread of their own makes them.
 
-    ``forget`` removes what was stored and no commit names, if the job has been taken back. The slice calls it when it
-    was fenced, once nothing is being stored and the outcome of each of its commits is known.
+    ``forget`` removes the objects that were stored but that no commit names, if the job has been taken back. A slice
+    that was fenced calls it, after nothing is being stored any more and the outcome of each of its commits is known.
     """
 
     def __init__(self, made: Generator[Chunk, None, None], *, forget: Callable[[], None]) -> None:
@@ -67,19 +69,26 @@ class StoredChunks(Generator[Chunk, None, None]):
         self._over = False
 
     def send(self, value: None) -> Chunk:
-        """The next chunk. Blocks while it is made and stored."""
+        """Return the next chunk. Blocks while it is made and stored.
+
+        Raises:
+            StopIteration: there is none, or ``end`` was called.
+        """
         with self._making:
             if self._over:
                 raise StopIteration
             return self._made.send(value)
 
     def throw(self, *error: Any) -> Chunk:
-        """Raise ``error`` where the chunks are made."""
+        """Raise ``error`` in the generator that makes the chunks."""
         with self._making:
             return self._made.throw(*error)
 
     def end(self, wait_seconds: float) -> bool:
-        """Have no more chunks made. Returns whether none is being made any more, within ``wait_seconds``."""
+        """Stop the making of chunks. Return whether none is being made any more, after at most ``wait_seconds``.
+
+        ``False``: one is still being made. Call this again until it returns ``True``.
+        """
         if not self._making.acquire(timeout=wait_seconds):
             return False
         self._over = True
@@ -89,14 +98,14 @@ class StoredChunks(Generator[Chunk, None, None]):
 
 @dataclass(slots=True)
 class ChunkSize:
-    """How big the next chunk may be. The runtime sets it, a task reads it anew for each chunk."""
+    """The most rows that the next chunk may have. The runtime sets it; a task reads it again before each chunk."""
 
     rows: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChunkRows:
-    """Rows of a kind's chunks: of the first one, and between which numbers they adapt to their time."""
+    """The size of a kind's chunks, in rows: of the first chunk, and the bounds within which the size is adapted."""
 
     first: int
     fewest: int
@@ -104,54 +113,65 @@ class ChunkRows:
 
 
 Write = Callable[[ClientSession], None]
-"""Something to be written in a transaction of the runtime's. May run twice."""
+"""A function that writes something in a transaction of the runtime. It may run twice."""
 
 
 class Task(Protocol):
-    """One kind of job. A task never looks at control, never publishes, sleeps, or catches ``Exception``."""
+    """The work of one kind of job. A task never reads commands, publishes, sleeps or catches ``Exception``."""
 
     kind: str
     rows: ChunkRows
 
     def plan(self, job: Job, after: Part | None) -> Iterator[PlannedPart | None]:
-        """The parts behind ``after``, which an earlier plan of the same job ended with; in order, and at once.
+        """Yield the job's parts that follow ``after``, in order, each as soon as it is found.
 
-        Parts are given out while the plan goes on, so they depend on what stands before them only. Yields ``None`` at
-        least every 250 ms, so that it can be stopped. Raises :class:`collect.errors.TaskRefused` for a job that cannot
-        run.
+        ``after``: the last part that an earlier, interrupted plan of this job has committed. ``None``: plan from the
+        beginning. Parts are published while the plan goes on, so a part may depend only on the data before it. Yields
+        ``None`` at least every 250 ms, so that the plan can be stopped.
+
+        Raises:
+            TaskRefused: the job cannot run.
         """
 
     def chunks(self, job: Job, part: Part, size: ChunkSize) -> Iterator[Chunk]:
-        """The chunks from ``part.cursor`` to the part's end. All computing is done here, outside any transaction.
+        """Yield the chunks from ``part.cursor`` to the part's end. All computing is done here, outside any transaction.
 
-        Runs in a thread of its own, up to two chunks ahead of what is committed. A task that stores something outside
-        the database meanwhile returns :class:`StoredChunks`.
+        Runs in a thread of its own, up to two chunks ahead of the last commit. A task that stores something outside the
+        database while it makes chunks returns :class:`StoredChunks`.
         """
 
     def apply(self, job: Job, part: Part, chunk: Chunk, *, entry_id: str, session: ClientSession) -> Applied:
-        """Write ``chunk`` inside the session's transaction, marking what is touched first with ``entry_id``.
+        """Write ``chunk`` in the session's transaction. Mark each document that the job touches first with ``entry_id``.
 
-        May run twice for one chunk (each time in a new transaction), so it consumes nothing. Database errors pass.
-        Raises :class:`collect.errors.ChunkTooBig` where smaller chunks would do.
+        May run twice for one chunk, each time in a new transaction, so it must not use the chunk up. It lets database
+        errors through.
+
+        Raises:
+            ChunkTooBig: the chunk cannot be written, but smaller chunks could be.
         """
 
     def undo(self, job: Job, record: dict[str, Any], *, entry_id: str, session: ClientSession) -> TakenBack:
-        """Take back what the ledger entry wrote, only where its mark still stands. May run twice."""
+        """Take back what the ledger entry ``entry_id`` wrote, but only in documents that still have its mark.
+
+        ``record``: the entry's undo record. May run twice.
+        """
 
     def sweep(self, job: Job) -> Iterator[None]:
-        """Remove every object of the job from the blob store, as the last step of taking it back. May run twice.
+        """Remove every object of the job from the blob store, as the last step of its undo. May run twice.
 
-        Asked only of a kind that makes results. Yields at least every 250 ms, as far as the store lets it.
+        Called only for kinds that make results. Yields at least every 250 ms, unless a single call of the store takes
+        longer.
         """
 
     def diagnose(self, job: Job) -> str | None:
-        """What looks like a mistake in what the job reads, as a sentence for people; asked when much was rejected.
+        """Return, as a sentence for people, what looks like a mistake in the job's input; ``None`` if nothing does.
 
-        Reads only, and not for long: verbs wait meanwhile.
+        Called when more rows were rejected than are allowed. Reads only, and must be quick: verbs wait meanwhile.
         """
 
     def finish(self, job: Job) -> Iterator[dict[str, Any] | Write | None]:
-        """Whatever is left to do once every part is done, ``None`` at least every 250 ms.
+        """Do what is left after all parts are done. Yields ``None`` at least every 250 ms.
 
-        The last dictionary yielded is the job's ``result``. A :data:`Write` is committed like a chunk.
+        The last dictionary that it yields becomes the job's ``result``. A :data:`Write` that it yields is committed
+        like a chunk.
         """

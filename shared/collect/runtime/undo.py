@@ -1,4 +1,4 @@
-"""Taking back, entry by entry, newest first: ordinary work on a part that is ours."""
+"""The undo of one part: it takes back ledger entry after ledger entry, newest first, in a slice like any other."""
 
 from __future__ import annotations
 
@@ -17,18 +17,22 @@ if TYPE_CHECKING:
     from collect.runtime.part_run import PartRun
 
 WRITERS_LOOK_SECONDS = 0.1
-"""Between two looks at whether somebody may still be writing an object."""
+"""Seconds between two checks whether an earlier owner may still be writing an object."""
 
 
 def take_back(run: PartRun) -> None:
-    """Undo the ledger entries that the part has left. A crash loses one entry's work at most.
+    """Undo the part's ledger entries that are left. Blocking. A crash loses the work on one entry at most.
 
-    An entry that has been undone without conflicts is passed by: nothing of it is left to take back.
+    An entry that was undone before, without conflicts, is skipped: nothing of it is left to take back.
+
+    Raises:
+        LookupError: a ledger entry is missing.
+        SliceOver: the slice's time is over; another slice goes on.
     """
     lease = run.lease
     began_at = lease.part.left
     while lease.part.left > 0:
-        run.step(release=lease.part.left < began_at)  # the first one in any case, or none would ever be
+        run.step(release=lease.part.left < began_at)  # undo one entry in any case, so that each slice gets further
         began = time.monotonic()
         this = entry_id(lease.part.job_id, lease.part.n, lease.part.left - 1)
         entry = run.db.ledger.find_one({"_id": this})
@@ -51,9 +55,10 @@ def take_back(run: PartRun) -> None:
 
 
 def _sweep(run: PartRun) -> None:
-    """Remove the job's objects, once no owner of an earlier time can be writing one.
+    """Remove the job's objects, after no earlier owner of a part can be writing one any more.
 
-    Such an owner says so when it lets go, within a second as a rule. One that is gone is waited for as long as a lease.
+    An earlier owner reports that it has let go, within a second as a rule. If its process is gone, this waits for the
+    length of a lease.
     """
     lease = run.lease
     while parts.has_writers(run.db, job_id=lease.part.job_id, lease_seconds=lease.lease_seconds):

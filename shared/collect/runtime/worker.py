@@ -1,4 +1,5 @@
-"""The parent of a worker: deliveries to slots, leases, control, heartbeats, signals. It never touches a row."""
+"""The parent process of a worker. It gives deliveries to slots, renews leases, passes commands on, sends heartbeats
+and handles signals. It never touches a row."""
 
 from __future__ import annotations
 
@@ -33,9 +34,13 @@ from collect.storage.database import HUNG_SECONDS, Database
 TICK_SECONDS = 0.2
 HEARTBEAT_SECONDS = 1.0
 DRAIN_SECONDS = 5.0
-"""For the last chunks. With the broker, the outbox and the traces after it, a drain is over within ten seconds."""
+"""Seconds that the slots have for their last chunks in a drain; then they are killed.
+
+Closing the broker's connection, the outbox and the traces comes after that. The whole drain takes ten seconds at most.
+"""
 RENEW_BELOW = 0.5
-"""The share of a lease below which it is prolonged, and for which a child may be silent before it is not."""
+"""A share of the lease's length. A lease with less time left than this is renewed, unless its child has shown no life
+for as long as this."""
 MAX_STARTS_WITHOUT_READY = 5
 
 _log = logging.getLogger(__name__)
@@ -43,7 +48,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSettings:
-    """How a worker runs. Times are in seconds."""
+    """The settings of a worker. Times are in seconds.
+
+    ``grace_seconds``: how long a slot whose part was taken from it may show no life before it is killed.
+    """
 
     kind: str
     version: str
@@ -54,7 +62,10 @@ class WorkerSettings:
 
 
 class Worker:
-    """Runs until it is drained. All happens on the main thread; the consumer's thread only leaves things for it."""
+    """A worker's parent, which runs until it is drained.
+
+    All work happens on the main thread. The consumer's thread and the signal handler only leave notes for it.
+    """
 
     def __init__(
         self,
@@ -81,31 +92,34 @@ class Worker:
         self._seats: list[Seat] = []
         self.consumer = connect_consumer(self)
 
-    # What the consumer's thread and the signal handler call: leave it, and wake the main thread.
+    # Methods for the consumer's thread and the signal handler: they leave a note and wake the main thread.
 
     def on_job(self, delivery: Delivery) -> None:
-        """A job message is here."""
+        """Take a delivery from the consumer. Any thread; does not block."""
         self._deliveries.append(delivery)
         self._wake()
 
     def on_control(self, message: object) -> None:
-        """Something happened to a job."""
+        """Take a control message from the consumer. Any thread; does not block."""
         if isinstance(message, Poke):
             self._pokes.append(message.job_id)
             self._wake()
 
     def on_lost(self) -> None:
-        """The broker has given all deliveries away."""
+        """Note that the connection is lost, and all its deliveries with it. Any thread; does not block."""
         self._lost = True
         self._wake()
 
     def on_signal(self, _signal: int, _frame: FrameType | None) -> None:
-        """Go away, in good order."""
+        """Begin to drain the worker. A signal handler."""
         self._stopping = True
         self._wake()
 
     def health(self) -> str | None:
-        """What is wrong with the parent, if anything. Asks nobody: a broker that is away is no reason to start anew."""
+        """Return what is wrong with the parent, or ``None``.
+
+        It asks neither broker nor database: a server that is away is no reason to restart this process.
+        """
         silent = time.monotonic() - self._acted_at
         return None if silent < HUNG_SECONDS else f"nothing was done for {silent:.0f} s"
 
@@ -113,12 +127,16 @@ class Worker:
         try:
             os.write(self._wake_write, b"!")
         except BlockingIOError:
-            return  # it has not looked at the last one yet
+            return  # the pipe is full: the main thread wakes anyway
 
-    # The main thread.
+    # Methods for the main thread.
 
     def run(self) -> None:
-        """Block until drained: SIGTERM or SIGINT."""
+        """Run the worker. Blocks until SIGTERM or SIGINT has drained it. Call it on the main thread.
+
+        Raises:
+            RuntimeError: slots end again and again before they are ready.
+        """
         signal.signal(signal.SIGTERM, self.on_signal)
         signal.signal(signal.SIGINT, self.on_signal)
         names = [f"{self.worker_id}/{n}" for n in range(self._settings.slots)]
@@ -185,7 +203,7 @@ class Worker:
                 seat.kill()
 
     def _look_after_lease(self, seat: Seat) -> None:
-        """Prolong the lease of a child that shows life; kill one that is silent and whose part was cut."""
+        """Renew the lease of a child that shows life. Kill a child that shows none and whose part was taken from it."""
         running = seat.running
         if running is None or running.part is None:
             return
@@ -209,7 +227,7 @@ class Worker:
             while seat.connection.poll(0):
                 self._heard(seat, seat.connection.recv())
         except (EOFError, OSError):
-            return  # its sentinel tells the rest
+            return  # the child is gone, which its sentinel reports
 
     def _heard(self, seat: Seat, report: Report) -> None:
         match report:
@@ -239,7 +257,7 @@ class Worker:
         kind = self._settings.kind
         metrics.CHUNK_SECONDS.labels(kind=kind, phase=chunk.phase.value).observe(chunk.seconds)
         if chunk.phase is Phase.RUN:
-            # A row that an earlier chunk displaces makes one of these negative; a counter only grows.
+            # If a row displaces one of an earlier chunk, one of these is negative. A counter can only grow.
             metrics.ROWS.labels(kind=kind, outcome="succeeded").inc(max(0, chunk.succeeded))
             metrics.ROWS.labels(kind=kind, outcome="rejected").inc(max(0, chunk.rejected))
 
@@ -260,7 +278,10 @@ class Worker:
                 self.consumer.ack(running.delivery)
 
     def _let_go(self, running: Running, *, quiet: bool = True) -> None:
-        """The slot of a part that was cut is free: whoever asked for the cut may see when."""
+        """Record that the slot of a part that was cut is free, so that the verb that cut it can show when.
+
+        ``quiet``: the slot has reported by itself, so it writes no object any more.
+        """
         if running.part is None or running.session_id is None:
             return
         try:
@@ -289,7 +310,10 @@ class Worker:
         seat.respawn()
 
     def _lost_child(self, seat: Seat, running: Running) -> None:
-        """A child died at work: its transaction goes with it, its part goes out again, its message is done with."""
+        """Clean up after a child that died at work: publish its part again and ack its message.
+
+        The database aborts the transaction that it had open.
+        """
         why = running.error or processes.ending(seat.process.exitcode)
         _log.warning("slot_died", extra={"slot": seat.name, "why": why})
         try:
@@ -299,12 +323,12 @@ class Worker:
                 self._sender.send(reaped.outbox)
                 if not reaped.value:
                     self._let_go(running, quiet=False)
-        except PyMongoError as error:  # the lease runs out, and the monitor does the same
+        except PyMongoError as error:  # the lease runs out, and then the monitor frees the part
             _log.warning("part_not_reaped", extra={"error": type(error).__name__})
         self.consumer.ack(running.delivery)
 
     def _claimed_unheard(self, seat: Seat, running: Running) -> Part | None:
-        """The part, if the child had claimed it and died before it could say so."""
+        """Return the part, if the child had claimed it and died before it could report the claim; else ``None``."""
         message = running.delivery.message
         document = self._db.parts.find_one(
             {"_id": part_id(message.job_id, message.part), "ticket": message.ticket, "status": "leased"}
