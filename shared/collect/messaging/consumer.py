@@ -1,7 +1,7 @@
-"""Consuming on pika: one thread owns the connection, and whatever is lost is consumed afresh.
+"""The consumer, on pika. One thread owns the connection, and makes a new one when anything on it is lost.
 
-pika forgets a consumer that the broker cancels without a word, and goes on with the others: so a cancel, a closed
-channel and a closed connection all end the connection here, and a new one is made.
+If the broker cancels a consumer, pika silently drops that consumer and keeps the others. So a cancel, a closed channel
+and a closed connection all end the connection here, and a new one is made.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """A job message that is out to us until it is acked. ``generation``: the connection on which it came."""
+    """A job message that this process holds until it acks it.
+
+    ``generation``: the number of the connection on which it came. ``tag``: its delivery tag on that connection.
+    """
 
     message: RunPart
     redelivered: bool
@@ -48,11 +51,12 @@ class Delivery:
 
 @dataclass(frozen=True, kw_only=True)
 class Subscription:
-    """One queue to consume, on a channel of its own.
+    """A queue to consume, on a channel of its own.
 
-    ``binding`` is exchange and key for a queue of our own, named by the server, that ends with the connection; without
-    it ``queue`` names one of the table's, whose jobs are all of ``kind``. ``prefetch`` 0: messages are taken without
-    acks. ``on_message`` is called on the consumer's thread and must be quick.
+    ``queue``: the name of a queue of the topology. ``kind``: the kind of its jobs; messages of other kinds are set
+    aside. ``binding``: exchange and routing key; then the queue is a private one instead, which the server names and
+    which ends with the connection. ``prefetch``: the most messages held without an ack; 0: messages need no ack.
+    ``on_message`` is called on the consumer's thread and must be quick.
     """
 
     on_message: Callable[[Any], None]
@@ -63,15 +67,15 @@ class Subscription:
 
 
 class _Gone(Exception):
-    """The connection, or what was consumed on it, is of no more use."""
+    """The signal that the connection, or a consumer on it, is lost."""
 
 
 class Consumer:
-    """Consumes from a thread of its own until it is closed. Its public methods may be called from any thread.
+    """Consumes on a thread of its own until it is closed. Its public methods may be called from any thread.
 
-    ``on_lost`` is called on the consumer's thread, once for each connection that is lost, after which no delivery of it
-    is held any more; it must be quick. A broker that says nothing is given up ``heartbeat_seconds`` and some five
-    seconds later.
+    ``on_lost`` is called on the consumer's thread, once for each connection that is lost. From then on no delivery of
+    that connection is held. It must be quick. If the broker sends nothing, not even heartbeats, the connection is given
+    up after ``heartbeat_seconds`` and about five seconds more.
     """
 
     def __init__(
@@ -100,7 +104,7 @@ class Consumer:
         self._thread = threading.Thread(target=self._run, name="consumer", daemon=True)
 
     def start(self) -> None:
-        """Begin to connect and to consume. Returns at once."""
+        """Begin to connect and to consume. Does not block."""
         self._thread.start()
 
     @property
@@ -108,28 +112,34 @@ class Consumer:
         return self._connected.is_set()
 
     def holds(self, delivery: Delivery) -> bool:
-        """Whether the delivery is still ours: its connection has not been lost."""
+        """Return whether this process still holds the delivery: its connection has not been lost."""
         return self.connected and delivery.generation == self._generation
 
     def ack(self, delivery: Delivery) -> None:
-        """It is done with. Void when its connection is gone: the broker has given it away."""
+        """Ack the delivery: its work is done. Does nothing if its connection is lost, as the broker redelivers it then.
+
+        Does not block; the consumer's thread sends the ack.
+        """
         self._on_channel(delivery, lambda channel: channel.basic_ack(delivery.tag))
 
     def requeue(self, delivery: Delivery) -> None:
-        """It was not touched: somebody else may have it."""
+        """Give the delivery back to its queue, as it was not worked on. Does nothing if its connection is lost."""
         self._on_channel(delivery, lambda channel: channel.basic_nack(delivery.tag, requeue=True))
 
     def dead_letter(self, delivery: Delivery) -> None:
-        """Nobody will ever be able to handle it."""
+        """Reject the delivery, so that the broker moves it to the dead letters: no worker could ever handle it."""
         self._on_channel(delivery, lambda channel: channel.basic_reject(delivery.tag, requeue=False))
 
     def stop_consuming(self) -> None:
-        """Take no more work, for good. The connection stays, for acks, and so does what is taken without acks."""
+        """Take no more job messages, for good. The connection stays, for acks; queues without acks are still consumed.
+
+        Does not block.
+        """
         self._stopping = True
         self._call(self._cancel_work)
 
     def close(self, *, timeout_seconds: float = 3.0) -> None:
-        """Send the acks that wait, and end the connection and the thread."""
+        """Send the acks that wait, then end the connection and the thread. Blocks for ``timeout_seconds`` at most."""
         self._closing.set()
         self._call(lambda: None)
         if self._thread.is_alive():
@@ -149,7 +159,7 @@ class Consumer:
         try:
             connection.add_callback_threadsafe(do)
         except AMQPError:
-            return  # it is closed, and all that was out on it with it
+            return  # the connection is closed, so its deliveries are no longer held
 
     def _run(self) -> None:
         backoff = FIRST_BACKOFF_SECONDS
@@ -160,7 +170,7 @@ class Consumer:
                 self._pump()
             except (AMQPError, AMQPConnectorException, OSError, _Gone, topology.MayNotDeclare) as error:
                 _log.warning("consumer_lost", extra={"why": f"{type(error).__name__}: {error}"})
-            except Exception as error:  # noqa: BLE001 - a process whose only consumer has ended is deaf and looks well
+            except Exception as error:  # noqa: BLE001 - if this thread ended, the process would look well but do nothing
                 _log.error("consumer_failed", exc_info=error)
             finally:
                 self._disconnect()
@@ -170,7 +180,7 @@ class Consumer:
     def _connect(self) -> None:
         try:
             self._connection = pika.BlockingConnection(self._parameters)
-        except ValueError as error:  # pika's word for a socket that was reset between being connected and being used
+        except ValueError as error:  # pika raises it for a socket that is reset right after it was connected
             raise _Gone(str(error)) from error
         self._generation += 1
         topology.ensure(lambda: _Declarer(self._connection.channel()))
@@ -196,17 +206,21 @@ class Consumer:
         self._consuming.append((channel, tag))
 
     def _pump(self) -> None:
-        """Serve the connection. A consumer that is missing from a channel, however it was lost, ends it."""
+        """Serve the connection until the consumer is closed. Blocking.
+
+        Raises:
+            _Gone: a channel is closed, or a consumer is missing from its channel.
+        """
         while not self._closing.is_set():
             self._connection.process_data_events(time_limit=POLL_SECONDS)
             for channel, tag in self._consuming:
                 if not channel.is_open or tag not in channel.consumer_tags:
-                    # pika keeps why the broker has closed a channel to itself.
+                    # pika has no public attribute for the reason why the broker has closed a channel.
                     raise _Gone(getattr(channel, "_closing_reason", None) or "a consumer is gone")
         self._finish()
 
     def _finish(self) -> None:
-        """Do what other threads have asked for before they closed: pika takes such calls in the order they came in."""
+        """Run the calls that other threads made before the close. pika runs such calls in the order of arrival."""
         done = threading.Event()
         self._connection.add_callback_threadsafe(done.set)
         while not done.is_set():
@@ -239,7 +253,7 @@ class Consumer:
     def _set_aside(
         self, subscription: Subscription, channel: Any, tag: int, *, why: str, message_id: str | None
     ) -> None:
-        """Nobody here can handle it, and nobody else of the kind could."""
+        """Count and log a message that no worker of the kind can handle. Reject it, if the queue uses acks."""
         metrics.UNREADABLE.labels(why=why).inc()
         _log.error("message_unreadable", extra={"queue": subscription.queue, "why": why, "message_id": message_id})
         if subscription.prefetch:
@@ -271,7 +285,7 @@ class Consumer:
 
 
 class _Declarer:
-    """The topology over pika."""
+    """A :class:`topology.Declarer` on a channel of pika."""
 
     def __init__(self, channel: Any) -> None:
         self._channel = channel
@@ -313,11 +327,11 @@ def _refused() -> Iterator[None]:
 
 
 def declare(url: str) -> None:
-    """Declare the topology, bindings too, on a connection for that only.
+    """Declare the topology with its bindings, on a connection of its own. Blocking and idempotent.
 
     Raises:
         AMQPError: the broker does not answer, or has one of the queues with other arguments.
-        topology.MayNotDeclare: the account has no right to.
+        topology.MayNotDeclare: the account has no right to declare.
     """
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         topology.declare(_Declarer(connection.channel()))
@@ -333,7 +347,7 @@ def worker_consumer(
     on_lost: Callable[[], None],
     heartbeat_seconds: int = HEARTBEAT_SECONDS,
 ) -> Consumer:
-    """What a worker consumes: its kind's queue, and the control topic of all jobs of its kind."""
+    """Return the consumer of a worker: it takes its kind's job queue, and the control topic of all jobs of its kind."""
     return Consumer(
         url,
         subscriptions=[

@@ -1,4 +1,4 @@
-"""The broker's management API, as far as operators' commands need it: things are put there."""
+"""A client for the broker's management API. It can put objects, which is all that the operators' commands need."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from urllib.parse import quote, unquote, urlsplit
 
 
 class Management:
-    """The API at ``url``, which carries the credentials. Raises :class:`OSError` when it does not do as it is told."""
+    """A client for the API at ``url``, which contains the user name and the password. Blocking.
+
+    Raises:
+        OSError: the API does not answer within 10 seconds, or refuses the request.
+    """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -20,7 +24,7 @@ class Management:
         self._root = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
     def put(self, *path: str, body: Mapping[str, Any]) -> None:
-        """Make it so, whatever it was before."""
+        """Create or replace the object at ``path`` with ``body``. Idempotent."""
         request = urllib.request.Request(
             "/".join((self._root, "api", *(quote(word, safe="") for word in path))),
             data=json.dumps(body).encode(),

@@ -1,4 +1,4 @@
-"""The messages, typed and versioned, and the envelope that they travel in. JSON; unknown fields are ignored."""
+"""The messages, typed and versioned, and their envelope. They are JSON, and unknown fields are ignored."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MAX_BYTES = 64 * 1024
 MAX_NUMBER = 2**63 - 1
 
 Number = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
-"""What a store can hold: a larger one would fail where it is looked up, and its message come back for ever."""
+"""A number that the database can hold. A larger one would fail in each look-up, and its message come back for ever."""
 
 _ID = re.compile(rb'"id"\s*:\s*"([0-9a-hjkmnp-tv-z]{26})"')
 
 
 class Message(BaseModel):
-    """A message's body. A new version is a new class, read one release before it is written."""
+    """The body of a message. A new version is a new class. One release reads it before the next one writes it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
@@ -30,7 +30,7 @@ class Message(BaseModel):
 
 
 class RunPart(Message):
-    """Whoever gets this may claim the part, once, with its ticket."""
+    """The offer of a part. The worker that gets it may claim the part once, with the ticket."""
 
     message_name: ClassVar[str] = "RunPart"
 
@@ -41,7 +41,7 @@ class RunPart(Message):
 
 
 class Poke(Message):
-    """Something happened to the job: look. Losing it loses nothing but a second."""
+    """The message that something happened to a job: workers look now. If it is lost, they look within a second."""
 
     message_name: ClassVar[str] = "Poke"
 
@@ -50,7 +50,7 @@ class Poke(Message):
 
 
 class SlotReport(BaseModel):
-    """What one slot does. ``rate`` in rows a second, ``rss`` in bytes, ``cpu`` in seconds so far."""
+    """The state of one slot. ``rate``: rows per second. ``rss``: memory in bytes. ``cpu``: seconds so far."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -63,7 +63,7 @@ class SlotReport(BaseModel):
 
 
 class Heartbeat(Message):
-    """A worker lives, and this is what its slots do."""
+    """The message that a worker is alive, with the state of its slots."""
 
     message_name: ClassVar[str] = "Heartbeat"
 
@@ -75,7 +75,7 @@ class Heartbeat(Message):
 
 
 class JobEvent(Message):
-    """A job has moved; for outsiders. ``source`` is null for a job that has just been made."""
+    """The message, for other systems, that a job changed its state. ``source`` is null for a job that is new."""
 
     message_name: ClassVar[str] = "JobEvent"
 
@@ -95,7 +95,7 @@ _BY_NAME: dict[tuple[str, int], type[Message]] = {
 
 
 class Envelope(BaseModel):
-    """What every message has: its name and version, an id, when it was made, whose work it continues."""
+    """The envelope of every message: its name and version, an id, when it was made, and the trace that it continues."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -108,7 +108,7 @@ class Envelope(BaseModel):
 
 
 def encode(message: Message, *, traceparent: str | None) -> bytes:
-    """The message in its envelope, as JSON."""
+    """Return the message in a new envelope, as JSON."""
     envelope = Envelope(
         name=message.message_name,
         version=message.message_version,
@@ -121,10 +121,11 @@ def encode(message: Message, *, traceparent: str | None) -> bytes:
 
 
 def decode(data: bytes) -> tuple[Envelope, Message]:
-    """The envelope and the message in it.
+    """Return the envelope and the message in it.
 
     Raises:
-        Poison: it is too large, no JSON, no envelope, of an unknown name or version, or lacks a field.
+        Poison: the data is too large, is no JSON or no envelope, has an unknown name or version, or has a field that is
+            missing or wrong.
     """
     if len(data) > MAX_BYTES:
         raise Poison(f"A message of {len(data)} bytes is over the limit of {MAX_BYTES}.", code="too_large")
@@ -142,6 +143,6 @@ def decode(data: bytes) -> tuple[Envelope, Message]:
 
 
 def claimed_id(data: bytes) -> str | None:
-    """The id that a message names which cannot be read: all of it that may go into a log."""
+    """Return the id of a message that cannot be read, if there is one. Nothing else of such a message may be logged."""
     found = _ID.search(data[:MAX_BYTES])
     return found[1].decode() if found else None

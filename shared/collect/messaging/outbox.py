@@ -1,4 +1,4 @@
-"""Sending what a committed transaction has left, at once and behind the caller's back; the relay is the net."""
+"""The sender of outbox entries: a thread publishes them right after their commit. The relay sends what it misses."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from collect.observability import traces
 
 MAX_WAITING = 10_000
 BATCH = 100
-"""Entries that are deleted together when much is to be sent. Dying before means that the relay sends them again."""
+"""Most entries that are published and then deleted together. If the process dies before the deletion, the relay sends
+them again."""
 IDLE_SECONDS = 3.0
-"""So long after the last message the thread looks whether the broker is there."""
+"""Seconds after the last message until the thread checks whether the broker is there."""
 
 _log = logging.getLogger(__name__)
 
 
 class Entry(Protocol):
-    """An outbox entry, as the storage has it."""
+    """An outbox entry, as the storage returns it."""
 
     @property
     def id(self) -> str: ...
@@ -46,7 +47,7 @@ class Entry(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class _Loose:
-    """A message that is in no outbox: losing it loses nothing."""
+    """A message that is not in the outbox, because nothing depends on it: a poke or a heartbeat."""
 
     exchange: str
     routing_key: str
@@ -56,10 +57,10 @@ class _Loose:
 
 
 class OutboxSender:
-    """Publishes from a thread of its own and then deletes the entries. Callers never block and never fail.
+    """Publishes outbox entries on a thread of its own, then deletes them. Its callers never block and never fail.
 
-    What cannot be sent stays in the outbox, where the relay finds it. The thread starts with the first message, so that
-    a process may fork before.
+    Entries that cannot be sent stay in the outbox, where the relay finds them. The thread starts with the first
+    message, so that a process may fork before that.
     """
 
     def __init__(self, publisher: Publisher, *, delete: Callable[[list[str]], None]) -> None:
@@ -71,31 +72,31 @@ class OutboxSender:
         self._reached: bool | None = None
 
     def send(self, entries: Sequence[Entry]) -> None:
-        """Publish entries that are committed."""
+        """Publish entries of a committed transaction. Does not block."""
         self._put(*entries)
 
     def poke(self, kind: str, job_id: str) -> None:
-        """Tell the kind's workers that something happened to a job. It carries the caller's trace."""
+        """Publish a poke: the kind's workers look at the job. It carries the caller's trace. Does not block."""
         exchange, key = topology.poke_route(kind, job_id)
         body = encode(Poke(job_id=job_id, kind=kind), traceparent=traces.current_traceparent()).decode()
         self._put(_Loose(exchange=exchange, routing_key=key, body=body))
 
     def heartbeat(self, heartbeat: Heartbeat) -> None:
-        """Show life."""
+        """Publish a heartbeat. Does not block."""
         exchange, key = topology.heartbeat_route()
         body = encode(heartbeat, traceparent=None).decode()
         self._put(_Loose(exchange=exchange, routing_key=key, body=body))
 
     def reachable(self) -> bool | None:
-        """Whether the broker answered when the thread last turned to it; nothing before it has done so. Never blocks.
+        """Return whether the broker answered the thread's last request; ``None`` before the first one. Never blocks.
 
-        The thread looks anew whenever it has been idle for a while, so what is said is some seconds old.
+        An idle thread asks again every few seconds, so the answer is some seconds old.
         """
         self._start()
         return self._reached
 
     def close(self, *, timeout_seconds: float) -> None:
-        """Send what waits, for as long as that; then close the connection."""
+        """Send the messages that wait, then close the connection. Sending takes ``timeout_seconds`` at most."""
         deadline = time.monotonic() + timeout_seconds
         thread = self._thread
         if thread is not None and thread.is_alive():
@@ -152,8 +153,8 @@ class OutboxSender:
                 self._reached = True
         except Transient as error:
             self._reached = False
-            # What waits behind it would wait in vain for as long: pokes and heartbeats are worth nothing late, and the
-            # relay has the rest. A stop is among it at worst, and `close` has its own deadline for that.
+            # Drop the messages that wait: each would wait as long for the broker. Late pokes and heartbeats are of no
+            # use, and the relay sends the outbox entries. Only a stop from `close` is kept, which has its own deadline.
             left = [entry for entry in self._at_hand(MAX_WAITING) if entry is None]
             _log.warning("broker_unreachable", extra={"why": error.code})
             for stop in left:
@@ -167,7 +168,7 @@ class OutboxSender:
             self._publisher.publish(
                 exchange=entry.exchange, routing_key=entry.routing_key, body=entry.body, mandatory=entry.mandatory
             )
-        except (Unroutable, Refused) as error:  # this one alone: others may have a queue that takes them
+        except (Unroutable, Refused) as error:  # only this message: other messages may have a queue that takes them
             _log.warning("message_not_sent", extra={"exchange": entry.exchange, "why": error.code})
             return False
         return True
@@ -176,6 +177,6 @@ class OutboxSender:
         started = time.monotonic()
         try:
             self._delete(ids)
-        except Exception as error:  # noqa: BLE001 - whatever the store raises, the relay sends once more and deletes
+        except Exception as error:  # noqa: BLE001 - after any error the relay sends the entries again and deletes them
             seconds = round(time.monotonic() - started, 3)
             _log.warning("outbox_not_cleared", extra={"error": type(error).__name__, "seconds": seconds})

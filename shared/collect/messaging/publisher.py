@@ -1,4 +1,5 @@
-"""Publishing, confirmed by the broker, on a connection for that only: an alarm that blocks it stops nobody else."""
+"""The publisher. The broker confirms each message. Its connection is used for nothing else, because an alarm of the
+broker can block a connection that publishes."""
 
 from __future__ import annotations
 
@@ -22,41 +23,43 @@ CONNECT_SECONDS = 3.0
 CONFIRM_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
 HEARTBEAT_SECONDS = 20
-"""Each frame, so each heartbeat, prolongs the wait for a confirm: they must come more rarely than that lasts."""
+"""Seconds between heartbeats. It must be more than :data:`CONFIRM_SECONDS`, since each frame of the broker, also a
+heartbeat, starts the wait for a confirm anew."""
 BLOCKED_PAUSE_SECONDS = 2.0
 
 _BROKEN = (AMQPError, OperationalError, OSError)
 
 
 class Unroutable(Transient):
-    """The broker has no queue that takes the message."""
+    """The error that no queue of the broker takes the message."""
 
     code = "unroutable"
 
 
 class Refused(Transient):
-    """The broker has a queue for the message, which does not take it: it is full."""
+    """The error that the message's queue does not take it, because the queue is full."""
 
     code = "refused"
 
 
 class Blocked(Transient):
-    """The broker has an alarm, of memory or of disk, and takes nothing from anybody."""
+    """The error that the broker takes no messages at all, because it has a memory or disk alarm."""
 
     code = "blocked"
 
 
 class _Stale(Transient):
-    """A connection that had served before turned out to be broken: the message deserves a fresh one."""
+    """The error that a connection which had worked before is broken. The message is tried again on a new one."""
 
     code = "stale"
 
 
 class Publisher:
-    """Publishes one message at a time, from any thread, over one connection.
+    """Publishes one message at a time over one connection. Any thread.
 
-    It connects when it is first used, so that a process may fork before, and again after a loss. Blocks for a
-    millisecond or so; when the broker does not answer, for as long as connecting and a confirm may take, once.
+    It connects at its first use, so that a process may fork before that, and again after a lost connection. It blocks
+    for about a millisecond. If the broker does not answer, it blocks once for as long as connecting
+    (:data:`CONNECT_SECONDS`) and a confirm (:data:`CONFIRM_SECONDS`) may take.
     """
 
     def __init__(self, url: str) -> None:
@@ -68,12 +71,14 @@ class Publisher:
         self._returned = False
 
     def publish(self, *, exchange: str, routing_key: str, body: str | bytes, mandatory: bool) -> None:
-        """Publish, and return when the broker has confirmed. It may arrive twice: a confirm can get lost.
+        """Publish a message, and return after the broker has confirmed it. Blocking.
+
+        A message may arrive twice, since a confirm can get lost.
 
         Raises:
-            Unroutable: ``mandatory``, and no queue takes it.
+            Unroutable: the message is ``mandatory``, and no queue takes it.
             Refused: its queue is full.
-            Blocked: the broker takes nothing at present; for a moment it is not even asked.
+            Blocked: the broker takes no messages at present. It is asked again after :data:`BLOCKED_PAUSE_SECONDS`.
             Transient: the broker is not there, or does not confirm in time.
         """
         with self._lock:
@@ -88,10 +93,10 @@ class Publisher:
         metrics.PUBLISHES.labels(exchange=exchange, outcome="confirmed").inc()
 
     def declare(self) -> None:
-        """Declare all exchanges, queues and bindings anew, whatever is there.
+        """Declare all exchanges, queues and bindings, whether or not they exist already. Blocking and idempotent.
 
         Raises:
-            MayNotDeclare: the account has no right to.
+            MayNotDeclare: the account has no right to declare.
             Transient: the broker is not there, or takes nothing at present.
         """
         with self._lock:
@@ -107,7 +112,7 @@ class Publisher:
                 raise
 
     def reachable(self) -> bool:
-        """Whether there is a connection, or one can be had. Blocks for some seconds when not."""
+        """Return whether the broker answers, and connect first if necessary. Blocks for some seconds if it does not."""
         with self._lock:
             try:
                 if self._producer is None:
@@ -118,15 +123,16 @@ class Publisher:
             return self._alive()
 
     def keep_alive(self) -> None:
-        """Exchange heartbeats over a connection that is idle. Without it the broker ends one after 20 s or so."""
+        """Exchange heartbeats over an idle connection. Without this, the broker closes it after about 20 seconds."""
         with self._lock:
             if self._connection is not None:
                 self._alive()
 
     def close(self) -> None:
-        """Close the connection. Publishing afterwards opens another.
+        """Close the connection. A later publish opens a new one.
 
-        Blocks for a second at most: a connection that another thread waits for is left to the end of the process.
+        Blocks for a second at most. If another thread is using the connection for longer, it stays open until the
+        process ends.
         """
         if self._lock.acquire(timeout=CLOSE_SECONDS):
             try:
@@ -148,10 +154,10 @@ class Publisher:
         except topology.MayNotDeclare:
             self._drop()
             raise
-        except Blocked:  # it would take the message once the alarm is over, and confirm it to whoever asks then
+        except Blocked:  # on this connection, a late confirm of this message would be taken for the next one's
             self._drop()
             raise
-        except TimeoutError as error:  # asking once more would take as long, and its answer may still come
+        except TimeoutError as error:  # a second try would take as long, and a late confirm may still come
             self._drop()
             raise Transient(f"The broker did not confirm within {CONFIRM_SECONDS:g} s.", code="unconfirmed") from error
         except _BROKEN as error:
@@ -176,21 +182,28 @@ class Publisher:
             confirm_timeout=CONFIRM_SECONDS,
         )
         if self._returned:
-            # Somebody may have deleted the queue: the next message finds it again.
+            # The queue may have been deleted: declare it, so that the next message finds it.
             with suppress(topology.MayNotDeclare):
                 topology.declare(self._declarer())
             raise Unroutable(f"No queue takes {routing_key!r} from {exchange!r}.")
 
     def _on_return(self, *_message: Any) -> None:
-        """Called before the confirm. Raising here would leave that to be taken for the next message's."""
+        """Note that the broker returned the message. Called before the message's confirm is read.
+
+        It must not raise: the confirm would then stay unread, and be taken for the next message's.
+        """
         self._returned = True
 
     def _declarer(self) -> _Declarer:
-        """On a channel of its own: the broker closes it when something is missing, or forbidden."""
+        """Return a declarer on a channel of its own, since the broker closes the channel if something is missing or
+        forbidden."""
         return _Declarer(self._connection.channel())
 
     def _alive(self) -> bool:
-        """Read what the broker has said meanwhile, and say something. A connection that is gone is dropped."""
+        """Read the broker's frames and send a heartbeat if one is due. Return whether the connection still works.
+
+        A broken connection is dropped.
+        """
         try:
             self._read()
             self._connection.heartbeat_check()
@@ -200,7 +213,7 @@ class Publisher:
         return True
 
     def _read(self) -> None:
-        """Heartbeats that are not read count as missed."""
+        """Read all frames that the broker has sent. Heartbeats that are not read count as missed."""
         try:
             while True:
                 self._connection.drain_events(timeout=0.001)
@@ -228,9 +241,10 @@ class Publisher:
         self._make_producer()
 
     def _change_channel(self) -> None:
-        """A quorum queue tells the channels that it has refused when there is room, but not when its limit is lifted.
+        """Take a new channel after a full queue has refused a message.
 
-        Such a channel is refused for good; a fresh one asks anew.
+        A quorum queue tells the channels that it has refused when it has room again, but not when its limit is removed.
+        It would refuse the old channel for ever; a new channel asks again.
         """
         try:
             self._producer.channel.close()
@@ -253,7 +267,7 @@ class Publisher:
 
 
 class _Declarer:
-    """The topology over kombu."""
+    """A :class:`topology.Declarer` on a channel of kombu."""
 
     def __init__(self, channel: Any) -> None:
         self._channel = channel

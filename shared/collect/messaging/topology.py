@@ -1,7 +1,8 @@
-"""Every exchange, queue and binding, in one table, declared by whoever needs it and as often as it likes.
+"""The table of all exchanges, queues and bindings. Each process that needs them declares them; that is idempotent.
 
-Not one binding a job: deleting a queue with thousands of bindings stalls a broker for minutes. The control topic's key
-names the job, so that anybody may still listen to one job; workers bind once, to all of their kind, and filter.
+There is no binding for a single job: deleting a queue with thousands of bindings stalls a broker for minutes. The
+control topic's routing key contains the job's id, so a client can still listen to one job. Workers bind once, to all
+jobs of their kind, and filter.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ DEAD_QUEUE = "dead"
 MAX_HEARTBEATS = 10_000
 DELIVERY_LIMIT = 20
 NO_LIMIT = 1_000_000_000
-"""For ``delivery-limit``. RabbitMQ 3.10 refuses the newer word for none, -1."""
+"""Deliveries that stand for "no limit" in ``delivery-limit``. RabbitMQ 3.10 refuses -1, the newer value for that."""
 KINDS = ("upload", "export", "teams")
-"""The kinds that have workers. A kind more is a name more."""
+"""The kinds that have workers. A new kind adds its name here."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exchange:
-    """An exchange; all of ours are durable."""
+    """An exchange. It is durable, like all exchanges of this project."""
 
     name: str
     type: str
@@ -40,7 +41,7 @@ class Exchange:
 
 @dataclass(frozen=True, kw_only=True)
 class Queue:
-    """A durable queue and what it is bound to. ``consumer`` says who reads it, for people and for a test."""
+    """A durable queue with its one binding. ``consumer`` names the service that reads it, for people and for a test."""
 
     name: str
     exchange: str
@@ -51,10 +52,10 @@ class Queue:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """What the broker does with the queues whose names match.
+    """A policy of the broker, for all queues whose names match ``pattern``.
 
-    Policies rather than arguments, because an operator can change them on queues that are there already, and a release
-    that wants another limit does not find its queue declared with the old one.
+    The limits are policies and not arguments of the queues, since an operator can change a policy while its queues
+    exist. A queue cannot be declared again with other arguments, so a release could not change a limit there.
     """
 
     name: str
@@ -62,7 +63,10 @@ class Policy:
     definition: dict[str, Any]
 
     def body(self) -> dict[str, Any]:
-        """For the management API. 3.10 knows ``queues`` only, not the newer words for one type of queue."""
+        """Return the policy as the management API takes it.
+
+        RabbitMQ 3.10 knows only ``queues`` for ``apply-to``, not the newer values for a single type of queue.
+        """
         return {"pattern": self.pattern, "apply-to": "queues", "definition": self.definition}
 
 
@@ -112,14 +116,17 @@ POLICIES = (
             "delivery-limit": DELIVERY_LIMIT,
         },
     ),
-    # Whoever looks at dead letters gives them back, which RabbitMQ 4.0 to 4.2 counts as a delivery. By itself it throws
-    # away what was delivered 20 times.
+    # The command that lists dead letters gives them back, which RabbitMQ 4.0 to 4.2 counts as a delivery. Without this
+    # policy it would drop a message after 20 deliveries.
     Policy(name="collect-dead", pattern=rf"^{DEAD_QUEUE}$", definition={"delivery-limit": NO_LIMIT}),
 )
 
 
 class MayNotDeclare(Transient):
-    """Some of it is missing, and the account has no right to declare it: the monitor has, and the operator."""
+    """The error that a part of the topology is missing, and this account has no right to declare it.
+
+    The monitor and the operator have the right.
+    """
 
     def __init__(self) -> None:
         super().__init__(
@@ -129,30 +136,33 @@ class MayNotDeclare(Transient):
 
 
 class Declarer(Protocol):
-    """What a channel must be able to do; both libraries' channels are adapted to it where they are used."""
+    """A channel that can look for and declare parts of the topology.
+
+    Two libraries are used, and each has its adapter: pika in ``consumer``, kombu in ``publisher``.
+    """
 
     def has(self, thing: Exchange | Queue) -> bool:
-        """Whether it is there. If not, the channel is of no more use."""
+        """Return whether ``thing`` exists. If it does not, the broker has closed the channel."""
         ...
 
     def close(self) -> None: ...
 
     def exchange(self, exchange: Exchange) -> None:
-        """Raises MayNotDeclare."""
+        """Declare an exchange. Raises :class:`MayNotDeclare`."""
         ...
 
     def queue(self, queue: Queue) -> None:
-        """With its binding. Raises MayNotDeclare."""
+        """Declare a queue and its binding. Raises :class:`MayNotDeclare`."""
         ...
 
 
 def ensure(channel: Callable[[], Declarer]) -> None:
-    """See that all of it is there, and declare it where not. ``channel`` opens one.
+    """Declare the topology, unless all exchanges and queues exist already. ``channel`` opens a channel. Blocking.
 
-    Looking needs no right: so a service's account needs none for what others have declared.
+    A look needs no right. So the account of a service needs no right to declare, if another account has declared all.
 
     Raises:
-        MayNotDeclare: something is missing, and stays so.
+        MayNotDeclare: something is missing, and this account has no right to declare it.
     """
     looking = channel()
     things: tuple[Exchange | Queue, ...] = (*EXCHANGES, *QUEUES)
@@ -163,12 +173,13 @@ def ensure(channel: Callable[[], Declarer]) -> None:
 
 
 def declare(channel: Declarer) -> None:
-    """Declare all of it, bindings too, which nobody can look for, and close the channel.
+    """Declare all exchanges, queues and bindings, and close the channel. Blocking and idempotent.
 
-    Idempotent; a queue that exists with other arguments is the broker's error to raise.
+    The broker offers no way to look for a binding, so bindings are declared each time. If a queue exists with other
+    arguments, the channel's library raises the broker's error.
 
     Raises:
-        MayNotDeclare: the account has no right to.
+        MayNotDeclare: the account has no right to declare.
     """
     for exchange in EXCHANGES:
         channel.exchange(exchange)
@@ -178,31 +189,35 @@ def declare(channel: Declarer) -> None:
 
 
 def run_part_route(kind: str) -> tuple[str, str]:
-    """Exchange and routing key of a job message."""
+    """Return the exchange and the routing key of a job message."""
     return JOBS, kind
 
 
 def poke_route(kind: str, job_id: str) -> tuple[str, str]:
-    """Exchange and routing key of a job's control topic."""
+    """Return the exchange and the routing key of a job's control messages."""
     return CONTROL, f"{kind}.{job_id}"
 
 
 def event_route(kind: str, state: str) -> tuple[str, str]:
-    """Exchange and routing key of a job's events."""
+    """Return the exchange and the routing key of the event that a job reached ``state``."""
     return EVENTS, f"{kind}.{state}"
 
 
 def heartbeat_route() -> tuple[str, str]:
-    """Exchange and routing key of heartbeats."""
+    """Return the exchange and the routing key of heartbeats."""
     return HEARTBEATS, HEARTBEAT_KEY
 
 
 def job_queue(kind: str) -> str:
-    """The queue that the kind's workers share."""
+    """Return the name of the job queue that all workers of the kind share."""
     return f"jobs.{kind}"
 
 
 def apply_policies(management: Management, *, vhost: str = "/") -> None:
-    """Set the policies. Idempotent."""
+    """Set all policies of the table on the virtual host. Blocking and idempotent.
+
+    Raises:
+        OSError: the management API does not answer, or refuses.
+    """
     for policy in POLICIES:
         management.put("policies", vhost, policy.name, body=policy.body())

@@ -22,9 +22,9 @@ from collect.runtime.task import Task
 from collect.storage.database import Database, connect
 
 SWITCH_SECONDS = 0.0005
-"""Seconds after which a thread must let another thread use the interpreter. Python's default is ten times as much.
+"""Seconds after which a thread must give the interpreter to another thread. Python's default is ten times as much.
 
-The committing thread needs the interpreter after each answer of the server, while another thread makes the next chunk.
+The committing thread needs the interpreter after each answer of the server. Another thread makes the next chunk then.
 """
 
 _log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class SlotSettings:
-    """The settings of a slot. They are pickled for the child, so ``make_task`` must be a module's top-level function."""
+    """The settings of a slot. They are pickled for the child, so ``make_task`` must be a top-level function."""
 
     service: str
     mongodb_url: str

@@ -141,7 +141,7 @@ class Task(Protocol):
         """
 
     def apply(self, job: Job, part: Part, chunk: Chunk, *, entry_id: str, session: ClientSession) -> Applied:
-        """Write ``chunk`` in the session's transaction. Mark each document that the job touches first with ``entry_id``.
+        """Write ``chunk`` in the session's transaction. Mark with ``entry_id`` what the job touches for the first time.
 
         May run twice for one chunk, each time in a new transaction, so it must not use the chunk up. It lets database
         errors through.
