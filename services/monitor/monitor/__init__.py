@@ -1,1 +1,1 @@
-"""The monitor: nothing stays lost, nothing waits for ever."""
+"""The monitor: the service that finds lost messages, dead owners and due timers, and acts on them."""

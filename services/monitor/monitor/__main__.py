@@ -1,4 +1,4 @@
-"""The monitor: nothing stays lost, nothing waits for ever. Here it is wired, and nowhere else."""
+"""The monitor's main module. All wiring of the monitor is here."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ SERVICE = "monitor"
 STOP_SECONDS = 4.0
 TOPOLOGY_SECONDS = 10.0
 REMOVING_SECONDS = 3600.0
-"""Removing is done in one act, however much there is."""
+"""Seconds that one round of removing may take, in one act, before it counts as hanging."""
 
 _log = logging.getLogger(__name__)
 
 
 class Monitor:
-    """Everything that the process runs, and its end."""
+    """The monitor's process: its threads, its endpoint, and its end."""
 
     def __init__(self, found: MonitorSettings) -> None:
         self._settings = found
@@ -74,7 +74,7 @@ class Monitor:
         )
 
     def run(self) -> int:
-        """Block until a signal comes, or a thread crashes. Returns the exit code."""
+        """Run the monitor. Blocks until SIGTERM or SIGINT comes, or a thread crashes. Return the exit code."""
         threading.excepthook = self._on_crash
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
@@ -121,7 +121,7 @@ class Monitor:
             Ticker(name=name, act=act, interval_seconds=found.tick_seconds, hung_seconds=HUNG_SECONDS, stop=self._stop)
             for name, act in acts.items()
         ]
-        # Who deletes a queue or a binding is not heard; other services may not declare them anew.
+        # The broker does not report a deleted queue or binding, and other services have no right to declare them.
         whole = Ticker(
             name="topology",
             act=self._relay_publisher.declare,
@@ -145,7 +145,8 @@ class Monitor:
         ]
 
     def _close(self) -> None:
-        """What is under way gets some seconds; then it is left, and the database undoes what it had begun."""
+        """Close everything. Acts that still run get two seconds; then they are left, and the database aborts their open
+        transactions."""
         self._endpoint.close()
         self._consumer.close(timeout_seconds=1.0)
         deadline = time.monotonic() + STOP_SECONDS / 2
@@ -160,7 +161,10 @@ class Monitor:
         self._stop.set()
 
     def _on_crash(self, crash: threading.ExceptHookArgs) -> None:
-        """An error that no thread expects is an error in the programme: better a fresh process than a lame one."""
+        """Log the crash of a thread and end the process with code 1.
+
+        An unexpected error is a defect, and a new process is better than one that lacks a thread.
+        """
         if self._stop.is_set():
             return
         name = crash.thread.name if crash.thread else "?"
@@ -179,7 +183,7 @@ def _acts(ticker: Ticker) -> Probe:
 
 
 def main() -> int:
-    """Run until told to go."""
+    """Run the monitor until a signal ends it. Return the exit code."""
     found = settings.read(MonitorSettings, service=SERVICE)
     logs.configure(SERVICE, found.log_level)
     traces.configure(SERVICE)

@@ -1,4 +1,4 @@
-"""What only the monitor can measure: the state of the stores, and its own."""
+"""The gauges that only the monitor can set: the numbers of jobs, parts, workers, slots and overdue messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STATES = sorted(ACTIVE | {State.PAUSED, State.AWAITING_CONFIRMATION})
 
 
 class Gauges:
-    """Reads from the stores what is not counted where it happens."""
+    """Sets gauges from the database, for numbers that no process counts by itself."""
 
     def __init__(self, *, db: Database, seen_seconds: float, overdue_seconds: float) -> None:
         self._db = db
@@ -25,7 +25,7 @@ class Gauges:
         self._overdue_seconds = overdue_seconds
 
     def tick(self) -> None:
-        """Read all once. Each is an index lookup, or a count of few documents."""
+        """Read and set all gauges once. Each read is an index lookup, or a count of few documents."""
         for state in _STATES:
             JOBS.labels(state=state.value).set(self._db.jobs.count_documents({"state": state.value}))
         overdue = outbox.overdue(self._db, older_than_seconds=self._overdue_seconds, limit=MOST_OVERDUE)

@@ -15,7 +15,10 @@ _log = logging.getLogger(__name__)
 
 
 class PartPublisher:
-    """Needed where nothing of the job itself gives the occasion: a cap that has room again, a window that has grown."""
+    """Publishes parts that no event of their own job publishes.
+
+    Examples: an organisation's cap has room again, or the job's window has grown.
+    """
 
     def __init__(self, *, db: Database, sender: OutboxSender) -> None:
         self._db = db

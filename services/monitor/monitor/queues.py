@@ -1,4 +1,4 @@
-"""Asking the broker how full its queues are."""
+"""The depth of the broker's queues."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ TIMEOUT_SECONDS = 5.0
 
 
 class Queues:
-    """One connection, made when it is first needed and again after each failure. For one thread.
+    """Asks the broker how many messages its queues hold. For one thread; blocking.
 
-    ``queue_of``: kind → the name of its queue.
+    It connects at the first question, and again after each failure. ``queue_of``: kind → the name of its queue.
     """
 
     def __init__(self, *, url: str, queue_of: Callable[[str], str]) -> None:
@@ -26,7 +26,7 @@ class Queues:
         self._connection: Any = None
 
     def depth(self, kind: str) -> int:
-        """Messages in the kind's queue that nobody has been given. A queue that does not exist has none.
+        """Return the number of messages in the kind's queue that no consumer holds; 0 if there is no such queue.
 
         Raises:
             Transient: the broker did not answer.
@@ -40,7 +40,7 @@ class Queues:
             raise Transient(f"The broker does not say how full its queues are: {error}") from error
 
     def close(self) -> None:
-        """Close the connection. Idempotent; asking afterwards opens another."""
+        """Close the connection. Idempotent; a later question opens a new one."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.release()

@@ -1,4 +1,4 @@
-"""Freeing the parts of owners that have gone silent."""
+"""The reaper: it frees the parts of owners that show no life any more."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ _log = logging.getLogger(__name__)
 
 
 class Reaper:
-    """Takes parts away whose lease has run out, and gives them out again.
+    """Takes parts whose lease has run out from their owners, and publishes them again.
 
-    It watches for a full lease before it frees anything, when it starts and after every outage of its own: whatever
-    kept it from looking (a stalled machine, a database that was away) may have kept the owners from renewing, and they
-    get the time to do so. And it stops when too many leases expire at once: that many owners do not die together, and
-    freeing them would take the work away from all of them.
+    When it starts, and after each outage of its own, it only watches for the length of a lease before it frees
+    anything. The cause of its outage (a stalled machine, a database that was away) may have kept the owners from
+    renewing their leases, too, and this gives them the time to renew.
+
+    It stops when more than ``max_expired`` leases have expired at once. So many owners do not die together, so the
+    cause is another one, and all of them would lose their work.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class Reaper:
         self._stopped = False
 
     def tick(self) -> int:
-        """Free what may be freed; returns how many parts were."""
+        """Free the parts that may be freed. Return their number."""
         reaper.presume_free(self._db, lease_seconds=self._lease_seconds)
         expired = reaper.expired(self._db, limit=self._max_expired + 1)
         now = self._clock.monotonic()

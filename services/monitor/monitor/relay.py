@@ -1,4 +1,4 @@
-"""Sending what its committer did not get out: it died, or the broker was away. The net below every publish."""
+"""The relay: it sends outbox entries that their committer has not sent, because it died or the broker was away."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ _log = logging.getLogger(__name__)
 
 
 class Relay:
-    """Publishes overdue entries of the outbox, oldest first. Two side by side, or one that dies between the confirm
-    and the deletion, send a message twice: its ticket lets it be claimed once.
+    """Publishes the overdue entries of the outbox, oldest first.
 
-    A route (exchange, routing key) that takes nothing is left alone until the next tick, so that what cannot be sent,
-    however much it is, holds up nothing else.
+    A message may be sent twice: by two relays at once, or if a relay dies between the confirm and the deletion. The
+    ticket in the message lets its part be claimed only once.
+
+    A route (exchange and routing key) that takes no message is skipped until the next tick. So messages that cannot be
+    sent do not hold up the others, however many they are.
     """
 
     def __init__(self, *, db: Database, publisher: Publisher, older_than_seconds: float) -> None:
@@ -30,10 +32,10 @@ class Relay:
         self._older_than_seconds = older_than_seconds
 
     def tick(self) -> int:
-        """Send all that is overdue; returns how many were sent.
+        """Send all overdue entries and delete them. Return the number of sent entries. Blocking.
 
         Raises:
-            Transient: the broker does not confirm. What it has confirmed before is deleted.
+            Transient: the broker does not confirm. The entries that it confirmed before are deleted.
         """
         sent = 0
         barred: set[Route] = set()
@@ -49,7 +51,10 @@ class Relay:
         return sent
 
     def _publish(self, entries: list[outbox.OutboxEntry], barred: set[Route]) -> int:
-        """Each round deletes entries or bars routes, so the rounds come to an end."""
+        """Publish ``entries`` and delete the confirmed ones. Return the number of confirmed entries.
+
+        Each call deletes entries or adds routes to ``barred``, so the loop in ``tick`` ends.
+        """
         confirmed: list[str] = []
         try:
             for entry in entries:

@@ -1,4 +1,4 @@
-"""Removing what is not needed any more: results and input files in time, and what crashes have left behind."""
+"""The removal of data: results and input files whose time is over, and objects that crashes have left behind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class Retention:
-    """What is known to be over: each is found by an index, and what is not there any more is passed by."""
+    """Removes data whose time is over. An index finds each item; an item that is gone already is skipped."""
 
     def __init__(self, *, db: Database, blobs: Blobs, clock: Clock) -> None:
         self._db = db
@@ -25,7 +25,10 @@ class Retention:
         self._clock = clock
 
     def tick(self) -> int:
-        """Remove results, objects of exports that were taken back, and input files; returns how many there were."""
+        """Remove expired results, the objects of exports that were taken back, and expired input files.
+
+        Return the number of results, exports and files whose data was removed.
+        """
         self._removed = 0
         at = self._clock.now()
         each(results.expired(self._db, at), self._expire, name=lambda job: job.id)
@@ -51,7 +54,7 @@ class Retention:
 
 
 class Leftovers:
-    """What crashes have left: found by looking through the whole store, so more seldom."""
+    """Removes objects that crashes have left behind. It must search the whole store, so it runs less often."""
 
     def __init__(self, *, db: Database, blobs: Blobs, clock: Clock, after_seconds: float) -> None:
         self._db = db
@@ -60,7 +63,7 @@ class Leftovers:
         self._after = timedelta(seconds=after_seconds)
 
     def tick(self) -> int:
-        """Remove what is old enough and belongs to nobody; returns how much there was."""
+        """Remove old objects and unfinished writes that belong to no job or file. Return their number."""
         at = self._clock.now()
         removed: list[str] = []
 

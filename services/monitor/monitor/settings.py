@@ -1,4 +1,4 @@
-"""What the monitor reads from its environment, once, in its ``__main__``."""
+"""The monitor's settings, which its ``__main__`` reads once from the environment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collect.settings import RuntimeSettings
 
 
 class MonitorSettings(RuntimeSettings):
-    """One monitor. Several may run side by side; they need not agree on anything but the lease."""
+    """The settings of one monitor. Several monitors may run at once; only the lease must be the same for all."""
 
     host: str = Field(default="127.0.0.1", validation_alias="MONITOR_HOST")
     port: int = Field(default=8081, ge=0, le=65535, validation_alias="MONITOR_PORT")

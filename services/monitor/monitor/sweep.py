@@ -1,4 +1,7 @@
-"""Publishing tickets again whose messages may be lost: with the same ticket, so that one too many does no harm."""
+"""The sweeper: it publishes parts again whose messages may be lost.
+
+The new message has the same ticket, so a message too many does no harm.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,12 @@ _log = logging.getLogger(__name__)
 
 
 class Sweeper:
-    """A part that waits while its queue is empty has lost its message. One that waits long in a full queue may have.
+    """Publishes again the parts that wait to be claimed although their message seems lost.
 
-    ``depth``: kind → messages that are ready in the kind's queue.
+    A part that waits for ``after_seconds`` while its queue is empty has lost its message. A part that waits for
+    ``busy_after_seconds`` may have lost it, although its queue is not empty.
+
+    ``depth``: kind → the number of messages in the kind's queue that no consumer holds.
     """
 
     def __init__(
@@ -39,10 +45,10 @@ class Sweeper:
         self._busy_after_seconds = busy_after_seconds
 
     def tick(self) -> int:
-        """Publish again what seems lost; returns how many tickets were.
+        """Publish again the tickets that seem lost. Return their number.
 
         Raises:
-            Transient: the broker does not say how full its queues are.
+            Transient: the broker does not answer how many messages its queues hold.
         """
         waiting = maintenance.waiting(self._db, older_than_seconds=self._after_seconds, limit=MOST_PARTS)
         if not waiting:

@@ -1,4 +1,4 @@
-"""Doing something again and again, so that what fails one time is done the next, and nothing else waits for it."""
+"""Threads that each repeat one act. An act that fails is tried again at the next interval, and holds up no other."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from collect.storage.database import is_to_come, retryable
 T = TypeVar("T")
 
 MAX_FAILURES = 3
-"""Transient failures among the items of one tick, after which the rest is left to the next."""
+"""Most transient failures in one tick. After the last of them, the items that are left wait for the next tick."""
 
 _log = logging.getLogger(__name__)
 
 
 class Ticker:
-    """A thread that acts at once and then at each interval, until it is stopped.
+    """A thread that acts at once and then again after each interval, until it is stopped.
 
-    An act that takes longer than ``hung_seconds`` hangs. A server that does not answer is waited for. Anything else is
-    an error in the programme: it ends the thread, and by way of ``threading.excepthook`` the process, which its
-    supervisor starts afresh.
+    An act that takes longer than ``hung_seconds`` counts as hanging. If a server does not answer, the act is tried
+    again at the next interval. Any other error is a defect: it ends the thread and, through ``threading.excepthook``,
+    the process, which its supervisor then restarts.
     """
 
     def __init__(
@@ -47,15 +47,15 @@ class Ticker:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin. Does not block."""
+        """Start the thread. Does not block."""
         self._thread.start()
 
     def join(self, timeout_seconds: float) -> None:
-        """Wait for the end of the act that is under way, for that long."""
+        """Wait until the thread has ended, for ``timeout_seconds`` at most. Once stopped, it ends after its act."""
         self._thread.join(timeout_seconds)
 
     def silent_seconds(self) -> float:
-        """How long ago the last act ended, well or not. It grows without bound when one hangs."""
+        """Return the seconds since the last act ended, with or without an error. It keeps growing if an act hangs."""
         return time.monotonic() - self.ended_at
 
     def _run(self) -> None:
@@ -73,10 +73,10 @@ class Ticker:
 
 
 def each(items: Iterable[T], act: Callable[[T], object], *, name: Callable[[T], str]) -> None:
-    """``act`` on all, so that one which is in somebody's way, or not as it should be, does not hold up the others.
+    """Call ``act`` for each item. An item that fails is logged and does not hold up the others.
 
     Raises:
-        Transient: the third time that one could not be done now.
+        Transient: :data:`MAX_FAILURES` items have failed with a transient error.
     """
     failures = 0
     for item in items:

@@ -1,4 +1,4 @@
-"""What happens by the clock: a pause that is over, a start, a confirmation that never came, a time limit."""
+"""The timers of jobs: the end of a pause, a start time, a confirmation that did not come in time, a time limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class Timers:
-    """Asks the clock and does what is due. Each is valid only for the job as it was found."""
+    """Runs the timers that are due. A timer acts only if its job has not changed since it was read."""
 
     def __init__(self, *, db: Database, sender: OutboxSender, clock: Clock) -> None:
         self._db = db
@@ -25,7 +25,7 @@ class Timers:
         self._clock = clock
 
     def tick(self) -> int:
-        """Do all that is due; returns for how many jobs something was."""
+        """Run all timers that are due. Return the number of jobs that a timer changed."""
         done: list[str] = []
         due = maintenance.due(self._db, self._clock.now())
         each(due, lambda found: self._act(*found, done), name=lambda found: found[0].id)

@@ -1,4 +1,4 @@
-"""Dividing the slots that there are among the jobs that want them."""
+"""The windows of jobs: the slots of all workers are divided among the jobs that need them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ FORGET_SECONDS = 3600.0
 
 
 class Windows:
-    """Sets how many parts of a job may be out, by the slots of the workers that have been heard of lately.
+    """Sets how many parts of a job may be out, from the slots of the workers that sent a heartbeat lately.
 
-    While none has been, windows stay as they are: heartbeats may be what is missing, not workers.
+    While no worker of a kind has sent one, the windows of its jobs stay unchanged: perhaps only the heartbeats are
+    lost, and the workers run.
     """
 
     def __init__(self, *, db: Database, seen_seconds: float) -> None:
@@ -20,7 +21,7 @@ class Windows:
         self._seen_seconds = seen_seconds
 
     def tick(self) -> int:
-        """Set the windows; returns how many jobs got another one. Workers that are long gone are forgotten."""
+        """Set the windows. Return how many jobs got another window. Workers silent for an hour are deleted."""
         workers.forget(self._db, silent_seconds=FORGET_SECONDS)
         slots = workers.slots(self._db, within_seconds=self._seen_seconds)
         return sum(maintenance.set_windows(self._db, kind=kind, slots=found) for kind, found in slots.items() if found)

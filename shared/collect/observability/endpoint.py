@@ -1,4 +1,4 @@
-"""Health and metrics over HTTP, for whoever looks after processes."""
+"""Health, readiness and metrics of a process over HTTP."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 _log = logging.getLogger(__name__)
 
 Probe = Callable[[], str | None]
-"""Says what is wrong, or nothing. Blocks for seconds at most."""
+"""A function that returns what is wrong, or ``None``. It blocks for a few seconds at most."""
 
 
 class Endpoint:
-    """Serves ``/healthz`` (the process acts), ``/readyz`` (it reaches its servers) and ``/metrics``, on own threads."""
+    """Serves ``/healthz`` (the process works), ``/readyz`` (it reaches its servers) and ``/metrics``, in threads."""
 
     def __init__(self, *, host: str, port: int, health: Mapping[str, Probe], readiness: Mapping[str, Probe]) -> None:
         pages: dict[str, Callable[[], _Answer]] = {
@@ -33,7 +33,7 @@ class Endpoint:
 
     @property
     def port(self) -> int:
-        """The port it listens on; of its own choice, when it was given 0."""
+        """The port on which it listens. The kernel chooses one if ``port`` was 0."""
         return int(self._server.server_address[1])
 
     def start(self) -> None:
@@ -57,7 +57,7 @@ class _Server(ThreadingHTTPServer):
         self.pages = pages
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Whoever asked has gone away, which a probe does when it has waited long enough; all else is a defect."""
+        """Log an error in an answer, unless the client has closed the connection: a probe does that at its timeout."""
         if not isinstance(sys.exception(), ConnectionError):
             _log.error("probe_failed", exc_info=True)
 
@@ -76,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(*page())
 
     def log_message(self, format: str, *args: object) -> None:
-        """Probes are not news."""
+        """Log nothing for a request: probes come every few seconds."""
 
     def _answer(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
         self.send_response(status)
@@ -87,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _told(answer: _Answer) -> _Answer:
-    """Somebody waits for this process: its log says for what it waits itself."""
+    """Return ``answer``, and log it if it is not ok, so that the log names what the process waits for."""
     status, _, body = answer
     if status is not HTTPStatus.OK:
         _log.warning("not_ready", extra={"waits_for": json.loads(body)})

@@ -1,6 +1,6 @@
-"""Logs: one JSON object a line, with the context that was bound once. Events are constants; no row's content goes in.
+"""The logs: one JSON object per line, with the context that was bound. Events are constants; no row's content goes in.
 
-Modules log through the standard library (``logging.getLogger(__name__)``, fields in ``extra``); this renders it.
+Modules log through the standard library (``logging.getLogger(__name__)``, fields in ``extra``). This module renders it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import structlog
 from opentelemetry import trace
 
 _NAMING_CODE = (AttributeError, ImportError, NameError, TypeError)
-"""Errors whose messages speak of code."""
+"""The errors whose messages name code only and never data, so that they may be logged."""
 _NOISY = ("kombu", "amqp", "pymongo", "urllib3")
 
 
 def configure(service: str, level: str = "INFO") -> None:
-    """Send everything that is logged in this process to standard output. Idempotent."""
+    """Send all logs of this process to standard output. Idempotent."""
 
     def with_service(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         event["service"] = service
@@ -52,13 +52,13 @@ def configure(service: str, level: str = "INFO") -> None:
     root.setLevel(level)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
-    # It tells each lost connection several times over, as an error. Whoever consumes says it once, with the reason.
+    # pika logs each lost connection as several errors. Our consumer logs it once, with the reason.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
 @contextmanager
 def bound(**context: Any) -> Iterator[None]:
-    """Whatever is logged inside carries ``context``: ids, not objects."""
+    """Add ``context`` to everything that is logged in the ``with`` block. It holds ids, not objects."""
     with structlog.contextvars.bound_contextvars(**context):
         yield
 
@@ -72,7 +72,10 @@ def _with_trace(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mu
 
 
 def _without_values(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """What was raised, and where. Not its message, as a rule: that of a duplicate key, say, quotes the row."""
+    """Replace the exception by its type and traceback.
+
+    Most messages of exceptions are left out: that of a duplicate key, for example, quotes the row.
+    """
     info = event.pop("exc_info", None)
     error = info[1] if isinstance(info, tuple) else info
     if isinstance(error, BaseException):

@@ -1,4 +1,4 @@
-"""Every metric there is: its name, its unit, and what makes it move. The documentation's list is compared with it."""
+"""The list of all metrics: name, unit and meaning. A test compares the documentation with it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Traces: one short trace for a request, one root span for each slice, linked to what brought it about.
+"""The traces: a short trace for each request, and a root span for each slice, with links to the spans that caused it.
 
-Exported to whatever the standard ``OTEL_*`` variables name; with no endpoint named, spans have ids and go nowhere.
+The standard ``OTEL_*`` variables name the endpoint for the export. Without one, spans have ids but are not exported.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROPAGATOR = TraceContextTextMapPropagator()
 SHUTDOWN_SECONDS = 2.0
-"""The exporter tries for ten and more, which is longer than a process that is told to go may take."""
+"""Seconds that the last export may take. The exporter's own limit is ten seconds and more: too long for a process that
+has to end."""
 
 
 def configure(service: str) -> None:
-    """Set up this process, once; after a fork or a spawn, in the child."""
+    """Set up the traces of this process. Call it once, and in a child process after the fork or spawn."""
     provider = TracerProvider(resource=Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", service)}))
     if _exported():
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
@@ -38,7 +39,7 @@ def _exported() -> bool:
 
 
 def shutdown() -> None:
-    """Export what waits, for :data:`SHUTDOWN_SECONDS` at most; what nobody has taken by then is lost."""
+    """Export the spans that wait. Blocks for :data:`SHUTDOWN_SECONDS` at most; spans not exported by then are lost."""
     provider = trace.get_tracer_provider()
     if isinstance(provider, TracerProvider):
         ending = threading.Thread(target=provider.shutdown, name="traces-shutdown", daemon=True)
@@ -47,19 +48,19 @@ def shutdown() -> None:
 
 
 def tracer() -> trace.Tracer:
-    """The tracer of this project."""
+    """Return the tracer of this project."""
     return trace.get_tracer("collect")
 
 
 def current_traceparent() -> str | None:
-    """The current span, as W3C Trace Context has it; ``None`` outside any."""
+    """Return the current span in the format of W3C Trace Context; ``None`` outside of any span."""
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier)
     return carrier.get("traceparent")
 
 
 def span_context(traceparent: str | None) -> SpanContext | None:
-    """What ``traceparent`` names, if it is one."""
+    """Return the span context that ``traceparent`` names; ``None`` if it is missing or invalid."""
     if not traceparent:
         return None
     found = _PROPAGATOR.extract({"traceparent": traceparent}, context=context.Context())
@@ -69,7 +70,7 @@ def span_context(traceparent: str | None) -> SpanContext | None:
 
 @contextmanager
 def request_span(name: str, *, traceparent: str | None, attributes: dict[str, str]) -> Iterator[Span]:
-    """The span of one request, continuing the caller's trace if it has sent one."""
+    """Yield the span of a request. It continues the caller's trace if the caller sent a ``traceparent``."""
     parent = _PROPAGATOR.extract({"traceparent": traceparent} if traceparent else {}, context=context.Context())
     with tracer().start_as_current_span(
         name, context=parent, kind=trace.SpanKind.SERVER, attributes=dict(attributes)
@@ -79,7 +80,7 @@ def request_span(name: str, *, traceparent: str | None, attributes: dict[str, st
 
 @contextmanager
 def slice_span(*, kind: str, phase: str, job_id: str, part: int, links: Iterable[str | None]) -> Iterator[Span]:
-    """The root span of a slice: a job of three days is many short traces, not one that never ends."""
+    """Yield the root span of a slice, linked to ``links``. So a job of three days is many short traces, not one."""
     contexts = {found.span_id: found for link in links if (found := span_context(link)) is not None}
     with tracer().start_as_current_span(
         f"{kind} {phase}",
@@ -92,5 +93,5 @@ def slice_span(*, kind: str, phase: str, job_id: str, part: int, links: Iterable
 
 
 def slice_ended(span: Span, *, ending: str, seq: int, epoch: int) -> None:
-    """Say on the span of a slice why it ended, and where its part stood then."""
+    """Record on a slice's span how the slice ended, and its part's sequence number and epoch at that time."""
     span.set_attributes({"collect.slice.ending": ending, "collect.part.seq": seq, "collect.part.epoch": epoch})

@@ -1,1 +1,1 @@
-"""Doubles and fixtures that ship with the package."""
+"""Test support that ships with the package: the whole system as child processes."""

@@ -1,7 +1,7 @@
-"""The whole system as child processes, against servers that are there: for fault tests, end-to-end tests and benches.
+"""The whole system as child processes, for fault tests, end-to-end tests and benchmarks. The servers must run already.
 
-Each service is a real process with its own command line, as a pod would run it; each can be killed, stopped and started
-again by itself. Everything ends with :meth:`System.close`, and with the process that made it.
+Each service is a real process with its own command line, as in a pod. Each one can be killed, stopped and started again
+by itself. All processes end with :meth:`System.close`, or when the process that started them ends.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _LIBC = ctypes.CDLL(None)
 
 
 def eventually(condition: Callable[[], T | None], *, seconds: float, what: str) -> T:
-    """The first true value of ``condition``.
+    """Return the first true value of ``condition``, which is called every 20 ms. Blocking.
 
     Raises:
-        TimeoutError: there was none within ``seconds``.
+        TimeoutError: it returned no true value within ``seconds``. The message contains ``what``.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -51,7 +51,7 @@ def eventually(condition: Callable[[], T | None], *, seconds: float, what: str) 
 
 
 class Service:
-    """One child process."""
+    """A service of the system, as one child process. Its output is appended to ``log``."""
 
     def __init__(self, *, name: str, command: list[str], environment: dict[str, str], log: Path) -> None:
         self.name = name
@@ -71,7 +71,7 @@ class Service:
         return self.process.pid
 
     def children(self) -> list[int]:
-        """The pids of its children, the slots of a worker among them."""
+        """Return the pids of its child processes; those of a worker include its slots."""
         found = Path(f"/proc/{self.pid}/task/{self.pid}/children")
         try:
             return [int(pid) for pid in found.read_text().split()]
@@ -82,12 +82,15 @@ class Service:
         self.process.send_signal(number)
 
     def kill(self) -> None:
-        """SIGKILL, and wait."""
+        """Send SIGKILL and wait for the end."""
         self.process.kill()
         self.process.wait()
 
     def stop(self, *, seconds: float = STOP_SECONDS) -> int:
-        """SIGTERM, and wait; SIGKILL when it takes too long. Returns the exit code."""
+        """Send SIGTERM and wait for the end; after ``seconds`` send SIGKILL. Return the exit code.
+
+        A process that was stopped by SIGSTOP is continued first. Does nothing if the process has ended already.
+        """
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
@@ -99,10 +102,10 @@ class Service:
 
 
 class System:
-    """Gateway, workers and monitor of one database and one virtual host.
+    """A gateway, workers and a monitor that share one database and one virtual host.
 
-    ``settings`` are further environment variables for all of them (short leases, say). With ``management_url`` the
-    broker's policies are set, as in production.
+    ``settings``: more environment variables for all of them, short leases for example. ``management_url``: if it is
+    given, ``prepare`` sets the broker's policies, as in production. ``folder``: where the logs are written.
     """
 
     def __init__(
@@ -135,7 +138,7 @@ class System:
         self._started = 0
 
     def prepare(self, *organisation_ids: str) -> None:
-        """Indexes, policies, and organisations with generous limits."""
+        """Create the indexes, set the broker's policies, and create the organisations with the default limits."""
         indexes.migrate(self.db)
         if self.management_url is not None:
             vhost = unquote(urlsplit(self.amqp_url).path.removeprefix("/")) or "/"
@@ -144,7 +147,7 @@ class System:
             organisations.ensure(self.db, org_id=org_id, name=org_id)
 
     def gateway(self, *, workers: int = 1, port: int | None = None, wait: bool = True, **settings: str) -> Service:
-        """Start a gateway; with ``wait``, until it is ready. ``settings`` are its own environment variables."""
+        """Start a gateway. With ``wait``, block until it is ready. ``settings``: environment variables for it alone."""
         command = [
             sys.executable, "-m", "gateway",
             "--bind", f"{LOOPBACK}:{port or self.port}", "--workers", str(workers),
@@ -157,7 +160,10 @@ class System:
         return service
 
     def worker(self, *, kind: str = "upload", slots: int = 2, wait: bool = True, **settings: str) -> Service:
-        """Start a worker of ``kind``; with ``wait``, until it consumes. ``settings`` are its environment variables."""
+        """Start a worker of ``kind``. With ``wait``, block until it has started.
+
+        ``settings``: environment variables for it alone.
+        """
         command = [sys.executable, "-m", f"{kind}_worker"]
         service = self._start(f"{kind}-worker", command, {"COLLECT_SLOTS": str(slots), **settings})
         if wait:
@@ -169,12 +175,12 @@ class System:
         return service
 
     def monitor(self, **settings: str) -> Service:
-        """Start a monitor. ``settings`` are its own environment variables."""
+        """Start a monitor. ``settings``: environment variables for it alone."""
         settings = {"MONITOR_PORT": str(free_port()), **settings}
         return self._start("monitor", [sys.executable, "-m", "monitor"], settings)
 
     def close(self) -> None:
-        """End all that is still there, last started first."""
+        """Stop all services that still run, the last started first, and close the database's connection. Blocking."""
         for service in reversed(self.services):
             service.stop()
         self.db.close()
@@ -201,7 +207,7 @@ class System:
 
 
 def free_port() -> int:
-    """A port on the loopback interface that nobody listens on at the moment."""
+    """Return a port of the loopback interface that is free at the moment."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
