@@ -1,4 +1,7 @@
-"""The gateway under gunicorn, whose own options may follow. What is wrong with its settings is said here, once."""
+"""The entry point `python -m gateway`: runs gunicorn, whose own options may follow.
+
+The settings are read here first, so that an error in them is reported once and not by each worker.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from gateway.settings import GatewaySettings
 
 
 def main() -> None:
-    """Serve until told to go."""
+    """Serve until a signal ends the process."""
     settings.read(GatewaySettings, service="gateway")
     sys.argv[1:1] = ["--config", "python:gateway.server.gunicorn_config"]
     wsgiapp.run(prog="gateway")

@@ -1,4 +1,4 @@
-"""The application: its blueprints, and what happens before and after each request."""
+"""The Flask application: its blueprints, its error handlers, and the hooks before and after each request."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def create_app(made: Services) -> OpenAPI:
-    """The gateway on ``made``. Connects to nothing."""
+    """Return the gateway's application, which uses the services ``made``. Connects to nothing."""
     app = OpenAPI(
         "gateway",
         info=Info(title="Collect Jobs", version="1"),
@@ -93,7 +93,7 @@ def _handle_errors(app: OpenAPI) -> None:
 
 
 def _arrive() -> None:
-    """The moment at which a request is there is the moment at which it was made."""
+    """Note the time and the id of a request, and begin its span. The time of its arrival counts as its request time."""
     g.requested_at = services().clock.now()
     g.began = time.monotonic()
     named = request.headers.get("X-Request-Id", "")
@@ -135,7 +135,10 @@ def _depart(answer: Response) -> Response:
 
 
 def _job_of(answer: Response) -> str:
-    """The job that the request was about, or that it has made: as its slices have it, so that one search finds all."""
+    """Return the id of the job that the request names or has created, or ``""``.
+
+    The job's slices set the same span attribute, so one search finds all spans of a job.
+    """
     asked: str = (request.view_args or {}).get("job_id", "")
     made = answer.headers.get("Location", "")
     return asked or (made.removeprefix(_JOBS) if made.startswith(_JOBS) else "")

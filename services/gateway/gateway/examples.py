@@ -1,6 +1,6 @@
-"""Examples in the API reference. Each was recorded from a request to a running system (``make examples``).
+"""The examples of the API reference. Each was recorded from a request to a running system (``make examples``).
 
-They stand in ``reference/examples.json``: for each call a list of ``{name, request: {path, query, content_type, body},
+The file ``reference/examples.json`` has for each call a list of ``{name, request: {path, query, content_type, body},
 answer: {status, content_type, body}}``. A test makes the same requests again and compares.
 """
 
@@ -15,7 +15,7 @@ Document = dict[str, Any]
 
 
 def recorded() -> dict[str, list[Document]]:
-    """The examples by call, as in ``post /v1/jobs``."""
+    """Return the examples by call; a call is named like ``post /v1/jobs``."""
     found: dict[str, list[Document]] = json.loads((files("gateway") / "reference" / "examples.json").read_bytes())
     return found
 
@@ -46,7 +46,7 @@ def _add_answer(document: Document, operation: Document, example: Document) -> N
     status, responses = str(answer["status"]), operation["responses"]
     if status not in responses:
         return
-    if "$ref" in responses[status]:  # shared by all calls, and an example is this one's
+    if "$ref" in responses[status]:  # all calls share that response, and the example belongs to this call only
         shared = document["components"]["responses"][responses[status]["$ref"].rsplit("/", 1)[-1]]
         responses[status] = copy.deepcopy(shared)
     _add(responses[status]["content"].get(answer["content_type"]), example["name"], answer["body"])

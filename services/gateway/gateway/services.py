@@ -1,4 +1,4 @@
-"""What the routes work with, made once in each process and found through the application."""
+"""The stores and helpers that the routes use. Each process makes them once; the application holds them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXTENSION = "collect"
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """Stores, broker, cache, settings."""
+    """The settings, stores, broker, cache and limits of one process."""
 
     settings: GatewaySettings
     db: Database
@@ -32,10 +32,10 @@ class Services:
     polls: Polls
     clock: Clock = field(default_factory=SystemClock)
     closing: threading.Event = field(default_factory=threading.Event)
-    """The process has been asked to end: whoever waits for a job is answered now."""
+    """Set when the process has to end: requests that wait for a job are then answered at once."""
 
 
 def services() -> Services:
-    """Those of the application that handles this request."""
+    """Return the services of the application that handles this request."""
     found: Services = current_app.extensions[EXTENSION]
     return found

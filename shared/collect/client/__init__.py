@@ -1,4 +1,4 @@
-"""The typed client for pipelines, and the command ``collect`` that stands on it.
+"""The typed Python client of the API, and the command ``collect``, which uses it.
 
 >>> with CollectClient(url="http://127.0.0.1:8080", api_key=key) as client:  # doctest: +SKIP
 ...     file = client.files.upload("baseline.csv")

@@ -19,50 +19,50 @@ KEY_VARIABLE = "COLLECT_API_KEY"
 
 
 class NotConfigured(ClientError):
-    """The environment does not say which gateway, or with which key."""
+    """The environment lacks the gateway's address or the API key."""
 
     code = "not_configured"
 
 
 class DatasetsApi:
-    """``client.datasets``."""
+    """The calls on datasets (``client.datasets``)."""
 
     def __init__(self, *, transport: Transport) -> None:
         self._transport = transport
 
     def get(self, name: str) -> Dataset:
-        """The template, who holds the dataset, and how many rows are in it."""
+        """Return a dataset: its template, the job that holds it, and its number of rows."""
         body, _ = self._transport.json("GET", f"/v1/datasets/{name}")
         return Dataset.model_validate(body)
 
     def put(self, name: str, *, key: list[str], columns: list[dict[str, Any]]) -> Dataset:
-        """Make or change a template."""
+        """Create a dataset, or change its template. Returns the dataset."""
         body, _ = self._transport.json("PUT", f"/v1/datasets/{name}", body={"key": key, "columns": columns})
         return Dataset.model_validate(body)
 
     def rows(self, name: str, *, key: str | None = None, most: int | None = None) -> Iterator[Row]:
-        """Stored rows; those with one key, all, or the first ``most``."""
+        """Yield the stored rows: all, the first ``most``, or only those with ``key``."""
         return every(self._transport, f"/v1/datasets/{name}/rows", Row, {"key": key}, most=most)
 
 
 class TeamsApi:
-    """``client.teams``."""
+    """The calls on teams (``client.teams``)."""
 
     def __init__(self, *, transport: Transport) -> None:
         self._transport = transport
 
     def get(self, name: str) -> Team:
-        """The team of that name."""
+        """Return the team of that name."""
         body, _ = self._transport.json("GET", f"/v1/teams/{quote(name, safe='')}")
         return Team.model_validate(body)
 
     def list(self, *, name: str | None = None, most: int | None = None) -> Iterator[Team]:
-        """Teams by name: all, those whose name begins with ``name``, or the first ``most`` of them."""
+        """Yield teams by name: all, or the first ``most``. ``name``: only teams whose name begins with it."""
         return every(self._transport, "/v1/teams", Team, {"name": name}, most=most)
 
 
 class CollectClient:
-    """Everything that one key may ask of one gateway. Blocks; may be used by several threads. Use it with ``with``."""
+    """A client of one gateway with one API key. Its calls block. Safe for several threads. Use it with ``with``."""
 
     def __init__(
         self, *, url: str, api_key: str, patience: Patience | None = None, on_retry: OnRetry | None = None
@@ -77,10 +77,10 @@ class CollectClient:
     def from_environment(
         cls, environment: Mapping[str, str], *, patience: Patience | None = None, on_retry: OnRetry | None = None
     ) -> CollectClient:
-        """The client that ``COLLECT_URL`` and ``COLLECT_API_KEY`` name.
+        """Return a client for the address and key in ``COLLECT_URL`` and ``COLLECT_API_KEY``.
 
         Raises:
-            NotConfigured: one of them is missing; all that is missing is said at once.
+            NotConfigured: at least one of the two is missing; the message names all that are missing.
         """
         missing = [name for name in (URL_VARIABLE, KEY_VARIABLE) if not environment.get(name)]
         if missing:

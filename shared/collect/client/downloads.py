@@ -1,4 +1,4 @@
-"""Results: fetched in flat memory, taken up where they broke off, and checked against the gateway's own checksum."""
+"""Downloads results in pieces, continues after a break, and checks the gateway's checksum."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 def download(
     transport: Transport, path: str, target: Path, *, params: Mapping[str, Any] | None = None, on_bytes: OnBytes | None
 ) -> int:
-    """Fetch an answer into ``target``, which appears only when all of it is there and right; returns its bytes.
+    """Download an answer into ``target``, and return its size in bytes.
 
-    Until then it is ``target`` with ``.part`` behind its name. What is there from an earlier try is not fetched again.
+    ``target`` is created only when the download is complete and its checksum is right. Until then the bytes are in a
+    file with ``.part`` added to its name. Bytes of an earlier try are not downloaded again.
 
     Raises:
-        Damaged: twice it was not what the gateway says it is. Nothing of it is left.
-        Unreachable: it broke off without bringing anything; what came before is kept.
+        Damaged: the checksum was wrong twice. The bytes are deleted.
+        Unreachable: the download broke off and a try brought no bytes. The bytes so far are kept.
         ClientError: the file cannot be written.
     """
     partial = target.with_name(f"{target.name}.part")
@@ -61,7 +62,10 @@ class _Fetch:
         self._tell: OnBytes = on_bytes or (lambda _done, _of: None)
 
     def whole(self) -> bool:
-        """Fetch what is missing, however often that breaks off; whether the whole is right. A wrong one is removed."""
+        """Download the missing bytes, and return whether the checksum is right. Deletes the file if it is wrong.
+
+        Tries again after each break, as long as a try brings bytes.
+        """
         while True:
             before = self._size()
             try:
@@ -73,7 +77,7 @@ class _Fetch:
             except InvalidRequest as error:
                 if error.status != RANGE_UNUSABLE or not before:
                     raise
-                self._partial.unlink()  # it is of something longer
+                self._partial.unlink()  # the partial file is longer than the result, so it is from another one
                 continue
             if digest is None or digest == _sha256(self._partial):
                 return True
@@ -84,7 +88,10 @@ class _Fetch:
         return self._partial.stat().st_size if self._partial.exists() else 0
 
     def _rest(self, have: int) -> bytes | None:
-        """Fetch from the last byte that is there: a range has to have one. Returns the checksum of the whole."""
+        """Download from the last byte of the partial file on, and return the checksum of the whole.
+
+        The last byte is requested again since a range must not be empty.
+        """
         start = max(0, have - 1)
         headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={start}-"} if start else {})}
         with self._transport.answer(self._path, params=self._params, headers=headers) as answer:
@@ -103,7 +110,11 @@ class _Fetch:
 
 
 def _extent(status: int, headers: Mapping[str, str], start: int) -> tuple[int, int | None]:
-    """At which byte the answer begins, and how many the whole has, as far as that is said."""
+    """Return the byte at which the answer begins, and the size of the whole if the answer gives it.
+
+    Raises:
+        BadAnswer: the answer is another range than the requested one.
+    """
     if status != 206:
         length = headers.get("Content-Length", "")
         return 0, int(length) if length.isdigit() else None

@@ -1,19 +1,19 @@
-"""What a call to the API can end with, classed by what the caller should do about it.
+"""The errors of the client, by what the caller should do about them.
 
 ClientError
-├── ApiError                 the gateway answered, with a problem
-│   ├── InvalidRequest       mend the request (400, 413, 422); ``errors`` names the fields
-│   ├── NotAuthenticated     show a valid key (401)
-│   ├── NotPermitted         ask somebody with another role (403)
-│   ├── Missing              there is nothing here for you (404), or no longer (410)
-│   ├── Refused              look at the state of things, then decide (409); ``state``, ``allowed_verbs``, ``holder``
-│   │   └── MovedOn          it has changed since you looked (412)
-│   ├── TooMany              come back later (429); it was tried again for as long as allowed
-│   └── ServerFailed         the gateway or a server behind it cannot now (5xx)
-├── Unreachable              no answer, or one that broke off; it was tried again for as long as allowed
-├── BadAnswer                an answer that is not of this API: is the address right?
-├── Damaged                  what was fetched is not what the gateway says it is
-└── WaitedInVain             the job was not where it was waited for
+├── ApiError                 the gateway answered with a problem
+│   ├── InvalidRequest       correct the request (400, 413, 422); ``errors`` names the fields
+│   ├── NotAuthenticated     use a valid key (401)
+│   ├── NotPermitted         use a key of another role (403)
+│   ├── Missing              it does not exist for this organisation (404), or not any more (410)
+│   ├── Refused              look at the present state, then decide (409); ``state``, ``allowed_verbs``, ``holder``
+│   │   └── MovedOn          the job has changed since the caller read it (412)
+│   ├── TooMany              try again later (429); all allowed tries were used
+│   └── ServerFailed         the gateway or a server behind it failed (5xx)
+├── Unreachable              no answer, or one that broke off; all allowed tries were used
+├── BadAnswer                the answer is not from this API: check the address
+├── Damaged                  the checksum of a download is wrong
+└── WaitedInVain             the job did not reach the state that was waited for
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from collect.errors import CollectError, FieldError
 
 
 class ProblemField(BaseModel):
-    """One thing that is wrong with one field of a request."""
+    """An error of one field of a request."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -54,13 +54,13 @@ class Problem(BaseModel):
 
 
 class ClientError(CollectError):
-    """The root of what this client raises."""
+    """The base class of the errors that this client raises."""
 
     code = "client_error"
 
 
 class ApiError(ClientError):
-    """The gateway's answer was a problem, which ``problem`` has in full."""
+    """The gateway answered with an error. ``problem``: the body of that answer."""
 
     def __init__(self, problem: Problem) -> None:
         errors = tuple(FieldError(e.field, e.code, e.message) for e in problem.errors)
@@ -74,28 +74,28 @@ class ApiError(ClientError):
 
     @property
     def request_id(self) -> str | None:
-        """Found in the gateway's logs and traces."""
+        """The id by which the request is found in the gateway's logs and traces."""
         return self.problem.request_id
 
 
 class InvalidRequest(ApiError):
-    """400, 413, 422: sending it again will not help."""
+    """The request is invalid (400, 413, 422). Another try would not help."""
 
 
 class NotAuthenticated(ApiError):
-    """401: no key, or one that is not valid."""
+    """The key is missing or not valid (401)."""
 
 
 class NotPermitted(ApiError):
-    """403: the key's role is not enough."""
+    """The key's role does not allow the request (403)."""
 
 
 class Missing(ApiError):
-    """404, 410: it does not exist, is another organisation's, or is kept no longer."""
+    """The thing does not exist, belongs to another organisation (404), or has been deleted after its time (410)."""
 
 
 class Refused(ApiError):
-    """409: the state of things is in the way."""
+    """The present state does not allow the request (409)."""
 
     @property
     def state(self) -> str | None:
@@ -108,42 +108,45 @@ class Refused(ApiError):
 
     @property
     def holder(self) -> str | None:
-        """The job that holds the dataset, when that is in the way."""
+        """The job that holds the dataset, when that is the reason."""
         return self.problem.holder
 
 
 class MovedOn(Refused):
-    """412: ``If-Match`` named an older version."""
+    """``If-Match`` named an older version of the job (412)."""
 
 
 class TooMany(ApiError):
-    """429: a limit of the organisation or the key is reached."""
+    """A limit of the organisation or the key is reached (429)."""
 
 
 class ServerFailed(ApiError):
-    """5xx: not the request's fault."""
+    """The gateway, or a server behind it, failed (5xx). The request is not the cause."""
 
 
 class Unreachable(ClientError):
-    """There was no answer, or it broke off. Whether something was done is not known; asking again is safe."""
+    """There was no answer, or it broke off. It is unknown whether the request was done. It is safe to repeat it."""
 
     code = "unreachable"
 
 
 class BadAnswer(ClientError):
-    """Something answered that is not this API."""
+    """The answer does not come from this API."""
 
     code = "bad_answer"
 
 
 class Damaged(ClientError):
-    """What was fetched is not what the gateway says it is."""
+    """The checksum of a download is not the one that the gateway gave."""
 
     code = "damaged"
 
 
 class WaitedInVain(ClientError):
-    """The job is not where it was waited for: the time is over and it goes on regardless, or it has ended elsewhere."""
+    """The job did not reach the state that was waited for: the time is over, or it has ended in another state.
+
+    The job itself goes on when the time is over.
+    """
 
     code = "waited_in_vain"
 
@@ -160,7 +163,7 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 
 
 def from_answer(status: int, body: Any) -> ApiError:
-    """The error of an answer with a 4xx or 5xx status, whatever its body is."""
+    """Return the error of an answer with a 4xx or 5xx status. Its body need not be a problem."""
     fields = body if isinstance(body, dict) else {"detail": f"The server answered {status}."}
     problem = Problem.model_validate({**fields, "status": status})
     if status >= 500:

@@ -1,4 +1,4 @@
-"""Files: what jobs read."""
+"""The calls on input files, and functions that read and write files on this machine."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from collect.client.transport import Transport, new_idempotency_key
 PIECE_BYTES = 64 * 1024
 
 OnBytes = Callable[[int, int | None], None]
-"""Told bytes so far and, where it is known, of how many."""
+"""A function that is called with the bytes so far, and the total if it is known."""
 
 
 class FilesApi:
-    """``client.files``."""
+    """The calls on input files (``client.files``)."""
 
     def __init__(self, *, transport: Transport) -> None:
         self._transport = transport
@@ -32,7 +32,11 @@ class FilesApi:
         on_bytes: OnBytes | None = None,
         idempotency_key: str | None = None,
     ) -> File:
-        """Send a file as it is, in flat memory; ``name`` is needed for a stream that has none."""
+        """Upload a file unchanged, in pieces, and return it. ``name``: needed for a stream without a name.
+
+        Raises:
+            ClientError: the file cannot be read.
+        """
         opened = _open(source)
         with opened as stream:
             shown = name or _name_of(source)
@@ -46,17 +50,21 @@ class FilesApi:
         return File.model_validate(body)
 
     def get(self, file_id: str) -> File:
-        """A file's name, size and checksum."""
+        """Return the name, size and checksum of a file."""
         body, _ = self._transport.json("GET", f"/v1/files/{file_id}")
         return File.model_validate(body)
 
     def save(self, file_id: str, path: Path) -> int:
-        """Download a file; returns its bytes. ``path`` appears only when all of it is there."""
+        """Download a file, and return its size in bytes. ``path`` is created only when the download is complete."""
         return save(self._transport, f"/v1/files/{file_id}/content", {}, path)
 
 
 def save(transport: Transport, path: str, params: dict[str, str], target: Path) -> int:
-    """Write an answer to a file, which appears only when all of it is there; returns its bytes."""
+    """Write an answer to a file, and return its size in bytes. The file is created only when all of it was received.
+
+    Raises:
+        ClientError: the file cannot be written.
+    """
     beside = target.with_name(f".{target.name}.part")
     try:
         with transport.stream(path, params=params) as pieces, beside.open("wb") as out:
@@ -70,17 +78,17 @@ def save(transport: Transport, path: str, params: dict[str, str], target: Path) 
 
 
 def read(path: Path) -> bytes:
-    """A small file, whole.
+    """Return the bytes of a small file.
 
     Raises:
-        ClientError: it cannot be read.
+        ClientError: the file cannot be read.
     """
     with _open(path) as stream:
         return stream.read()
 
 
 class _Counted:
-    """A stream that tells how much of it has been read, and how long it is, so that it goes out with its length."""
+    """A stream that reports how much of it was read. It has a length, so that the request gets a Content-Length."""
 
     def __init__(self, stream: IO[bytes], on_bytes: OnBytes | None) -> None:
         self._stream = stream

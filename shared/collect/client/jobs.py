@@ -1,4 +1,4 @@
-"""Jobs: making them, watching them, controlling them, reading what they left."""
+"""The calls on jobs: create, wait, control, correct, and read what a job has left."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from collect.client.transport import Transport
 LONG_POLL_SECONDS = 20.0
 Params = Mapping[str, Any]
 ValueMap = Mapping[str, Mapping[str, Any]]
-"""Column → bad value → good value: a text, a number, true, false or ``None`` (an empty cell)."""
+"""A map column → bad value → good value. A good value is a text, a number, true, false or ``None`` (an empty cell)."""
 
 
 class JobsApi:
-    """``client.jobs``. Each verb answers with the job as it is then, and the verb is in effect."""
+    """The calls on jobs (``client.jobs``). When a verb returns, it is in effect; it returns the changed job."""
 
     def __init__(self, *, transport: Transport, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._transport = transport
@@ -56,7 +56,7 @@ class JobsApi:
         max_rows_per_second: float | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
-        """Start a job; it is durably recorded when this returns. ``params`` are those of the kind (see the API)."""
+        """Create a job, and return it; it is then stored durably. ``params``: those of the kind (see the API)."""
         body = _given(
             kind=kind,
             params=dict(params),
@@ -70,14 +70,14 @@ class JobsApi:
         return _job(self._transport.create("/v1/jobs", body=body, idempotency_key=idempotency_key))
 
     def preview(self, kind: str, params: Params, *, confirm: str | None = None) -> Preview:
-        """What such a job would do. Whatever would be refused is refused alike."""
+        """Return what such a job would do. Raises the same errors as :meth:`create`."""
         query = {"validate_only": "true"}
         wanted = _given(kind=kind, params=dict(params), confirm=confirm)
         body, _ = self._transport.json("POST", "/v1/jobs", params=query, body=wanted)
         return Preview.model_validate(body)
 
     def get(self, job_id: str) -> Job:
-        """The job as it is."""
+        """Return the job in its present state."""
         return _job(self._transport.json("GET", f"/v1/jobs/{job_id}"))
 
     def list(
@@ -91,22 +91,23 @@ class JobsApi:
         until: datetime | None = None,
         most: int | None = None,
     ) -> Iterator[Job]:
-        """Jobs, newest first; all of them, or the first ``most``."""
+        """Yield jobs, newest first: all, or the first ``most``."""
         bounds = {"since": since.isoformat() if since else None, "until": until.isoformat() if until else None}
         filters = {"state": state, "kind": kind, "created_by": created_by, "q": q, **bounds}
         return every(self._transport, "/v1/jobs", Job, filters, most=most)
 
     def page(self, *, limit: int = 50, cursor: str | None = None, **filters: str) -> Page[Job]:
-        """One page of the list."""
+        """Return one page of the list of jobs."""
         return page(self._transport, "/v1/jobs", Job, {**filters, "limit": limit, "cursor": cursor})
 
     def wait(self, job_id: str, until: str = "final", *, timeout_seconds: float = 3600.0) -> Job:
-        """The job as soon as it is ``until``: ``final``, ``rest``, or a state. Outlives a restart of the gateway.
+        """Block until the job is at ``until`` (``final``, ``rest``, or a state), and return it.
 
-        ``final`` answers at ``failed`` and ``undo_failed`` too: nothing more happens there unless somebody acts.
+        Goes on waiting after a restart of the gateway. ``final`` includes ``failed`` and ``undo_failed``, since nothing
+        more happens there without a verb.
 
         Raises:
-            WaitedInVain: it is not there after ``timeout_seconds``; at once if it has ended in another state.
+            WaitedInVain: the job is not there after ``timeout_seconds``, or has ended in another state (at once).
         """
         deadline = self._monotonic() + timeout_seconds
         while True:
@@ -119,44 +120,44 @@ class JobsApi:
                 raise WaitedInVain(f"Job {job_id} is {job.state.value}, not {until}, after {timeout_seconds:g} s.")
 
     def look(self, job_id: str, until: str, *, seconds: float) -> Job:
-        """The job as soon as it is ``until`` (see :meth:`wait`), or as it is after ``seconds``."""
+        """Return the job when it is at ``until`` (see :meth:`wait`), or after ``seconds`` in its present state."""
         query = {"wait_for": until, "timeout_seconds": round(seconds, 3)}
         answer = self._transport.json("GET", f"/v1/jobs/{job_id}", params=query, wait_seconds=seconds)
         self._transport.heed(answer[1], most=seconds)
         return _job(answer)
 
     def patch(self, job_id: str, **changes: Any) -> Job:
-        """Change ``priority``, ``max_rows_per_second`` or ``max_rejected``; in effect within a chunk."""
+        """Change ``priority``, ``max_rows_per_second`` or ``max_rejected``. It takes effect with the next chunk."""
         return _job(self._transport.json("PATCH", f"/v1/jobs/{job_id}", body=changes))
 
     def pause(self, job_id: str, *, reason: str, until: datetime | None = None, if_match: str | None = None) -> Job:
-        """Nothing more is written, and no slot is held, until it is resumed."""
+        """Pause the job: it writes nothing and holds no slot until it is resumed. ``until``: resume it then."""
         return self._verb(job_id, "pause", reason, if_match, until=until.isoformat() if until else None)
 
     def resume(
         self, job_id: str, *, reason: str, max_rejected: Params | None = None, if_match: str | None = None
     ) -> Job:
-        """Go on from where it was."""
+        """Resume a paused job where it stopped."""
         return self._verb(job_id, "resume", reason, if_match, max_rejected=max_rejected)
 
     def stop(self, job_id: str, *, reason: str, if_match: str | None = None) -> Job:
-        """End it, and keep what was written."""
+        """End the job, and keep what it has written."""
         return self._verb(job_id, "stop", reason, if_match)
 
     def confirm(self, job_id: str, *, reason: str, if_match: str | None = None) -> Job:
-        """Let a job that waits for confirmation run."""
+        """Confirm a job that waits for confirmation, so that it starts."""
         return self._verb(job_id, "confirm", reason, if_match)
 
     def terminate(self, job_id: str, *, reason: str, wait_seconds: float = 0.0, if_match: str | None = None) -> Job:
-        """End it, and take back what was written; ``wait_seconds``: answer when it rests, if that is before then."""
+        """End the job, and take back what it has written. ``wait_seconds``: wait at most so long until it rests."""
         return self._verb(job_id, "terminate", reason, if_match, wait_seconds=wait_seconds)
 
     def undo(self, job_id: str, *, reason: str, wait_seconds: float = 0.0, if_match: str | None = None) -> Job:
-        """Take back what a job at rest has written."""
+        """Take back what a job at rest has written. ``wait_seconds``: wait at most so long until that is done."""
         return self._verb(job_id, "undo", reason, if_match, wait_seconds=wait_seconds)
 
     def will_undo(self, job_id: str, verb: str = "undo") -> UndoPreview:
-        """What ``terminate`` or ``undo`` would take back now."""
+        """Return what ``terminate`` or ``undo`` would take back now."""
         query = {"validate_only": "true"}
         body = {"reason": f"Preview of {verb}"}
         answer, _ = self._transport.json("POST", f"/v1/jobs/{job_id}/{verb}", params=query, body=body)
@@ -172,10 +173,10 @@ class JobsApi:
         idempotency_key: str | None = None,
         **others: Any,
     ) -> Job:
-        """A new job with the same params, or with those given merged over them.
+        """Create a new job with the params of this one, and with ``params`` merged over them; return it.
 
-        ``others``: ``priority``, ``confirm``, ``time_limit_seconds``, ``max_rows_per_second``. What is left out is as
-        the job had it last.
+        ``others``: ``priority``, ``confirm``, ``time_limit_seconds``, ``max_rows_per_second``. Each that is left out is
+        taken from the first job, with its last value.
         """
         body = _given(reason=reason, file_id=file_id, params=dict(params) if params else None, **others)
         return _job(self._transport.create(f"/v1/jobs/{job_id}/restart", body=body, idempotency_key=idempotency_key))
@@ -183,7 +184,7 @@ class JobsApi:
     def will_restart(
         self, job_id: str, *, reason: str, file_id: str | None = None, params: Params | None = None, **others: Any
     ) -> Preview:
-        """What :meth:`restart` would do; it warns of rows of the job that are still there."""
+        """Return what :meth:`restart` would do. It warns of rows of the first job that are still stored."""
         query = {"validate_only": "true"}
         asked = _given(reason=reason, file_id=file_id, params=dict(params) if params else None, **others)
         body, _ = self._transport.json("POST", f"/v1/jobs/{job_id}/restart", params=query, body=asked)
@@ -201,13 +202,13 @@ class JobsApi:
         idempotency_key: str | None = None,
         **read_so: Any,
     ) -> Job:
-        """Have rows that were rejected run once more, mended, in the same job.
+        """Correct rejected rows and run them once more in the same job; return the job.
 
         ``rows``: ``{"row": 17, "values": {"manager_phone": "…"}}`` with the columns that change. ``path``: the CSV of
-        :meth:`save_rejects`, mended. ``value_map``: ``{"district": {"Puna": "Pune"}}`` for all rejects; alone or with
-        one of the two. ``change_keys``: rows may get another key though theirs was not what was wrong. ``read_so``: how
+        :meth:`save_rejects`, corrected. ``value_map``: ``{"district": {"Puna": "Pune"}}`` for all rejects; alone, or
+        with either of the two. ``change_keys``: allow another key for rows whose key was not wrong. ``read_so``: how
         the CSV is read (``encoding``, ``delimiter``, ``has_header``, ``skip_lines``, ``trim``, ``decimal``,
-        ``date_formats``, ``blank``); of these ``trim``, ``decimal`` and ``date_formats`` go with ``rows`` too.
+        ``date_formats``, ``blank``); ``trim``, ``decimal`` and ``date_formats`` are allowed with ``rows`` too.
         """
         asked = _Correction(
             rows=rows, path=path, value_map=value_map, change_keys=change_keys, reason=reason, read_so=read_so
@@ -223,67 +224,68 @@ class JobsApi:
         value_map: ValueMap | None = None,
         **read_so: Any,
     ) -> CorrectionPreview:
-        """What :meth:`correct` would do. Whatever would be refused is refused alike, but for keys that change."""
+        """Return what :meth:`correct` would do. Raises the same errors, but not the one for keys that change."""
         asked = _Correction(rows=rows, path=path, value_map=value_map, read_so=read_so)
         body, _ = asked.send(self._transport, job_id, query={"validate_only": "true"})
         return CorrectionPreview.model_validate(body)
 
     def audit(self, job_id: str) -> Iterator[AuditEntry]:
-        """Every move, in order."""
+        """Yield the audit entries of the job, in order: one for each change of its state."""
         return every(self._transport, f"/v1/jobs/{job_id}/audit", AuditEntry)
 
     def parts(self, job_id: str) -> Iterator[Part]:
-        """The ranges that the job is run in."""
+        """Yield the parts of the job: the ranges in which it is run."""
         return every(self._transport, f"/v1/jobs/{job_id}/parts", Part)
 
     def rejects(self, job_id: str, *, most: int | None = None) -> Iterator[Reject]:
-        """Rows that were not written, by number."""
+        """Yield the rejected rows by row number: all, or the first ``most``."""
         return every(self._transport, f"/v1/jobs/{job_id}/rejects", Reject, most=most)
 
     def rejects_stored(self, job_id: str) -> StoredRejects:
-        """How many rows were rejected, and how many of them are stored."""
+        """Return how many rows were rejected, and how many of these are stored."""
         body, _ = self._transport.json("GET", f"/v1/jobs/{job_id}/rejects", params={"limit": 1})
         return StoredRejects.model_validate(body)
 
     def rejects_summary(self, job_id: str) -> RejectsSummary:
-        """What is wrong with the rejected rows by column and code, with the distinct values."""
+        """Return the errors of the rejected rows by column and code, with the distinct wrong values."""
         body, _ = self._transport.json("GET", f"/v1/jobs/{job_id}/rejects", params={"summary": "true"})
         return RejectsSummary.model_validate(body)
 
     def corrections(self, job_id: str, *, row: int | None = None) -> Iterator[CorrectedRow]:
-        """Every revision that was rejected and has been mended since, by row; or those of one row."""
+        """Yield every revision of a row that was rejected and then corrected, by row; or only those of ``row``."""
         return every(self._transport, f"/v1/jobs/{job_id}/corrections", CorrectedRow, {"row": row})
 
     def conflicts(self, job_id: str) -> Iterator[Conflict]:
-        """What undo left alone."""
+        """Yield the documents that undo did not take back, since they had changed."""
         return every(self._transport, f"/v1/jobs/{job_id}/conflicts", Conflict)
 
     def manifest(self, job_id: str) -> Manifest:
-        """What is in an export's result; it stays when the result is kept no longer."""
+        """Return the manifest of an export's result. It is kept after the result itself has been deleted."""
         body, _ = self._transport.json("GET", f"/v1/jobs/{job_id}/manifest")
         return Manifest.model_validate(body)
 
     def download(self, job_id: str, path: Path, *, part: int | None = None, on_bytes: OnBytes | None = None) -> int:
-        """Fetch an export's result, or one part of it, and check it; returns its bytes.
+        """Download an export's result, or one part of it, check its checksum, and return its size in bytes.
 
-        ``path`` appears when all of it is there. What broke off stays beside it as ``.part``, and is taken up again.
+        ``path`` is created only when the download is complete. A download that breaks off leaves a file with ``.part``
+        added to its name, and the next call continues it.
 
         Raises:
-            Damaged: it is not what the gateway says it is.
+            Damaged: the checksum is wrong.
         """
         params = None if part is None else {"part": part}
         return download(self._transport, f"/v1/jobs/{job_id}/result", path, params=params, on_bytes=on_bytes)
 
     def save_rejects(self, job_id: str, path: Path) -> int:
-        """The rejects as a CSV that can be mended and sent again; returns its bytes."""
+        """Save the rejects as a CSV, to be corrected and sent again with :meth:`correct`; return its size in bytes."""
         return save(self._transport, f"/v1/jobs/{job_id}/rejects", {"format": "csv"}, path)
 
     def save_rejects_summary(self, job_id: str, path: Path) -> int:
-        """The distinct bad values as a CSV whose column ``replacement`` is to be filled in; returns its bytes."""
+        """Save the distinct wrong values as a CSV with an empty column ``replacement``; return its size in bytes."""
         return save(self._transport, f"/v1/jobs/{job_id}/rejects", {"format": "csv", "summary": "true"}, path)
 
     def save_unprocessed(self, job_id: str, path: Path) -> int:
-        """The rows that a job at rest never reached, as a CSV; returns its bytes."""
+        """Save the rows that a job at rest never reached as a CSV; return its size in bytes."""
         return save(self._transport, f"/v1/jobs/{job_id}/unprocessed", {"format": "csv"}, path)
 
     def _verb(
@@ -303,7 +305,7 @@ class JobsApi:
 
 @dataclass(frozen=True, kw_only=True)
 class _Correction:
-    """What is asked for: the rows of a file or of a list, a map of values, or a map and one of both."""
+    """The request of a correction: rows from a list or a file, a map of values, or the map with one of the two."""
 
     rows: Sequence[Params] | None
     path: Path | None
@@ -319,7 +321,7 @@ class _Correction:
     def send(
         self, transport: Transport, job_id: str, *, query: Params | None = None, idempotency_key: str | None = None
     ) -> tuple[Any, Mapping[str, str]]:
-        """Send it, as JSON or with its file."""
+        """Send the correction, as JSON or as a form with its file; return the decoded answer and its headers."""
         where = f"/v1/jobs/{job_id}/corrections"
         keys = True if self.change_keys else None
         asked = _given(reason=self.reason, value_map=self.value_map, change_keys=keys, **self.read_so)
@@ -343,7 +345,7 @@ def _given(**fields: Any) -> dict[str, Any]:
 
 
 def is_at(job: Job, until: str) -> bool:
-    """Whether the job is ``until``: ``final``, ``rest``, or a state."""
+    """Return whether the job is at ``until``: ``final``, ``rest``, or a state."""
     match until:
         case "final":
             return job.ended

@@ -1,4 +1,4 @@
-"""What the API answers with, as values. Fields that a newer gateway has added are kept and passed on."""
+"""The answers of the API as pydantic models. Fields that a newer gateway adds are kept and passed on."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ def _rfc3339(at: datetime) -> str:
 
 
 Time = Annotated[datetime, PlainSerializer(_rfc3339, when_used="json-unless-none")]
-"""Written as the API writes it."""
+"""A time. It is serialised in the API's own format, RFC 3339 in UTC with milliseconds."""
 
 
 class Answer(BaseModel):
-    """Root of all answers."""
+    """The base class of all answers."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
 
 class File(Answer):
-    """An input file: it never changes."""
+    """An input file. It never changes."""
 
     id: str
     name: str
@@ -36,14 +36,14 @@ class File(Answer):
 
 
 class Actor(Answer):
-    """Who did something."""
+    """The key, or the part of the system, that did something."""
 
     id: str
     name: str
 
 
 class Reason(Answer):
-    """Why a job is where it is."""
+    """The reason for a job's present state."""
 
     code: str
     message: str
@@ -52,7 +52,7 @@ class Reason(Answer):
 
 
 class Progress(Answer):
-    """Rows by outcome. ``total`` is ``None`` while the file is being read for the first time."""
+    """The number of rows by outcome. ``total`` is ``None`` while the file is read for the first time."""
 
     total: int | None = None
     done: int = 0
@@ -67,7 +67,7 @@ class Progress(Answer):
 
 
 class Action(Answer):
-    """The last verb: when it was asked for, when it was in effect, when no slot worked on the job any more."""
+    """The last verb of a job: when it was requested, when it took effect, when no slot worked on the job any more."""
 
     verb: str
     actor: Actor | None = None
@@ -79,9 +79,9 @@ class Action(Answer):
 
 
 class Job(Answer):
-    """A job as it was when it was asked for. ``etag`` goes into ``if_match`` of a verb.
+    """A job in the state that it had when it was read. ``etag``: the value for ``if_match`` of a verb.
 
-    ``start_at`` is when it is to start, ``until`` when a paused job resumes by itself.
+    ``start_at``: the earliest time of its start. ``until``: the time at which a paused job resumes by itself.
     """
 
     id: str
@@ -111,12 +111,12 @@ class Job(Answer):
 
     @property
     def rests(self) -> bool:
-        """Nothing happens to it until somebody asks."""
+        """True when nothing more happens to the job without a verb."""
         return self.state in RESTING
 
     @property
     def ended(self) -> bool:
-        """Final, or failed."""
+        """True when the job is in a final state, or has failed."""
         return self.state in ENDED
 
 
@@ -135,7 +135,7 @@ class Part(Answer):
 
 
 class AuditEntry(Answer):
-    """One move of a job: who asked for it, why, and how long it took to be in effect."""
+    """One change of a job's state: who requested it, the reason, and how long it took to take effect."""
 
     seq: int
     at: Time
@@ -151,7 +151,7 @@ class AuditEntry(Answer):
 
 
 class Reject(Answer):
-    """A row that was not written, and why."""
+    """A row that was not written, with its first error."""
 
     row: int
     field: str = ""
@@ -161,7 +161,7 @@ class Reject(Answer):
 
 
 class CorrectedRow(Answer):
-    """One revision of a row that was rejected and mended: what was wrong, the text that took its place, its outcome."""
+    """One revision of a rejected row that was corrected: its error, the new text (``corrected_line``), its outcome."""
 
     row: int
     revision: int
@@ -176,21 +176,21 @@ class CorrectedRow(Answer):
 
 
 class StoredRejects(Answer):
-    """Rows that were rejected, and how many of them can be looked at: of very many, the first that were found."""
+    """How many rows were rejected, and how many of them are stored: at most a limit, the first that were found."""
 
     rejected: int = 0
     stored: int = 0
 
 
 class BadValue(Answer):
-    """A cell that was rejected, and how many rows have it."""
+    """A wrong value, and the number of rows that have it."""
 
     value: str
     count: int = 0
 
 
 class WrongWay(Answer):
-    """What is wrong in one way with one column. ``more``: distinct values that are not listed."""
+    """One kind of error in one column. ``more``: the number of distinct values that are not listed."""
 
     field: str = ""
     code: str = ""
@@ -201,7 +201,7 @@ class WrongWay(Answer):
 
 
 class RejectsSummary(StoredRejects):
-    """What is wrong by column and code. ``value_map``: to begin with; each value stands for itself."""
+    """The errors by column and code. ``value_map``: a template of a map in which each value is mapped to itself."""
 
     items: list[WrongWay] = Field(default_factory=list)
     value_map: dict[str, dict[str, str]] = Field(default_factory=dict)
@@ -209,7 +209,7 @@ class RejectsSummary(StoredRejects):
 
 
 class Conflict(Answer):
-    """What undo left alone, and why."""
+    """A document that undo did not take back, with the reason."""
 
     id: str
     why: str = ""
@@ -217,7 +217,7 @@ class Conflict(Answer):
 
 
 class UndoPreview(Answer):
-    """What terminate or undo would do now."""
+    """The preview of terminate or undo."""
 
     will_delete: int = 0
     will_restore: int = 0
@@ -227,12 +227,12 @@ class UndoPreview(Answer):
 
     @property
     def holder(self) -> str | None:
-        """The job that holds the dataset now: until it lets go, undo is refused."""
+        """The job that holds the dataset now. Undo is refused while it does."""
         return (self.conflict or {}).get("holder")
 
 
 class Notice(Answer):
-    """A warning or an error of a preview. ``suggestion``, merged into ``params``, mends what is warned of."""
+    """A warning or an error of a preview. ``suggestion``: params to merge into ``params``, which remove the cause."""
 
     code: str = ""
     message: str = ""
@@ -243,7 +243,7 @@ class Notice(Answer):
 
 
 class CorrectionPreview(Answer):
-    """What a correction would do: to how many rows, and what it changes beside what was wrong."""
+    """The preview of a correction: its number of rows, and warnings of what it changes apart from the wrong cells."""
 
     ok: bool = True
     rows: int = 0
@@ -253,13 +253,13 @@ class CorrectionPreview(Answer):
 
     @property
     def changes_keys(self) -> bool:
-        """Whether rows would get another key though theirs was not what was wrong."""
+        """True when a row would get another key although its key was not wrong."""
         keys = [warning.evidence or {} for warning in self.warnings if warning.code == "key_changed"]
         return any(evidence.get("not_wrong", 0) for evidence in keys)
 
 
 class Column(Answer):
-    """A column of a file, as it was seen; or of an export, with ``name`` and ``type``."""
+    """A column of a file, as the preview found it; or a column of an export, with ``name`` and ``type``."""
 
     name: str | None = None
     type: str | None = None
@@ -270,7 +270,7 @@ class Column(Answer):
 
 
 class SampledReject(Answer):
-    """A row of the sample that would not be written, and why."""
+    """A row of the sample that would be rejected, with its first error."""
 
     row: int
     field: str = ""
@@ -279,7 +279,7 @@ class SampledReject(Answer):
 
 
 class SampledRejects(Answer):
-    """Rejects among rows from all over the file, and how many the whole file would have."""
+    """The rejects in a sample of rows from the whole file, and an estimate for all rows."""
 
     sampled_rows: int = 0
     rejected_rows: int = 0
@@ -288,7 +288,7 @@ class SampledRejects(Answer):
 
 
 class TeamsTouched(Answer):
-    """What a file would do to the teams there are: those in the rows that were looked at."""
+    """The effects of a file on teams, counted in the rows that the preview read (``examined_rows``)."""
 
     created: int = 0
     changed: int = 0
@@ -302,9 +302,9 @@ class TeamsTouched(Answer):
 
 
 class Preview(Answer):
-    """What a job would do, before there is one. ``ok``: it would be accepted. ``exact``: the rows were counted.
+    """The preview of a job. ``ok``: the job would be accepted. ``exact``: the rows were counted, not estimated.
 
-    ``effects`` says in words what a row does to what is there already. ``blank_rows`` lines of the file are no row.
+    ``effects``: sentences that say what a row does to stored data. ``blank_rows``: blank lines, which are not rows.
     """
 
     ok: bool = True
@@ -330,7 +330,7 @@ class Preview(Answer):
 
 
 class ResultPart(Answer):
-    """What one part of an export has written."""
+    """The output of one part of an export."""
 
     n: int
     rows: int
@@ -339,7 +339,7 @@ class ResultPart(Answer):
 
 
 class Manifest(Answer):
-    """What is in an export's result. ``complete``: everything that was asked for; a stopped export has less."""
+    """The content of an export's result. ``complete``: all requested rows are in it; a stopped export has fewer."""
 
     format: str
     rows: int
@@ -355,7 +355,7 @@ class Manifest(Answer):
 
 
 class Dataset(Answer):
-    """A dataset's template, and what is in it."""
+    """A dataset: its template, the job that holds it, and its number of rows."""
 
     name: str
     key: list[str]
@@ -375,13 +375,13 @@ class Row(Answer):
 
 
 class Person(Answer):
-    """Somebody of a team, known by the phone."""
+    """A person in a team, identified by phone number."""
 
     phone: str
 
 
 class Team(Answer):
-    """A team, with the mark of the job that first touched it as it is."""
+    """A team, with the mark of the job that wrote it last."""
 
     name: str
     description: str | None = None

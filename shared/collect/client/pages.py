@@ -1,4 +1,4 @@
-"""Lists that come page by page."""
+"""Reads lists that the API returns page by page."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ LARGEST_PAGE = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Page(Generic[A]):
-    """One page, and where the next begins."""
+    """One page of a list. ``next_cursor``: the cursor of the next page, or ``None`` for the last page."""
 
     items: list[A]
     next_cursor: str | None
 
 
 def page(transport: Transport, path: str, model: type[A], params: Mapping[str, Any]) -> Page[A]:
-    """One page of a list."""
+    """Return one page of a list."""
     body, _ = transport.json("GET", path, params={key: value for key, value in params.items() if value is not None})
     return Page(items=[model.model_validate(item) for item in body["items"]], next_cursor=body.get("next_cursor"))
 
@@ -31,7 +31,7 @@ def page(transport: Transport, path: str, model: type[A], params: Mapping[str, A
 def every(
     transport: Transport, path: str, model: type[A], params: Mapping[str, Any] | None = None, *, most: int | None = None
 ) -> Iterator[A]:
-    """All items of a list, or the first ``most`` of them; a page is asked for when it is reached."""
+    """Yield all items of a list, or the first ``most``. A page is requested only when it is reached."""
     left = most
     cursor: str | None = None
     while left is None or left > 0:

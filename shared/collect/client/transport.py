@@ -1,4 +1,4 @@
-"""HTTP with a key, timeouts, and another try where that is safe."""
+"""Sends HTTP requests with the API key and with timeouts, and repeats them where that is safe."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _PASSING = frozenset({429, 502, 503, 504})
 IN_PROGRESS = "request_in_progress"
 RESULT_PENDING = "result_pending"
-"""The gateway is at work on it; that it takes long is no trouble."""
+"""The code of an answer which says that the gateway still builds the result. It does not use up the time for tries."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Streamed:
-    """An answer that is on its way."""
+    """An answer whose body is read in pieces while it arrives."""
 
     status: int
     headers: Mapping[str, str]
@@ -38,11 +38,11 @@ class Streamed:
 
 
 OnRetry = Callable[[ClientError], None]
-"""Told why a call is about to be tried again."""
+"""A function that is called, before a call is tried again, with the error of the last try."""
 
 
 class Source(Protocol):
-    """What a file is read from."""
+    """A stream from which a file is read."""
 
     def read(self, size: int = -1, /) -> bytes: ...
 
@@ -55,9 +55,10 @@ class Source(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """How long a call may take.
+    """The time limits of a call.
 
-    ``retry_seconds`` bounds all tries of one call together, without the time for which the gateway says it is at work.
+    ``retry_seconds`` limits all tries of one call together. The time in which the gateway answers ``result_pending`` is
+    not counted.
     """
 
     connect_seconds: float = 5.0
@@ -66,10 +67,11 @@ class Patience:
 
 
 class Transport:
-    """One session with one gateway. Blocks; may be used by several threads.
+    """An HTTP session with one gateway. Its calls block. Safe for several threads.
 
-    A call is tried again, with growing pauses, when there was no answer or one that says "not now": every GET is
-    harmless, every verb idempotent, and a POST that creates carries one idempotency key through all its tries.
+    A call is tried again, with growing pauses, when there was no answer, when the status is 429, 502, 503 or 504, or
+    when the same request is still being handled (409). That is safe: a GET changes nothing, a verb is idempotent, and a
+    POST that creates uses one idempotency key for all tries.
     """
 
     def __init__(
@@ -112,7 +114,10 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         wait_seconds: float = 0.0,
     ) -> tuple[Any, Mapping[str, str]]:
-        """The decoded answer and its headers. ``wait_seconds``: how long the server itself may hold the answer back."""
+        """Send a request, and return the decoded answer and its headers.
+
+        ``wait_seconds``: how long the server may hold back the answer; it is added to the timeout.
+        """
         response = self._call(method, path, params=params, json=body, headers=headers, wait_seconds=wait_seconds)
         return self._decoded(response), response.headers
 
@@ -125,14 +130,14 @@ class Transport:
         idempotency_key: str | None = None,
         wait_seconds: float = 0.0,
     ) -> tuple[Any, Mapping[str, str]]:
-        """A POST that creates, under one idempotency key, so that however often it is sent it happens once."""
+        """Send a POST that creates something. All its tries have one idempotency key, so it takes effect only once."""
         headers = {"Idempotency-Key": idempotency_key or new_idempotency_key()}
         return self.json("POST", path, params=params, body=body, headers=headers, wait_seconds=wait_seconds)
 
     def send(
         self, path: str, *, source: Source | bytes, params: Mapping[str, Any], headers: Mapping[str, str]
     ) -> tuple[Any, Mapping[str, str]]:
-        """POST a file as it is, in flat memory. It is tried again only if ``source`` can be read again."""
+        """Send a file unchanged, in pieces, as a POST. It is tried again only if ``source`` can be read again."""
         start = source.tell() if not isinstance(source, bytes) and source.seekable() else None
         headers = {"Content-Type": "application/octet-stream", **headers}
 
@@ -156,7 +161,7 @@ class Transport:
         content: bytes,
         idempotency_key: str | None = None,
     ) -> tuple[Any, Mapping[str, str]]:
-        """POST a small file and words that go with it, under one idempotency key."""
+        """Send a small file and text fields as a multipart POST. All its tries have one idempotency key."""
         headers = {"Idempotency-Key": idempotency_key or new_idempotency_key()}
         parts = {"file": (name, content, "text/csv")}
         response = self._call("POST", path, params=params, data=fields, files=parts, headers=headers)
@@ -164,7 +169,7 @@ class Transport:
 
     @contextmanager
     def stream(self, path: str, *, params: Mapping[str, Any] | None = None) -> Iterator[Iterator[bytes]]:
-        """The bytes of an answer, piece by piece. One that breaks off raises :class:`Unreachable`."""
+        """Yield the bytes of an answer, in pieces. Raises :class:`Unreachable` if the answer breaks off."""
         with self.answer(path, params=params) as found:
             yield found.pieces
 
@@ -172,7 +177,7 @@ class Transport:
     def answer(
         self, path: str, *, params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
     ) -> Iterator[Streamed]:
-        """An answer whose bytes come piece by piece. One that breaks off raises :class:`Unreachable`."""
+        """Yield an answer whose bytes come in pieces. Raises :class:`Unreachable` if the answer breaks off."""
         response = self._call("GET", path, params=params, stream=True, headers={"Accept": "*/*", **(headers or {})})
         try:
             yield Streamed(status=response.status_code, headers=response.headers, pieces=self._pieces(response))
@@ -180,7 +185,7 @@ class Transport:
             response.close()
 
     def heed(self, headers: Mapping[str, str], *, most: float) -> None:
-        """Wait as long as an answer says that nobody need ask again, and no longer than ``most`` seconds."""
+        """Sleep for the time in the header ``Retry-After``, at most ``most`` seconds. Return at once without it."""
         seconds = _seconds(headers.get("Retry-After"))
         if seconds is not None:
             self._sleep(min(most, seconds))
@@ -216,7 +221,8 @@ class Transport:
                 return self._once(method, path, wait_seconds=wait_seconds, **options)
             except (ApiError, Unreachable) as error:
                 before, answered = answered, self._monotonic()
-                if error.code == RESULT_PENDING:  # a deadline set anew would never come when it fails each time
+                # Only the time of this try is added. A new deadline at each try would never come if building fails.
+                if error.code == RESULT_PENDING:
                     deadline += answered - before
                 again = _again_in(error, pause * random.uniform(0.5, 1.5))
                 if again is None or answered + again > deadline or not rewind():
@@ -263,12 +269,12 @@ class _Bearer(AuthBase):
 
 
 def new_idempotency_key() -> str:
-    """A key that nobody has used before."""
+    """Return a new, unique idempotency key."""
     return str(ULID()).lower()
 
 
 def _again_in(error: ApiError | Unreachable, pause: float) -> float | None:
-    """Seconds until the next try, or ``None`` when another try would not help."""
+    """Return the seconds until the next try, or ``None`` when another try would not help."""
     if isinstance(error, Unreachable):
         return pause
     if error.status in _PASSING or (error.status == 409 and error.code == IN_PROGRESS):
@@ -286,7 +292,7 @@ def _seconds(header: str | None) -> float | None:
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost reason, which is what a person can do something about."""
+    """Return the innermost reason of an error in words: the part on which a user can act."""
     match error:
         case requests.ConnectTimeout():
             return "it did not accept the connection in time"

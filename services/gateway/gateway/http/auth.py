@@ -1,4 +1,4 @@
-"""Who calls, for which organisation, and what their role allows. Checked before anything else of a request is read."""
+"""Checks the key, the organisation and the role of a request, before anything else of it is read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROLE = "_collect_role"
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Whoever sent the request, acting for ``organisation``."""
+    """The sender of a request: its key, and the organisation for which it acts."""
 
     key: Key
     organisation: Organisation
@@ -39,13 +39,13 @@ class Caller:
 
 
 def public(view: View) -> View:
-    """Nobody has to show a key."""
+    """Mark a route that needs no key."""
     setattr(view, PUBLIC, True)
     return view
 
 
 def needs(role: Role) -> Callable[[View], View]:
-    """Only keys whose role includes ``role``; without it, ``viewer``."""
+    """Return a decorator that allows a route only to keys whose role includes ``role``. The default is ``viewer``."""
 
     def mark(view: View) -> View:
         setattr(view, ROLE, role)
@@ -55,16 +55,20 @@ def needs(role: Role) -> Callable[[View], View]:
 
 
 def caller() -> Caller:
-    """Who sent this request."""
+    """Return the caller of this request."""
     found: Caller = g.caller
     return found
 
 
 def check() -> None:
-    """Before each request: authentication, then the rate, then the role.
+    """Check a request before it is served: first the key, then the rate, then the role.
 
     Raises:
-        Unauthorised, LimitReached, Forbidden: in this order.
+        Unauthorised: the request has no valid key.
+        InvalidInput: a platform key names no organisation.
+        NotFound: a platform key names an organisation that does not exist.
+        LimitReached: the key has made too many requests in this minute.
+        Forbidden: the key's role is not enough.
     """
     view = current_app.view_functions.get(request.endpoint or "")
     if view is not None and getattr(view, PUBLIC, False):
@@ -81,7 +85,7 @@ def check() -> None:
 
 
 def tell_limits(answer: Response) -> Response:
-    """After each request: how much of the limit is left."""
+    """Add the headers that say how many requests of the key's limit are left. Called after each request."""
     used = g.get("limit")
     if used is not None:
         answer.headers.update(used.headers())

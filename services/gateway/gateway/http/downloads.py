@@ -1,4 +1,4 @@
-"""Downloads: whole or in part, in flat memory."""
+"""Answers that are downloads, whole or in part. Their memory does not grow with the size of the download."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ BYTES = "application/octet-stream"
 
 
 def partial(*, size: int, read: Callable[[int, int], Iterator[bytes]], name: str, sha256: str) -> Response:
-    """Return the bytes that were asked for, or 304 if the caller has them. ``sha256`` is that of the whole.
+    """Return the requested bytes, or 304 if the caller has them already. ``sha256``: the checksum of the whole.
 
-    ``If-Match`` and ``If-None-Match`` are looked at before ``Range`` (RFC 9110).
+    ``If-Match`` and ``If-None-Match`` are checked before ``Range`` (RFC 9110).
 
     Raises:
         PreconditionFailed: ``If-Match`` names another version.
+        RequestedRangeNotSatisfiable: the range begins after the end.
     """
     version = f'"{sha256}"'
     if request.if_match and not request.if_match.contains(sha256):
@@ -49,9 +50,13 @@ def _not_modified(version: str) -> Response:
 
 
 def _asked(size: int, version: str) -> tuple[int, int] | None:
-    """The one range that is asked for, if it is one that can be understood; several are answered with the whole.
+    """Return the requested range as (start, end), or ``None`` for the whole.
 
-    So is one of another version, which a browser has that goes on with a download.
+    It is the whole when several ranges are requested, when the header cannot be understood, and when ``If-Range`` names
+    another version, as from a browser that continues an older download.
+
+    Raises:
+        RequestedRangeNotSatisfiable: the range begins after the end.
     """
     header = request.headers.get("Range")
     asked = parse_range_header(header) if header and request.headers.get("If-Range", version) == version else None
@@ -66,13 +71,13 @@ def _asked(size: int, version: str) -> tuple[int, int] | None:
 
 
 def csv_download(lines: Iterator[bytes], *, name: str) -> Response:
-    """A CSV that is made while it is sent."""
+    """Return a CSV answer whose lines are made while it is sent."""
     answer = Response(lines, mimetype="text/csv", direct_passthrough=True)
     answer.headers["Content-Disposition"] = disposition(name)
     return answer
 
 
 def disposition(name: str) -> str:
-    """The header that names a download, safe for any name (RFC 6266)."""
+    """Return the Content-Disposition header that names a download. It is safe for any name (RFC 6266)."""
     plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_. ") else "_" for c in name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

@@ -1,4 +1,4 @@
-"""Reading JSON strictly: what another reader might read otherwise is refused."""
+"""Reads JSON bodies strictly: refuses JSON that another parser might understand in another way."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _INT64 = range(-(2**63), 2**63)
 _INT64_CHARACTERS = 20
 
 _OURS = "Value error, "
-"""What pydantic puts before the words of our own validators."""
+"""The prefix that pydantic puts before the messages of our own validators."""
 
 M = TypeVar("M", bound=BaseModel)
 
 
 class StrictRequest(Request):
-    """A request whose JSON body is parsed strictly, whichever way a route asks for it."""
+    """A request whose JSON body is always parsed strictly, by every method of Flask."""
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """The body: an object.
+        """Return the body as an object; ``{}`` for an empty body.
 
         Raises:
-            InvalidInput: malformed, ambiguous, or no object.
-            TooLarge: longer than may be.
-            UnsupportedMediaType: it is of another content type.
+            InvalidInput: the body is malformed, ambiguous, not an object, or ends too early.
+            TooLarge: the body has more than ``max_body_bytes``.
+            UnsupportedMediaType: the body has another content type.
         """
         if "parsed" not in self.__dict__:
             self.__dict__["parsed"] = self._parse()
@@ -46,7 +46,7 @@ class StrictRequest(Request):
             data = self.stream.read(most + 1)
         except TimeoutError:
             raise
-        except OSError as error:  # a chunked body that does not end as it must
+        except OSError as error:  # a chunked body without its end
             raise broken_off() from error
         if self.content_length is not None and len(data) < self.content_length:
             raise broken_off()
@@ -60,15 +60,15 @@ class StrictRequest(Request):
 
 
 def broken_off() -> InvalidInput:
-    """The error of a body that ends before it should: its sender went away, or has not written it as it must be."""
+    """Return the error of a body that ends too early: its sender went away, or its chunks are malformed."""
     return InvalidInput("The body broke off before its end. Nothing of it was kept.", code="broken_off", malformed=True)
 
 
 def parse(data: bytes | str) -> dict[str, Any]:
-    """A JSON object as it is meant: UTF-8, finite numbers that a store can hold, no name twice, not too deep.
+    """Return a JSON object: UTF-8, finite numbers, whole numbers of 64 bits, no name twice, at most 64 levels deep.
 
     Raises:
-        InvalidInput: malformed; or JSON, but no object, or with a whole number that no store can hold.
+        InvalidInput: the text is malformed, is not an object, or has a whole number of more than 64 bits.
     """
     try:
         text = data.decode("utf-8") if isinstance(data, bytes) else data
@@ -80,7 +80,7 @@ def parse(data: bytes | str) -> dict[str, Any]:
             parse_float=_finite,
             parse_int=_of_64_bits,
         )
-        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is no text
+        json.dumps(value, ensure_ascii=False).encode()  # fails for a lone surrogate, which is not valid text
     except (ValueError, RecursionError) as error:
         raise InvalidInput("The body is not valid JSON in UTF-8.", code="malformed_json", malformed=True) from error
     if not isinstance(value, dict):
@@ -89,10 +89,10 @@ def parse(data: bytes | str) -> dict[str, Any]:
 
 
 def checked(model: type[M], given: dict[str, Any], *, within: str | None = None) -> M:
-    """``given`` as ``model``. Its errors name the fields as those of ``within``.
+    """Return ``given`` as an instance of ``model``. ``within``: the prefix of the fields' names in errors.
 
     Raises:
-        InvalidInput: it does not fit, with every field that is wrong.
+        InvalidInput: it does not fit the model; the error names every wrong field.
     """
     try:
         return model.model_validate(given)
@@ -101,7 +101,7 @@ def checked(model: type[M], given: dict[str, Any], *, within: str | None = None)
 
 
 def invalid(error: ValidationError, *, within: str | None = None) -> InvalidInput:
-    """What is wrong with a request, without what was sent."""
+    """Return pydantic's errors as ``InvalidInput``. It does not contain the values that were sent."""
     found = []
     for one in error.errors(include_url=False, include_context=False, include_input=False):
         steps = [*([within] if within else []), *(str(step) for step in one["loc"])]

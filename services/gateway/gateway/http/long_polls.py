@@ -1,4 +1,4 @@
-"""Requests that wait for a job hold a thread each: so only some may, and the others are answered at once."""
+"""Limits how many requests may wait for a job. Each holds a thread, so the others are answered at once."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 
 class Polls:
-    """Counts who waits. Safe for several threads."""
+    """The number of requests that wait for a job. Safe for several threads."""
 
     def __init__(self, most: int) -> None:
         self._free = threading.BoundedSemaphore(most)
 
     @contextmanager
     def waiting(self) -> Iterator[bool]:
-        """Within it, whether there was room to wait. Does not block."""
+        """Yield whether the request may wait; count it as waiting until the block ends. Does not block."""
         room = self._free.acquire(blocking=False)
         try:
             yield room

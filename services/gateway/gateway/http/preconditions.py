@@ -1,4 +1,4 @@
-"""`If-Match`: a request that holds only for the job as its caller has seen it."""
+"""`If-Match`: a condition by which a request fails if the job has changed since the caller read it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ _TAG = re.compile(r'(W/)?"((?P<seq>[0-9]{1,15})|[^"]*)"')
 
 
 def if_match() -> int | None:
-    """The audit number that the caller has seen; one that no job has, when it is another server's tag.
+    """Return the audit number in ``If-Match``; ``None`` without the header or with ``*``.
+
+    Returns ``NEVER``, which no job has, when the tag does not come from this API.
 
     Raises:
-        InvalidInput: malformed.
+        InvalidInput: the header is malformed.
     """
     header = request.headers.get("If-Match")
     if header is None or header.strip() == "*":
@@ -29,7 +31,7 @@ def if_match() -> int | None:
 
 
 def check_unmoved(job: Job) -> None:
-    """Raises :class:`PreconditionFailed` when the caller has seen the job at another number."""
+    """Raise :class:`PreconditionFailed` when ``If-Match`` names another audit number than the job has now."""
     seen = if_match()
     if seen is not None and seen != job.audit_seq:
         raise PreconditionFailed(f"The job has moved on: it is at {job.audit_seq}, not {seen}.")

@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457): one table from what went wrong to how it is answered."""
+"""Errors as problem details (RFC 9457), with the table from an error's class to the HTTP status of its answer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STATUS: tuple[tuple[type[CollectError], int], ...] = (
     (errors.Transient, 503),
     (CollectError, 500),
 )
-"""The first class that fits. What cannot be parsed is 400."""
+"""(class of error, HTTP status). The first class that fits counts. A malformed request is 400 (``status_of``)."""
 
 _HTTP_CODES = {
     400: "bad_request",
@@ -46,14 +46,14 @@ _log = logging.getLogger(__name__)
 
 
 def status_of(error: CollectError) -> int:
-    """The HTTP status of an error."""
+    """Return the HTTP status of an error."""
     if isinstance(error, errors.InvalidInput) and error.malformed:
         return 400
     return next(status for kind, status in STATUS if isinstance(error, kind))
 
 
 def from_error(error: CollectError) -> Response:
-    """The answer to an error of ours."""
+    """Return the answer to an error of this project."""
     status = status_of(error)
     extra: dict[str, Any] = {}
     headers: dict[str, str] = {}
@@ -74,16 +74,16 @@ def from_error(error: CollectError) -> Response:
 
 
 def from_validation(error: ValidationError) -> Response:
-    """The answer to a request of the wrong shape: every field that is wrong, without what was sent."""
+    """Return the answer to a request that does not fit its model. It names every wrong field, not the sent values."""
     return from_error(invalid(error))
 
 
 def from_http(error: HTTPException) -> Response:
-    """The answer to what the framework refuses."""
+    """Return the answer to a request that the framework refuses."""
     if error.response is not None:
         return make_response(error.response)
     status = error.code or 500
-    code = _HTTP_CODES.get(status, f"http_{status}")  # its phrase differs from one Python to the next
+    code = _HTTP_CODES.get(status, f"http_{status}")  # not from the phrase, which differs between versions of Python
     detail = error.description or HTTPStatus(status).phrase
     if isinstance(error, RequestEntityTooLarge):
         detail = "The body is larger than may be sent here."
@@ -95,19 +95,19 @@ def from_http(error: HTTPException) -> Response:
 
 
 def from_store(error: PyMongoError) -> Response:
-    """The answer when the database does not answer."""
+    """Return the answer to a request for which the database did not answer: 503."""
     _log.warning("store_failed", extra={"error": type(error).__name__})
     unavailable = errors.Transient("The database does not answer at the moment. Ask again.")
     return from_error(unavailable)
 
 
 def from_silence(_error: TimeoutError) -> Response:
-    """The answer to a client that has stopped sending in the middle of its request."""
+    """Return the answer to a client that has stopped sending in the middle of its request: 408."""
     return problem(408, "request_timeout", "The rest of the request did not come in time. Send it again.")
 
 
 def from_bug(error: Exception) -> Response:
-    """The answer to what nobody foresaw. The log says more, the answer does not."""
+    """Return the answer to an unexpected exception: 500. Only the log has its details."""
     _log.error("request_failed", exc_info=error)
     return problem(500, "internal_error", "Something went wrong here. The request id finds it in the logs.")
 
@@ -121,7 +121,7 @@ def problem(
     headers: dict[str, str] | None = None,
     **extra: Any,
 ) -> Response:
-    """Problem details as a response."""
+    """Return a response with problem details."""
     body = {
         "type": TYPE_PREFIX + code,
         "title": HTTPStatus(status).phrase,

@@ -1,4 +1,4 @@
-"""How many requests a key may make in a minute, counted in Redis. Without Redis nobody is held up."""
+"""Limits how many requests a key may make in a minute, counted in Redis. Without Redis there is no limit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collect.errors import LimitReached
 
 WINDOW_SECONDS = 60
 SILENT_SECONDS = 5.0
-"""How long a Redis that did not answer is not asked again, so that a black hole costs one request, not every one."""
+"""Seconds without a further call to a Redis that did not answer, so that few requests wait for it."""
 
 ANSWER_SECONDS = 0.5
 
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 def connect(url: str) -> Redis:
-    """A client that gives up at once, since all that is lost is a count: one more try, for a connection gone stale."""
+    """Return a Redis client with short timeouts, since only a count is lost. It retries once, for a stale one."""
     return Redis.from_url(
         url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS, retry=Retry(NoBackoff(), 1)
     )
@@ -30,14 +30,14 @@ def connect(url: str) -> Redis:
 
 @dataclass(frozen=True, kw_only=True)
 class Used:
-    """What is left of a limit, and the seconds until it is whole again."""
+    """The requests that are left of a limit, and the seconds until the full limit is available again."""
 
     limit: int
     remaining: int
     reset_seconds: int
 
     def headers(self) -> dict[str, str]:
-        """As the answer tells it: in one structured field, and in the older three."""
+        """Return the headers of the answer: the structured field ``RateLimit`` and the older three headers."""
         return {
             "RateLimit": f"limit={self.limit}, remaining={self.remaining}, reset={self.reset_seconds}",
             "RateLimit-Limit": str(self.limit),
@@ -52,7 +52,7 @@ class Used:
 
 
 class RateLimiter:
-    """Counts. Safe for several threads; what they race for is only how often Redis is asked in vain."""
+    """A counter of requests. Safe for several threads: a race costs at most a few more calls to a silent Redis."""
 
     def __init__(self, *, redis: Redis, clock: Clock | None = None) -> None:
         self._redis = redis
@@ -60,7 +60,10 @@ class RateLimiter:
         self._silent_until = 0.0
 
     def count(self, *, key_id: str, per_minute: int) -> tuple[Used, bool] | None:
-        """Count one request: what is left, and whether this one is within the limit. ``None``: nobody counts."""
+        """Count one request, and return what is left and whether this request is within the limit.
+
+        Returns ``None`` when Redis does not answer: the request is then not limited.
+        """
         if self._clock.monotonic() < self._silent_until:
             return None
         now = self._clock.now().timestamp()

@@ -1,7 +1,7 @@
-"""The body of a request as gunicorn hands it to the application. It knows whether all of it was read.
+"""The body of a request, which gunicorn passes to the application. It knows whether all of it was read.
 
-An answer may be given before the body was read. What is left of the body would then be taken for the next request of
-the connection, so it is either read and dropped, or the connection ends with the answer, which says so.
+A request may be answered before its body was read. The rest of the body would then be taken for the next request of the
+connection. So the rest is read and dropped, or the answer says that the connection ends, and it ends.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from gunicorn.http.body import Body, ChunkedReader, LengthReader
 from gunicorn.http.errors import ParseException
 
 DROPPED_BYTES = 64 * 1024
-"""How much of a body that was not read is read and dropped, so that the connection can serve the next request."""
+"""Most bytes of an unread body that are read and dropped, so that the connection can serve the next request."""
 DROPPED_SECONDS = 0.5
-"""How long this may take. The answer waits meanwhile."""
+"""Longest time for dropping an unread body. The answer waits meanwhile."""
 
 
 class RequestBody(Body):  # type: ignore[misc]  # gunicorn has no types
-    """The body of one request. Reading from it blocks, at the pace that its unreader allows."""
+    """The body of one request. Reading blocks; the unreader limits how slow the client may be."""
 
     def __init__(self, request: Any) -> None:
         super().__init__(request.body.reader)
@@ -27,16 +27,16 @@ class RequestBody(Body):  # type: ignore[misc]  # gunicorn has no types
         self._unreader = request.unreader
 
     def finish(self) -> None:
-        """Call before the answer: drop the rest of the body, or let the answer say that the connection ends with it."""
+        """Drop the rest of the body, or make the answer say that the connection ends. Call it before the answer."""
         if not self._is_read() and not self._drop():
             self._request.force_close()
 
     def _read_reader(self, size: int) -> bytes:
-        """The next bytes from the connection.
+        """Return the next bytes from the connection.
 
         Raises:
-            TimeoutError: they come too slowly.
-            OSError: a chunked body is not as one is written, its trailer included.
+            TimeoutError: the bytes come too slowly.
+            OSError: a chunked body, or its trailer, is malformed.
         """
         try:
             data: bytes = super()._read_reader(size)
@@ -56,7 +56,10 @@ class RequestBody(Body):  # type: ignore[misc]  # gunicorn has no types
                 return False
 
     def _drop(self) -> bool:
-        """Whether the rest was read. It is not waited for when it is too much, or when the client waits for a word."""
+        """Read and drop the rest of the body, and return whether all of it was read.
+
+        Does not read when the rest is too large, or when the client waits for ``100 Continue``.
+        """
         if self.failed or self._request.should_close() or self._unreader.awaits_continue:
             return False
         if isinstance(self.reader, LengthReader) and self.reader.length > DROPPED_BYTES:
@@ -66,7 +69,7 @@ class RequestBody(Body):  # type: ignore[misc]  # gunicorn has no types
         try:
             while left > 0 and (piece := self.read(min(left, 8 * 1024))):
                 left -= len(piece)
-        except OSError:  # too slow, broken off, or not as a chunked body is written
+        except OSError:  # too slow, broken off, or a malformed chunked body
             return False
         finally:
             self._unreader.deadline = None

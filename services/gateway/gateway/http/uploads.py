@@ -1,4 +1,4 @@
-"""Files as they come in: a raw body, or multipart, straight into the blob store in flat memory."""
+"""Reads uploaded files, from a raw or a multipart body, and writes them to the blob store in pieces."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FILE = "file"
 
 @dataclass(kw_only=True)
 class Sent:
-    """What has come. ``keep``: the file has been made known, so that its bytes stay."""
+    """The fields and the file of a request. ``kept``: the file is recorded in the database, so its bytes must stay."""
 
     fields: dict[str, str] = field(default_factory=dict)
     file: InputFile | None = None
@@ -38,15 +38,19 @@ class Sent:
 
 
 def is_multipart() -> bool:
-    """Whether the request's body has parts."""
+    """Return whether the request has a multipart body."""
     return request.mimetype == MULTIPART
 
 
 @contextmanager
 def raw(name: str | None, *, most_bytes: int | None = None) -> Iterator[Sent]:
-    """The body as a file. Its bytes go away again unless the block keeps them.
+    """Yield the body as a file. Its bytes are deleted after the block, unless the block keeps them.
 
-    ``most_bytes``: of this file, where that is less than the organisation may send.
+    ``most_bytes``: the largest size of this file, if it is smaller than the organisation's limit.
+
+    Raises:
+        InvalidInput: the name is missing or invalid, or the body ends too early.
+        TooLarge: the body has more bytes than allowed.
     """
     most = _most_bytes(most_bytes)
     if request.content_length is not None and request.content_length > most:
@@ -59,13 +63,13 @@ def raw(name: str | None, *, most_bytes: int | None = None) -> Iterator[Sent]:
 
 @contextmanager
 def multipart(*names: str, file_name: str | None = None, most_bytes: int | None = None) -> Iterator[Sent]:
-    """The fields called ``names`` and the part ``file``, in any order. Its bytes go away again unless they are kept.
+    """Yield the fields called ``names`` and the part ``file``, which may come in any order.
 
-    ``most_bytes``: see :func:`raw`.
+    The bytes of the file are deleted after the block, unless the block keeps them. ``most_bytes``: see :func:`raw`.
 
     Raises:
-        InvalidInput: malformed, or with parts that nobody asked for.
-        TooLarge: before it is read, if its length is said; else as soon as it is.
+        InvalidInput: the body is malformed, or has a part of another name.
+        TooLarge: the body is too large. Raised before it is read if its length is given, else while it is read.
     """
     most = _most_bytes(most_bytes)
     if request.content_length is not None and request.content_length > most + services().settings.max_body_bytes:
@@ -88,7 +92,7 @@ def _kept_or_discarded(sent: Sent) -> Iterator[Sent]:
     try:
         yield sent
     except (Transient, PyMongoError):
-        sent.keep()  # what was asked for may have been done after all, and then needs them
+        sent.keep()  # the commit may have succeeded although its answer was lost; then the file's bytes are needed
         raise
     finally:
         if sent.file is not None and not sent.kept:
@@ -96,10 +100,10 @@ def _kept_or_discarded(sent: Sent) -> Iterator[Sent]:
 
 
 def checked_name(name: str | None) -> str:
-    """The last part of the name: paths are nobody's business, and a name is only shown, never opened.
+    """Return the last part of the name, without the sender's path. A name is only shown; no file is opened by it.
 
     Raises:
-        InvalidInput: there is no name, or not one that can be shown.
+        InvalidInput: the name is missing, too long, or not printable.
     """
     last = (name or "").replace("\\", "/").rsplit("/", 1)[-1].strip()
     if not last or last in {".", ".."} or len(last) > MAX_NAME_CHARACTERS or not last.isprintable():
@@ -125,7 +129,11 @@ def _most_bytes(wanted: int | None) -> int:
 
 
 def _pieces(stream: IO[bytes], length: int | None) -> Iterator[bytes]:
-    """The body. The server below ends it without a word when the sender goes away, so its length is looked at here."""
+    """Yield the body in pieces. Checks its length, since the server gives no error when the sender goes away.
+
+    Raises:
+        InvalidInput: the body ends before ``length`` bytes.
+    """
     came = 0
     while piece := _read(stream):
         came += len(piece)
@@ -137,14 +145,14 @@ def _pieces(stream: IO[bytes], length: int | None) -> Iterator[bytes]:
 def _read(stream: IO[bytes]) -> bytes:
     try:
         return stream.read(PIECE_BYTES)
-    except TimeoutError:  # it may come yet, but nobody waits for it any longer
+    except TimeoutError:  # answered with 408; it is an OSError, but the body did not break off
         raise
-    except OSError as error:  # a chunked body that does not end as it must
+    except OSError as error:  # a chunked body without its end
         raise broken_off() from error
 
 
 def _events(stream: IO[bytes]) -> Iterator[Event]:
-    """The body's events, one after the other, never more in memory than a piece of it."""
+    """Yield the events of a multipart body. At most one piece of it is in memory."""
     boundary = request.mimetype_params.get("boundary", "")
     most = services().settings.max_body_bytes + PIECE_BYTES
     try:
@@ -162,7 +170,7 @@ def _events(stream: IO[bytes]) -> Iterator[Event]:
 
 
 def _data(events: Iterator[Event]) -> Iterator[bytes]:
-    """What the present part holds."""
+    """Yield the bytes of the present part."""
     for event in events:
         if isinstance(event, Data):
             if event.data:

@@ -1,4 +1,4 @@
-"""From rows that somebody has mended to a correction: their text, as an input of its own, and where it is read."""
+"""Builds a correction from the corrected rows of a request: writes them as a CSV and stores it as a blob."""
 
 from __future__ import annotations
 
@@ -25,23 +25,24 @@ from gateway.schemas.cells import spelled
 from gateway.services import services
 
 MAX_BYTES = 32 * 1024 * 1024
-"""Of a CSV of mended rows, and of their lines together: they are put together in memory."""
+"""Largest CSV of corrected rows, and largest total of their lines, in bytes. Both are held in memory."""
 MOST_SHOWN = 20
-"""Rows that a message, or a warning's evidence, names one by one."""
+"""Most rows that a message, or a warning's evidence, names one by one."""
 
 _HOW_TO_READ = ("columns", "template", "unnamed", "gaps")
-"""What a correction is read with as the file's own parts are."""
+"""The fields of a part's source that a correction copies, so that its text is read with the file's own columns."""
 
 Read = Callable[[Sheet, Template], Sequence[Given]]
-"""Says which rows are to be corrected, once it is known what the file's columns are called."""
+"""A function that returns the rows to correct. It needs the names of the file's columns."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """A correction as it is asked for: rows with their new cells, a map of values for all rejects, or both.
+    """A correction that a request asks for: rows with their new cells, a map of values for all rejects, or both.
 
-    ``cells``: how the new cells of rows are written; ``None`` where they are as the job's params say. ``changes_keys``:
-    the caller knows that rows get other keys. ``lines``: what the lines of the CSV look like, once it was read.
+    ``cells``: the rules by which the new cells are written; ``None``: the rules of the job's params.
+    ``changes_keys``: the caller agrees that rows get other keys. ``lines``: collects warnings about the lines of the
+    CSV while it is read; ``None`` where the rows are not sent as a CSV.
     """
 
     read: Read | None = None
@@ -53,7 +54,10 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Correction:
-    """The rows of a correction, each with its reject, and how they are read."""
+    """The rows of a correction, with the stored reject of each row, and how they are read.
+
+    ``text``: the rows as a CSV. ``planned``: the source of the job's own parts, which says how its file was read.
+    """
 
     job: Job
     planned: Mapping[str, Any]
@@ -65,15 +69,15 @@ class Correction:
 
     @property
     def rules(self) -> CellRules:
-        """How the job reads cells."""
+        """Return the rules by which the job reads cells."""
         return CellRules.of(self.job.params)
 
     def key_changes(self) -> list[KeyChange]:
-        """Key cells that become others."""
+        """Return the changes of key cells."""
         return correction_effects.key_changes(self.given, self.rejects, self.sheet, self.template, self.rules)
 
     def source(self, blob: str) -> Source:
-        """How the text is read, once it is stored as ``blob``."""
+        """Return the source by which a part reads the text, when it is stored as ``blob``."""
         return Source(
             blob=blob,
             start=0,
@@ -87,12 +91,12 @@ class Correction:
 
 
 def correction(job: Job, wanted: Wanted) -> Correction:
-    """Return the rows, put together. Nothing is stored.
+    """Return the correction that ``wanted`` asks for. Stores nothing.
 
     Raises:
-        InvalidInput: what was sent is not right in itself, or a map of values matches nothing.
-        Conflict: it does not fit to the job as it is.
-        TooLarge: the rows are too much to be put together.
+        InvalidInput: the request is wrong in itself, or the map of values matches no rejected row.
+        Conflict: the correction does not fit the job in its present state.
+        TooLarge: the rows have more than ``MAX_BYTES``.
     """
     db = services().db
     template = csv_downloads.template_of(db, job)
@@ -110,9 +114,11 @@ def correction(job: Job, wanted: Wanted) -> Correction:
 
 
 def prepare(job: Job, wanted: Wanted) -> Mended:
-    """Put the rows together and store their text, which nobody finds until the correction has begun.
+    """Build the correction and store its text as a blob. No part reads the blob until the correction has begun.
 
-    Raises as :func:`correction` does, and ``Conflict`` for a row that gets another key, unless the caller knows.
+    Raises:
+        Conflict: a row would get another key, and ``wanted.changes_keys`` is not set.
+        InvalidInput, Conflict, TooLarge: as in :func:`correction`.
     """
     made = correction(job, wanted)
     if not wanted.changes_keys:
@@ -132,7 +138,10 @@ def prepare(job: Job, wanted: Wanted) -> Mended:
 
 
 def discard(job: Job, mended: Mended) -> None:
-    """Remove the text of rows whose correction has not begun; what may have been begun by a lost commit is kept."""
+    """Delete the text of a correction that has not begun.
+
+    Keeps the text when a part reads it: the correction may have begun in a commit whose answer was lost.
+    """
     blob = mended.source["blob"]
     if not parts.is_read(services().db, job_id=job.id, blob=blob):
         services().blobs.delete(blob)
@@ -142,7 +151,7 @@ def sheet_of(job: Job, template: Template, planned: Mapping[str, Any]) -> Sheet:
     """Return the columns of the job's file.
 
     Raises:
-        Conflict: it cannot be read.
+        Conflict: the file cannot be read.
     """
     opened = csv_downloads.open_input(services().blobs, job, template)
     headers = tuple(csv_downloads.header_names(opened, template))
@@ -150,9 +159,13 @@ def sheet_of(job: Job, template: Template, planned: Mapping[str, Any]) -> Sheet:
 
 
 def _given(job: Job, wanted: Wanted, sheet: Sheet, template: Template) -> list[Given]:
-    """The rows that are given, and those that the map of values changes; a cell that is given wins.
+    """Return the rows of the request and the rows that the map of values changes, by row number.
 
-    Of more rows than a correction may have, the first that the map changes are taken. The others stay rejected.
+    A cell of the request wins over the map. When there are more rows than a correction may have, the first rows that
+    the map changes are taken and the others stay rejected.
+
+    Raises:
+        InvalidInput: the map of values matches no rejected row.
     """
     rules = CellRules.of(job.params)
     given = {one.row: one for one in (wanted.read(sheet, template) if wanted.read else ())}
@@ -178,12 +191,15 @@ def _given(job: Job, wanted: Wanted, sheet: Sheet, template: Template) -> list[G
 
 
 def _spelled(texts: Mapping[Any, str], rules: CellRules) -> dict[Any, str]:
-    """Texts with numbers of JSON as the job's file has them."""
+    """Return the texts with numbers of the JSON body written with the decimal mark of the job's file."""
     return {name: spelled(text, rules.decimal) for name, text in texts.items()}
 
 
 def _as_typed(one: Given) -> Given:
-    """Return a row of JSON whose texts are stored as they were typed, though the job takes guards off its file's."""
+    """Return a row of a JSON body, so that its texts are stored unchanged although the job removes guards.
+
+    A guard is the apostrophe that an export puts before a text that looks like a formula.
+    """
     return replace(one, cells={place: guards.typed(text) for place, text in one.cells.items()})
 
 
@@ -212,13 +228,13 @@ def _refuse_other_keys(made: Correction) -> None:
 
 
 def said_of_key(change: KeyChange) -> str:
-    """Which key becomes which, as a sentence."""
+    """Return a sentence that names the old and the new key of a row."""
     before, after = (csv_corrections.shown(text) for text in (change.before, change.after))
     return f"Row {change.row:,}: {change.column} {before} becomes {after}."
 
 
 def rows_of(changes: Sequence[KeyChange]) -> str:
-    """How many rows get another key, in words."""
+    """Return the number of rows that get another key, in words."""
     count = len({change.row for change in changes})
     return "1 row" if count == 1 else f"{count:,} rows"
 
@@ -228,10 +244,10 @@ def _lacking(reject: Mapping[str, Any]) -> list[str]:
 
 
 def _planned(job: Job, template: Template) -> dict[str, Any]:
-    """How the file's rows were read.
+    """Return the source of the job's own parts, which says how the file's rows were read.
 
     Raises:
-        Conflict: they were not, or by another template than there is now.
+        Conflict: no row of the file has been read, or the dataset's template has changed since.
     """
     source = parts.planned(services().db, job_id=job.id)
     if source is None:

@@ -1,4 +1,4 @@
-"""What corrected rows do to rows with their keys that are stored already, and what those do to them."""
+"""The part of a correction's preview that compares keys: the effects between corrected rows and stored rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Stored = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class CorrectedRow:
-    """A corrected row that is valid in itself. ``blanks``: the columns in which it has nothing."""
+    """A corrected row that is valid by the template. ``blanks``: the columns in which its cell is blank."""
 
     row: int
     key: str
@@ -28,12 +28,12 @@ class CorrectedRow:
 
 @dataclass(kw_only=True)
 class KeyEffects:
-    """What becomes of rows whose key is stored. It is what the job finds, if nothing else writes before it runs.
+    """The effects of a correction on stored rows with the same keys, and of those on it.
 
-    ``rejects``: corrected rows that would be rejected. ``replaced``: a written row of the file, the corrected one that
-    takes its place, and their key. ``outlived``: a corrected row whose cells a written row further down keeps out.
-    ``changed``: a stored row of another job, and the corrected one that changes it. ``cleared``: column → rows whose
-    blank cell empties a stored value.
+    They hold if nothing else writes before the correction runs. ``rejects``: row → its error, for corrected rows that
+    would be rejected. ``replaced``: (written row of this file, corrected row that takes its place, key). ``outlived``:
+    (written row further down the file, corrected row that it overrides, key). ``changed``: (stored row of another job,
+    corrected row that changes it, key). ``cleared``: column → corrected rows whose blank cell empties a stored value.
     """
 
     is_upsert: bool
@@ -45,7 +45,7 @@ class KeyEffects:
     cleared: dict[str, list[int]] = field(default_factory=dict)
 
     def warnings(self) -> list[dict[str, Any]]:
-        """Return what a preview warns of."""
+        """Return the warnings of the preview."""
         return [*self._replaced(), *self._outlived(), *self._changed(), *self._cleared()]
 
     def _named(self, key: str) -> str:
@@ -96,7 +96,10 @@ class KeyEffects:
 def effects(
     job: Job, rows: Sequence[CorrectedRow], stored: Mapping[str, Stored], *, key: Sequence[str], other: Collection[int]
 ) -> KeyEffects:
-    """Return what the rows, in the file's order, meet. ``other``: those that get another key."""
+    """Return the effects of the corrected rows. ``other``: the numbers of the rows that get another key.
+
+    ``rows`` are in the file's order. ``stored``: key → the stored row with that key.
+    """
     found = KeyEffects(is_upsert=is_upsert(job.params), key=", ".join(key))
     if found.is_upsert:
         for one in {one.key: one for one in rows}.values():

@@ -1,4 +1,4 @@
-"""What a correction would do: how many rows it has, and what it changes beside what was wrong."""
+"""The preview of a correction: how many rows it has, and what it changes apart from the wrong cells."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ from gateway.services import services
 LOT_ROWS = 5_000
 LOT_BYTES = 8 * 1024 * 1024
 MOST_CELLS = 5
-"""Changed cells of one column that are shown."""
+"""Most changed cells of one column that a warning shows."""
 
 
 def preview(job: Job, wanted: Wanted) -> dict[str, Any]:
-    """Return what the correction would do; nothing is stored, and nothing runs.
+    """Return what the correction would do. Stores nothing, and runs nothing.
 
-    Raises as :func:`gateway.jobs.correct.correction` does.
+    Raises:
+        InvalidInput, Conflict, TooLarge: as in :func:`gateway.jobs.correct.correction`.
     """
     made = correct.correction(job, wanted)
     keys = made.key_changes()
@@ -56,7 +57,7 @@ def preview(job: Job, wanted: Wanted) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Held:
-    """A text that is read as a blob is."""
+    """A text in memory, with the methods by which a blob is read."""
 
     text: bytes
 
@@ -68,7 +69,7 @@ class _Held:
 
 
 def _checked(made: Correction) -> tuple[dict[int, FieldError], list[CorrectedRow]]:
-    """The rows that are still wrong in themselves, with their first error; and the others, in the file's order."""
+    """Return the first error of each row that is still invalid, and the valid rows in the file's order."""
     layout = Layout(
         delimiter=made.sheet.delimiter,
         columns=made.sheet.columns,
@@ -101,7 +102,10 @@ def _rows_of(valid: Valid) -> Iterator[CorrectedRow]:
 
 
 def _key_effects(made: Correction, rows: Sequence[CorrectedRow], changes: Sequence[KeyChange]) -> KeyEffects:
-    """What the rows meet that is stored of their keys. At most as many are read as a correction has rows."""
+    """Return how the rows and the stored rows with the same keys affect each other.
+
+    Reads at most as many stored rows as the correction has rows.
+    """
     read = table.kind(made.job.kind).stored
     keys, columns = {one.key for one in rows}, {name for one in rows for name in one.blanks}
     stored = {} if read is None else read(services().db, made.job, keys, columns)
@@ -110,7 +114,7 @@ def _key_effects(made: Correction, rows: Sequence[CorrectedRow], changes: Sequen
 
 
 def _rejected_again(wrong: Mapping[int, FieldError]) -> dict[str, Any]:
-    """The rows that would be rejected again."""
+    """Return the rows that would be rejected again, with their errors."""
     items = [
         {"row": row, "field": error.field, "code": error.code, "message": error.message}
         for row, error in sorted(wrong.items())[:MOST_SHOWN]

@@ -1,4 +1,4 @@
-"""From a request to a job: its params checked, its file found, its answer kept for a request that comes again."""
+"""Creates a job from a request: checks its params, finds its file, and keeps the answer under the idempotency key."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from gateway.services import services
 MAX_KEY_CHARACTERS = 255
 
 Keep = Callable[[Transaction, Answer], None]
-"""Keeps the answer within the transaction that makes what it tells of."""
+"""A function that keeps the answer of a request, in the transaction that does what the answer says."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """A job that has been asked for and is right in itself, with the rest of the request."""
+    """A job that a request asks for and whose params are valid, with the request's rule of confirmation."""
 
     wanted: Wanted
     new: NewJob
@@ -44,11 +44,11 @@ class Chosen:
 
 
 def choose(body: NewJobBody, *, sent: InputFile | None = None, parent_id: str | None = None) -> Chosen:
-    """Check everything that can be checked without beginning. ``sent``: the file came along with the request.
+    """Return the job that ``body`` asks for, after every check that needs no write. ``sent``: the request's own file.
 
     Raises:
-        InvalidInput: the kind, its params or the time to start are not right.
-        NotFound: what they name is not there.
+        InvalidInput: the kind, its params or the start time are invalid.
+        NotFound: the params name a thing that does not exist.
     """
     check_ahead(body.start_at, field="start_at", now=g.requested_at)
     found = table.kind(body.kind, with_file=sent is not None)
@@ -85,24 +85,27 @@ def _asker() -> Asker:
 
 
 def preview(chosen: Chosen) -> dict[str, Any]:
-    """What the job would do; refused as the job itself would be."""
+    """Return what the job would do. Raises the same errors as creating the job would."""
     if chosen.new.on_conflict == "supersede":
         _try_out(chosen.new)
     return chosen.wanted.preview(chosen.confirm)
 
 
 def _gated(chosen: Chosen) -> NewJob:
-    """The job, waiting for a confirmation when somebody wants to be asked or its kind finds that somebody should."""
+    """Return the job, which waits for a confirmation if the request or the job's kind asks for one."""
     why = chosen.wanted.gate(chosen.confirm)
     return replace(chosen.new, confirm=chosen.confirm == "always" or why is not None, why=why)
 
 
 class _WouldDo(Exception):
-    """Ends a transaction that was only to show whether it would be refused."""
+    """An exception that rolls back a transaction which only tests whether the job would be refused."""
 
 
 def _try_out(new: NewJob) -> None:
-    """Raises what creating the job would raise, and makes nothing. A held dataset is told, not refused."""
+    """Raise what creating the job would raise, and create nothing. Does not raise for a dataset that another job holds.
+
+    The preview itself names the holder.
+    """
 
     def work(tx: Transaction) -> None:
         creation.create(tx, new)
@@ -115,7 +118,10 @@ def _try_out(new: NewJob) -> None:
 
 
 def create(chosen: Chosen, keep: Keep, *, sent: Sent | None = None) -> Job:
-    """Make the job, and with it the file that came along; publish what it left. ``keep`` gets the answer: 202."""
+    """Create the job and its file in one transaction, then send its outbox messages. Returns the job.
+
+    ``keep`` gets the answer (202) within the transaction.
+    """
     new = _gated(chosen)
 
     def work(tx: Transaction) -> Job:
@@ -139,7 +145,7 @@ def create(chosen: Chosen, keep: Keep, *, sent: Sent | None = None) -> Job:
 
 
 def _poke_superseded(job: Job) -> None:
-    """Whoever works on what was superseded may hear of it now."""
+    """Poke the workers of the jobs that were superseded, so that they stop soon."""
     line = services().db.locks.find_one({"_id": job.lock}) or {"queue": []}
     for other in line["queue"]:
         if other != job.id:
@@ -147,16 +153,20 @@ def _poke_superseded(job: Job) -> None:
 
 
 def fingerprint_of(content: Any) -> str:
-    """What makes two requests equal: method, path, query, and what they carry."""
+    """Return a hash by which two requests are equal: of method, path, query and ``content``."""
     text = json.dumps(content, sort_keys=True, default=str)
     whole = "\n".join((request.method, request.full_path, text))
     return hashlib.sha256(whole.encode()).hexdigest()
 
 
 def once(fingerprint: str, do: Callable[[Keep], Any], *, shown: dict[str, Any] | None = None) -> Response:
-    """Do something that creates, once for each idempotency key; ``do`` keeps its answer, which is given here.
+    """Call ``do`` once for each idempotency key, and return its answer; a repeated request gets the kept answer.
 
-    Only 2xx are kept: after a failure the key is free again. ``shown`` is added to the first answer and not kept.
+    ``do`` creates something, and passes its answer to the function that it gets. Only 2xx answers are kept: after a
+    failure the key is free again. ``shown`` is added to the first answer and is not kept.
+
+    Raises:
+        InvalidInput: the request's Idempotency-Key is malformed.
     """
     record_id = _record_id()
     claim = idempotency.begin(services().db, record_id=record_id, fingerprint=fingerprint) if record_id else None
@@ -173,7 +183,7 @@ def once(fingerprint: str, do: Callable[[Keep], Any], *, shown: dict[str, Any] |
 
     try:
         do(keep)
-    except Exception:  # whatever it was passes on; the key is free again, since only 2xx answers are kept
+    except Exception:  # any error is raised again; the key is free again, since only 2xx answers are kept
         _abandon(claim)
         raise
     last = kept[-1]
@@ -186,10 +196,10 @@ def _abandon(claim: Claim | None) -> None:
 
 
 def _record_id() -> str | None:
-    """The name under which this request's answer is kept, if it has a key.
+    """Return the id under which this request's answer is kept, or ``None`` if it has no Idempotency-Key.
 
     Raises:
-        InvalidInput: malformed.
+        InvalidInput: the key is malformed.
     """
     key = request.headers.get("Idempotency-Key")
     if key is None:
@@ -209,5 +219,5 @@ def _responded(answer: Answer) -> Response:
 
 
 def etag(job: Job) -> str:
-    """The number of the job's last audit entry."""
+    """Return the job's ETag: the number of its last audit entry, in quotes."""
     return f'"{job.audit_seq}"'

@@ -1,4 +1,4 @@
-"""CSV files that are made from a job: its rejects, and the rows that it never reached."""
+"""The CSV files of a job: its rejects, and the rows that it never reached."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from gateway.kinds import table
 
 LINES_A_PIECE = 1_000
 NOT_STORED = "more_not_stored"
-"""The code in the last line of a file of rejects that are not all there. Corrections pass the line over."""
+"""The code in the last line of a CSV of rejects when not all rejects are stored. A correction skips that line."""
 
 
 def rejects(db: Database, blobs: Blobs, job: Job) -> Iterator[bytes]:
-    """The rejected rows' own columns, then what is wrong with them; delimited as the file itself.
+    """Return the rejects as a CSV, piece by piece: the row's own columns, then its error. The delimiter is the file's.
 
     Raises:
-        Conflict: the job has no file, or it cannot be read. Whatever can go wrong goes wrong before the first piece.
+        Conflict: the job has no file, or the file cannot be read. Raised before the first piece.
     """
     template = template_of(db, job)
     opened = open_input(blobs, job, template)
@@ -36,12 +36,13 @@ def rejects(db: Database, blobs: Blobs, job: Job) -> Iterator[bytes]:
 
 
 def unprocessed(db: Database, blobs: Blobs, job: Job) -> Iterator[bytes]:
-    """The header and the rows that no chunk has reached, in the file's order: UTF-8, as the job would have read them.
+    """Return the header and the rows that no chunk has reached, piece by piece, in the file's order and in UTF-8.
 
-    Text that has to be unpacked or decoded ends with the last whole record before what cannot be.
+    When the file has to be unpacked or decoded and a place in it cannot be, the answer ends with the last whole record
+    before that place.
 
     Raises:
-        Conflict: the job has no file, or it cannot be read so far as its header. That is known before the first piece.
+        Conflict: the job has no file, or the file's header cannot be read. Raised before the first piece.
     """
     template = template_of(db, job)
     return _unprocessed(blobs, open_input(blobs, job, template), parts.of_job(db, job_id=job.id))
@@ -59,7 +60,8 @@ def _rejects(db: Database, job: Job, opened: Opened, names: Sequence[str]) -> It
         if len(held) >= LINES_A_PIECE:
             yield "".join(held).encode()
             held = []
-    counted = parts.counted(db, job_ids=[job.id])[job.id].rejected  # after them: a correction may be under way
+    # Counted after the rejects were read: a correction that runs meanwhile makes rejects fewer.
+    counted = parts.counted(db, job_ids=[job.id])[job.id].rejected
     if stored < counted:
         more = counted - stored
         are = "1 more row was rejected. It is" if more == 1 else f"{more:,} more rows were rejected. They are"
@@ -80,7 +82,7 @@ def _unprocessed(blobs: Blobs, opened: Opened, of_job: Sequence[Part]) -> Iterat
 
 
 def _readable(pieces: Iterator[bytes], grammar: Grammar) -> Iterator[bytes]:
-    """The whole records before what cannot be read; all of the text where all of it can be."""
+    """Yield the whole records before the first place that cannot be read; the whole text if there is no such place."""
     held = b""
     try:
         for piece in pieces:
@@ -105,10 +107,10 @@ def _rest(blobs: Blobs, part: Part) -> Iterator[bytes]:
 
 
 def template_of(db: Database, job: Job) -> Template:
-    """What the rows of the job's file are like.
+    """Return the template of the rows of the job's file.
 
     Raises:
-        Conflict: a job of its kind reads none.
+        Conflict: jobs of this kind read no file.
     """
     found = table.kind(job.kind).template
     if found is None:
@@ -117,17 +119,20 @@ def template_of(db: Database, job: Job) -> Template:
 
 
 def header_names(opened: Opened, template: Template) -> Sequence[str]:
-    """How the columns are called, so that what is sent again is understood: without a header, as in the template."""
+    """Return the names of the columns for a CSV that may be sent again: those of the file's header.
+
+    The template's names are used when the file has no header and has as many columns as the template.
+    """
     if opened.header.is_header or len(opened.header.cells) != len(template.names):
         return opened.header.names
     return template.names
 
 
 def open_input(blobs: Blobs, job: Job, template: Template) -> Opened:
-    """The job's file.
+    """Return the job's file, opened.
 
     Raises:
-        Conflict: it cannot be read.
+        Conflict: the file cannot be read.
     """
     assert job.file is not None
     try:

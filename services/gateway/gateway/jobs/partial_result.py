@@ -1,4 +1,4 @@
-"""Results of stopped exports are made when somebody asks for them, which may take longer than anybody waits."""
+"""The results of stopped exports. They are built at the first request, on a thread, since that can take long."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 5.0
 AT_ONCE = 4
-"""Of a process, one of an organisation. Whoever asks for one more is told to ask again."""
+"""Most results that one process builds at once, and at most one of an organisation. Further requests get 503."""
 
 
 class Room:
-    """Which organisations have a result made; one of each, of ``most`` of them. Safe for several threads."""
+    """The organisations for which a result is being built: at most ``most``, each once. Safe for several threads."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -27,7 +27,7 @@ class Room:
         self._lock = threading.Lock()
 
     def enter(self, org_id: str) -> bool:
-        """Whether there was room. Does not block."""
+        """Enter the organisation if there is room, and return whether there was. Does not block."""
         with self._lock:
             if org_id in self._inside or len(self._inside) >= self._most:
                 return False
@@ -43,11 +43,13 @@ _room = Room(AT_ONCE)
 
 
 def made(db: Database, blobs: Blobs, job: Job) -> Job:
-    """The job with its result, which of a stopped one is made on a thread of its own. Blocks for some seconds at most.
+    """Return the job with its result. The result of a stopped job is built on a thread of its own.
+
+    Blocks for at most ``WAIT_SECONDS``.
 
     Raises:
-        Conflict: ``no_result``.
-        Transient: ``result_pending``: it is not made yet. What making it has failed with, for a while.
+        Conflict: the job has no result (``no_result``).
+        Transient: the result is not built yet (``result_pending``), or building it failed a short time ago.
     """
     if not results.is_unmade(job):
         return results.keep_stopped(db, blobs, job)

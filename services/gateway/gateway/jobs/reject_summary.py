@@ -1,4 +1,4 @@
-"""What is wrong with a job's rejected rows, by column and code, with the values that are wrong."""
+"""The summary of a job's rejected rows: their errors by column and code, with the wrong values."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from collect.storage.database import Database
 from gateway.jobs import csv_downloads
 
 MOST_EXAMINED_BYTES = 64 * 1024 * 1024
-"""Text of rejected rows that one summary reads."""
+"""Most text of rejected rows that one summary reads, in bytes."""
 TABLE_HEADER = ("column", "code", "value", "count", "replacement")
 
 
 def summary(db: Database, job: Job) -> dict[str, Any]:
-    """Return the errors by column and code; ``examined`` of the ``stored`` rows were looked at.
+    """Return the errors by column and code. ``examined``: how many of the ``stored`` rejects were read.
 
     Raises:
         Conflict: the job reads no file.
@@ -45,7 +45,7 @@ def summary(db: Database, job: Job) -> dict[str, Any]:
 
 
 def table(found: Mapping[str, Any]) -> Iterator[bytes]:
-    """Yield a summary as a CSV whose column ``replacement`` is still to be filled in."""
+    """Yield a summary as a CSV. Its column ``replacement`` is empty, for the user to fill in."""
     yield (record(TABLE_HEADER, ",") + "\n").encode()
     for item in found["items"]:
         for value in item["values"]:
@@ -54,7 +54,7 @@ def table(found: Mapping[str, Any]) -> Iterator[bytes]:
 
 
 class _Examined:
-    """The stored rejects of a job, up to a number of bytes; it counts them as they are read."""
+    """The stored rejects of a job, up to ``MOST_EXAMINED_BYTES``. ``rows`` counts the rejects that were read."""
 
     def __init__(self, db: Database, job: Job) -> None:
         self._db = db
@@ -72,7 +72,7 @@ class _Examined:
 
 
 def _groups(examined: _Examined, job: Job, template: Template, planned: Mapping[str, Any] | None) -> list[Group]:
-    if planned is None:  # nothing of the file has been read, so that nothing is rejected
+    if planned is None:  # no row of the file has been read, so no row is rejected
         return []
     columns = tuple(name if name in template.names else None for name in planned["columns"])
     sheet = Sheet(headers=tuple(name or "" for name in columns), columns=columns, delimiter=planned["delimiter"])

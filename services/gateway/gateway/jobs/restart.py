@@ -1,4 +1,4 @@
-"""A job like another: what it takes over from that one, and which of its rows stand in the way."""
+"""Restarts a job: which params and limits the new job takes over, and which rows of the first job are in its way."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ LIMIT = "max_rejected"
 FORM_FIELDS = ("reason", "params", "priority", "confirm", "time_limit_seconds", "max_rows_per_second")
 _NUMBERS = ("time_limit_seconds", "max_rows_per_second")
 _SINCE = frozenset(FORM_FIELDS) - {"reason", "params"}
-"""Fields of a body that an older release does not know."""
+"""The fields of a body that an older release does not know."""
 
 
 def of_form(sent: Sent) -> RestartBody:
-    """Return the body that stands in the fields of a form.
+    """Return the body of a restart from the fields of a form.
 
     Raises:
-        InvalidInput: it is wrong, or names a file beside the one that was sent.
+        InvalidInput: a field is invalid, or the params name a file although one was sent.
     """
     given: dict[str, Any] = dict(sent.fields)
     if "params" in given:
@@ -48,17 +48,20 @@ def of_form(sent: Sent) -> RestartBody:
 
 
 def known_before(body: RestartBody) -> dict[str, Any]:
-    """Return the body as content of a fingerprint: one that an older release knows has the fingerprint of then."""
+    """Return the body as content for a fingerprint.
+
+    A body without new fields gets the fingerprint that an older release gave it, so that a repeated request is known.
+    """
     left_out = _SINCE - body.model_fields_set
     return body.model_dump(exclude=set(left_out))
 
 
 def chosen(parent: Job, body: RestartBody, sent: Sent | None) -> Chosen:
-    """Return the job that is asked for: the parent's params with those that are given, and its limits as they are now.
+    """Return the new job: the parent's params with those of ``body`` merged over them, and the parent's present limits.
 
     Raises:
-        InvalidInput: the params are not right.
-        NotFound: what they name is not there.
+        InvalidInput: the params are invalid.
+        NotFound: the params name a thing that does not exist.
     """
     file = sent.file if sent else None
     given = {**(body.params or {}), **({"file_id": body.file_id} if body.file_id else {})}
@@ -86,7 +89,7 @@ def chosen(parent: Job, body: RestartBody, sent: Sent | None) -> Chosen:
 
 
 def preview(parent: Job, made: Chosen, sent: Sent | None) -> dict[str, Any]:
-    """Return what the new job would do, with a warning of rows that the one before has written. A file is kept."""
+    """Return what the new job would do, with a warning of rows that the parent has written. Keeps a sent file."""
     seen = create.preview(made)
     if sent is not None and sent.file is not None:
         make_known(sent, sent.file)
@@ -94,7 +97,7 @@ def preview(parent: Job, made: Chosen, sent: Sent | None) -> dict[str, Any]:
 
 
 def _with_limit(params: dict[str, Any], limit: MaxRejected | None) -> dict[str, Any]:
-    """The params with the limit as it is now, where they say another."""
+    """Return the params with ``limit`` as their limit of rejects, if they ask for another."""
     asked = params.get(LIMIT)
     if limit == (DEFAULT_MAX_REJECTED if asked is None else MaxRejected.model_validate(asked)):
         return params
@@ -108,7 +111,7 @@ def _kept(body: RestartBody, name: str, of_parent: float | None) -> float | None
 
 
 def _number(text: str) -> Any:
-    """A number in a form, for the model to check."""
+    """Return a form's text as a number, or unchanged if it is none: the model then refuses it."""
     try:
         value = json.loads(text, parse_int=float)
     except ValueError:
@@ -117,7 +120,7 @@ def _number(text: str) -> Any:
 
 
 def _rows_of_parent(parent: Job, made: Chosen) -> list[dict[str, Any]]:
-    """Warn of rows that the job, or one that it restarts itself, has written and that are still there."""
+    """Return a warning for the parent, and for each of its own parents, whose rows are still stored."""
     count = table.kind(parent.kind).marked
     if count is None or is_upsert(made.new.params):
         return []

@@ -1,4 +1,4 @@
-"""The lines of a CSV of corrections: quoted cells that seem to hold whole lines."""
+"""The check of a CSV of corrections for quoted cells that seem to hold whole lines."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from collect.csv.files import Opened
 
 
 class SheetLines:
-    """Looks at the blocks of a CSV of corrections while it is read."""
+    """A check of the blocks of a CSV of corrections, one after the other, while the CSV is read."""
 
     def __init__(self) -> None:
         self._lines: FileLines | None = None
 
     def look(self, opened: Opened, block: Block) -> None:
-        """Look at one block."""
+        """Check one block."""
         if self._lines is None:
             self._lines = FileLines(width=len(opened.header.cells), delimiter=opened.header.delimiter)
         self._lines.look(block)
 
     def warnings(self) -> list[dict[str, Any]]:
-        """Return the warning of a quoted cell that holds a line."""
+        """Return a warning when a quoted cell holds a whole line, else an empty list."""
         found = [] if self._lines is None else list(self._lines.warnings(blank=0))
         return [
             {

@@ -1,4 +1,4 @@
-"""What taking back would do now, counted where the job has written."""
+"""The preview of undo and terminate: counts the documents that the job has written."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from gateway.kinds.table import KINDS
 
 
 def would_undo(db: Database, job: Job) -> dict[str, Any]:
-    """``{will_delete, will_restore, conflicts, seconds}``. Of an export: the rows of its result; of teams: teams.
+    """Return ``{will_delete, will_restore, conflicts, seconds}``.
 
-    Documents that still carry the job's mark are taken back; of those that it touched and that carry another mark, or
-    are gone, it can only be said how many they are. With conflicts, the split between deleting and restoring takes them
-    all for changed ones as far as there were any.
+    The unit is a document; for an export, a row of its result; for teams, a team. Documents that still carry the job's
+    mark are taken back. Documents that the job touched and that carry another mark, or are gone, are conflicts; only
+    their number is known. It is not known whether the job created or changed them, so the split between
+    ``will_delete`` and ``will_restore`` counts them as changed documents as far as the job changed any.
     """
     counts = summed(parts.of_job(db, job_id=job.id))
     touched = max(0, counts.created + counts.changed - counts.undone)
@@ -35,9 +36,10 @@ def would_undo(db: Database, job: Job) -> dict[str, Any]:
 
 
 def held(db: Database, job: Job, verb: Verb) -> dict[str, Any]:
-    """``{conflict: {holder}}`` when another job holds the lock that ``verb`` has to take, else nothing.
+    """Return ``{conflict: {holder}}`` when another job holds the lock that ``verb`` has to take, else ``{}``.
 
-    Undo is of a job at rest, which has given its lock back; what is terminated has it still, or needs none.
+    Only undo takes a lock: a job at rest has given its lock back. A job that is terminated still has its lock, or needs
+    none.
     """
     holder = locks.holders(db, [job.lock]).get(job.lock) if verb is Verb.UNDO and job.lock else None
     return {"conflict": {"holder": holder}} if holder not in (None, job.id) else {}

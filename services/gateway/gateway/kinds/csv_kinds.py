@@ -1,4 +1,4 @@
-"""What the kinds that read a CSV have in common: the params that say how, and the preview of what is read."""
+"""The common code of the kinds that read a CSV: their params, checks of params, and the body of a preview."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from gateway.schemas.requests import Id, RejectLimit, Strict
 from gateway.schemas.times import written
 
 MOST_STORED_KEYS = 100_000
-"""Stored keys that a preview reads to find those that are alike: some 0.3 s."""
+"""Most stored keys that a preview reads to find keys that are alike. That many take about 0.3 s."""
 MOST_SPELT_KEYS = 1_000
-"""Keys of the file whose usual spellings are looked up where more are stored."""
+"""Most keys of the file whose usual spellings are looked up, when more than ``MOST_STORED_KEYS`` are stored."""
 DEFAULT_MAX_REJECTED = MaxRejected(percent=20)
 
 
@@ -95,10 +95,10 @@ P = TypeVar("P", bound=CsvParams)
 
 @dataclass(frozen=True, kw_only=True)
 class OwnExport:
-    """What is known of a file that is, byte for byte, a result of the organisation's own exports.
+    """The facts about a file that is, byte for byte, the result of an export of the same organisation.
 
-    ``detected``: params that follow from that and that the caller has not given. ``guards_differ``: exports with
-    ``formula_safe`` and without it have written these bytes, so that it is not known whether a text is guarded.
+    ``detected``: params that follow from that and that the caller did not give. ``guards_differ``: an export with
+    ``formula_safe`` and one without it wrote the same bytes, so it is not known whether texts are guarded.
     """
 
     job_id: str
@@ -107,7 +107,10 @@ class OwnExport:
 
 
 def own_export(asker: Asker, params: CsvParams, file: InputFile) -> OwnExport | None:
-    """Return what is known of a file that is a result of the organisation's own exports; ``None`` if it is none."""
+    """Return the facts about a file that is the result of the organisation's own export; ``None`` for other files.
+
+    Returns ``None`` too when the caller has given both params that could be detected.
+    """
     if params.formula_guarded is not None and params.not_finite is not None:
         return None
     exports = results.with_digest(asker.db, org_id=asker.org_id, sha256=file.sha256)
@@ -123,17 +126,17 @@ def own_export(asker: Asker, params: CsvParams, file: InputFile) -> OwnExport | 
 
 
 def with_detected(params: P, export: OwnExport | None) -> P:
-    """Return the params with those that are detected."""
+    """Return the params, with the detected params added."""
     return params if export is None else params.model_copy(update=dict(export.detected))
 
 
 def names_detected(export: OwnExport | None) -> tuple[str, ...]:
-    """Return the names of the params that are detected."""
+    """Return the names of the detected params."""
     return () if export is None else tuple(export.detected)
 
 
 def _of_own_export(export: OwnExport | None) -> list[Warning]:
-    """Return a warning that says what the upload does with a file that is known as an export."""
+    """Return a warning that says how the job reads a file that is the result of an export."""
     if export is None:
         return []
     does = []
@@ -152,11 +155,11 @@ def _of_own_export(export: OwnExport | None) -> list[Warning]:
 
 
 def check_columns(params: CsvParams, template: Template) -> None:
-    """Check the params that name columns, and those that go with a mode only, before any job is made.
+    """Check, before a job is created, the params that name columns and the params that are allowed in one mode only.
 
     Raises:
-        InvalidInput: they name columns that the template does not have, or do not go together. Each error names its
-            param, as in ``params.column_map.<header>``.
+        InvalidInput: a param names a column that the template does not have, or does not fit the mode. Each error
+            names its param, as in ``params.column_map.<header>``.
     """
     given = params.model_dump()
     shifted = given.get("column_shift") or {}
@@ -177,10 +180,10 @@ def _within(param: str, errors: Sequence[FieldError]) -> list[FieldError]:
 
 
 def file_of(asker: Asker, params: CsvParams, sent: InputFile | None) -> InputFile:
-    """The file that the job reads: the one that came along, or the one that is named.
+    """Return the file that the job reads: the one that was sent with the request, or the one of ``file_id``.
 
     Raises:
-        NotFound: the organisation has no such file, or no such job to supersede.
+        NotFound: the organisation does not have this file, or the job that ``supersedes`` names.
     """
     if params.supersedes is not None:
         jobs.get(asker.db, org_id=asker.org_id, job_id=params.supersedes)
@@ -198,7 +201,7 @@ def preview_body(
     export: OwnExport | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The answer of a preview. ``more``: what the kind adds to it."""
+    """Return the answer of a preview. ``more``: the fields that only this kind has."""
     body: dict[str, Any] = {
         "ok": not seen.errors,
         "total_rows": seen.total_rows,
@@ -247,10 +250,11 @@ def keys_alike(
     may_trim: bool,
     seen: CsvPreview,
 ) -> list[Warning]:
-    """Return the warning of keys that are alike, among those of the file and those that are stored.
+    """Return the warnings of keys of the file that are like other keys, of the file or of stored rows.
 
-    ``stored``: all keys, unless there are more than so many. Then only usual spellings of some keys of the file are
-    looked up, by ``among``, which gives back those that are stored. ``seen``: the preview, for how many rows it saw.
+    ``stored``: returns all stored keys, or ``None`` if there are more than its argument. Then only the usual spellings
+    of some keys of the file are looked up with ``among``, which returns those of its keys that are stored. ``seen``:
+    the preview, which says how many rows were read.
     """
     there = stored(MOST_STORED_KEYS)
     if there is None:
@@ -272,7 +276,7 @@ def _many_rejects(seen: CsvPreview, params: CsvParams) -> list[dict[str, Any]]:
 
 
 def _note(seen: CsvPreview) -> str:
-    """How many rows the preview looked at, if not all."""
+    """Return a sentence on how many rows the preview read, or ``""`` if it read all."""
     return of_a_sample(seen.rejects.sampled_rows, seen.total_rows)
 
 

@@ -1,4 +1,4 @@
-"""How much an export takes: what its preview says of it, and whether somebody should confirm it before it starts."""
+"""The preview of an export: its size and its warnings; and the decision whether it waits for a confirmation."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from collect.storage.estimates import EXACT_ROWS, MATCH_SECONDS, Estimate
 from gateway.kinds.kind import Asker
 
 ROWS_PER_SECOND = 200_000
-"""For the estimate of a preview: what one worker of two slots looks through on a small machine (docs/figures.md)."""
+"""Rows read in a second, for a preview's estimate: one worker of two slots on a small machine (docs/figures.md)."""
 SAMPLED_PLACES = 20
 SAMPLED_ROWS = 200
 MOST_NAMED = 10
-"""So many names of fields stand in a message."""
+"""Most names of fields that a message lists."""
 CONFIRM_OR_STOP = "Confirm it when that many are wanted; otherwise stop it, and ask for another range."
 
 
 def preview(asker: Asker, chosen: Selection, confirm: Confirm, choices: Found) -> dict[str, Any]:
-    """What the export would give."""
+    """Return the preview of the export: rows, bytes, seconds, warnings and columns."""
     found = estimates.estimate(asker.db, chosen)
     unusual = _unusual(asker, chosen, found)
     size, left_out = _sampled(asker, chosen, found.rows)
@@ -46,7 +46,7 @@ def preview(asker: Asker, chosen: Selection, confirm: Confirm, choices: Found) -
 
 
 def gate(asker: Asker, chosen: Selection, confirm: Confirm) -> Reason | None:
-    """Why the export waits for a confirmation; nothing, when it need not. Quick for one that need not."""
+    """Return the reason why the export waits for a confirmation, or ``None`` if it need not. Quick when it need not."""
     if confirm == "never":
         return None
     threshold = asker.organisation.limits.confirm_threshold_rows
@@ -61,7 +61,10 @@ def gate(asker: Asker, chosen: Selection, confirm: Confirm) -> Reason | None:
 
 
 def _over(asker: Asker, chosen: Selection, threshold: int) -> Estimate | None:
-    """How many rows it has, if these are more than ``threshold``. Counts no further than it must to know that."""
+    """Return an estimate of the rows if they are more than ``threshold``, else ``None``.
+
+    Counts only as far as is needed to decide that.
+    """
     if threshold >= EXACT_ROWS:
         found = estimates.estimate(asker.db, chosen)
         return found if found.rows > threshold else None
@@ -80,7 +83,7 @@ def _over(asker: Asker, chosen: Selection, threshold: int) -> Estimate | None:
 
 
 def _unusual(asker: Asker, chosen: Selection, found: Estimate) -> dict[str, Any] | None:
-    """The warning that the dates hold far more than this key is used to ask for. Filters make no difference to it."""
+    """Return a warning if the dates select far more rows than this key usually asks for. Filters are not considered."""
     usual = usual_range.usual(asker.db, org_id=asker.org_id, key_id=asker.key_id, form_id=chosen.form_id)
     if usual is None or not usual.is_far_below(found.in_range):
         return None
@@ -93,7 +96,10 @@ def _unusual(asker: Asker, chosen: Selection, found: Estimate) -> dict[str, Any]
 
 
 def _sampled(asker: Asker, chosen: Selection, rows: int) -> tuple[int, list[dict[str, Any]]]:
-    """The size of the result, from responses of the whole range; and a warning of fields that would be left out."""
+    """Return the size of the result in bytes, and warnings of fields that would be left out.
+
+    Both come from sampled responses of the whole range.
+    """
     raw, sampled = estimates.samples(asker.db, chosen, places=SAMPLED_PLACES, rows=SAMPLED_ROWS)
     empty, made = len(formats.render(chosen, []).data), formats.render(chosen, [raw])
     each = (len(made.data) - empty) / max(1, sampled)
@@ -126,7 +132,7 @@ def _rows(found: Estimate) -> str:
 
 
 def _rounded(rows: int) -> int:
-    """To two digits: more of them would promise what an estimate does not hold."""
+    """Return the number rounded to two digits: an estimate is not more exact than that."""
     return round(rows, 1 - int(log10(rows))) if rows >= 100 else rows
 
 

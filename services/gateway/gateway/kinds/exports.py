@@ -1,4 +1,4 @@
-"""Exports: responses of a form, as far as dates and filters allow, as one file."""
+"""The kind `export`: writes the responses of a form, selected by dates and filters, to one file."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ExportParams(Strict):
 
 
 def check(asker: Asker, given: dict[str, Any], sent: InputFile | None) -> Wanted:
-    """See :class:`gateway.kinds.kind.Kind`. What was asked for is kept, and what it meant where it was silent."""
+    """See :class:`gateway.kinds.kind.Kind`. Keeps the given params; adds ``format`` and ``formula_safe`` if missing."""
     params = checked(ExportParams, given, within="params")
     form = forms.get(asker.db, org_id=asker.org_id, form_id=params.form_id)
     chosen = selection.select(params.model_dump(), form, created_at=asker.at)

@@ -1,4 +1,4 @@
-"""What the kinds have in common: somebody wants a job, and a kind says what such a job is made from."""
+"""The contract of a kind of job: how it checks a request, and what a new job is made from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from gateway.schemas.requests import Strict
 
 @dataclass(frozen=True, kw_only=True)
 class Asker:
-    """Who wants the job, when, and the stores in which to look. ``key_id``: the API key."""
+    """The organisation and the key that ask for a job, the time of the request, and the stores for the checks.
+
+    ``key_id``: the id of the API key.
+    """
 
     db: Database
     blobs: Blobs
@@ -39,11 +42,11 @@ def _free(confirm: Confirm) -> Reason | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """A job of some kind that is right in itself: its params as they are kept, and what goes with them.
+    """A valid request for a job: the params that are stored with the job, and its other fields.
 
-    ``preview`` says what it would do, and starts nothing. ``gate`` says why the job has to wait for a confirmation,
-    or nothing when it may run at once; with ``always`` it has to wait whatever this says. ``choices`` and ``detected``:
-    see :class:`collect.jobs.model.Job`.
+    ``preview`` returns what the job would do, and starts nothing. ``gate`` returns the reason why the job has to wait
+    for a confirmation, or ``None`` when it may run at once; with the rule ``always`` the job waits in either case.
+    ``choices`` and ``detected``: see :class:`collect.jobs.model.Job`.
     """
 
     params: dict[str, Any]
@@ -60,23 +63,25 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One kind.
+    """A kind of job.
 
-    ``params``: what its jobs take, as the API describes them. ``template``: what the rows of a job's file are like;
-    ``None`` where its jobs read no file.
+    ``params``: the model of the params, which the API also describes.
+
+    ``check``: takes the params of the request and the file that was sent with it, and makes every check that needs no
+    write. It raises ``InvalidInput`` for invalid params, and ``NotFound`` when they name a thing that does not exist.
+
+    ``template``: returns the template of the rows of a job's file; ``None`` for a kind that reads no file.
+
+    ``marked``: returns how many documents carry the job's mark now; ``None`` for a kind whose documents no other job
+    changes.
+
+    ``look``: returns further errors of rows that are valid by the template, by row number. It finds only errors that
+    the rows themselves show.
+
+    ``stored``: returns the stored documents of some keys: key → `row`, `written_by`, and `values` of some columns.
+    ``None`` for a kind that reads no file.
 
     ``undone_a_second``: documents that one worker of two slots takes back in a second on a small machine.
-
-    ``look``: what else is wrong with rows that are valid by the template, by row; as far as that is seen in them.
-
-    ``stored``: what is stored of some keys: key → `row`, `written_by`, and `values` of some columns. ``None`` where the
-    kind reads no file.
-
-    ``marked``: how many documents carry the job's mark now; ``None`` where nobody else changes what its jobs write.
-
-    ``check`` takes the params as they were sent, and that file, and looks at everything that can be looked at without
-    beginning. It raises ``InvalidInput`` for params that are not right and ``NotFound`` for what they name and is not
-    there.
     """
 
     name: str

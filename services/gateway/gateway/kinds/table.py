@@ -31,10 +31,10 @@ KINDS: dict[str, Kind] = {kind.name: kind for kind in _TABLE}
 
 
 def kind(name: str, *, with_file: bool = False) -> Kind:
-    """The kind of that name. ``with_file``: a file came along with the request.
+    """Return the kind of that name. ``with_file``: a file was sent with the request.
 
     Raises:
-        InvalidInput: there is none, or its jobs read no file.
+        InvalidInput: there is no such kind, or a file was sent and its jobs read no file.
     """
     if name not in KINDS:
         known = ", ".join(KINDS)

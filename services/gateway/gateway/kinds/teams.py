@@ -38,11 +38,11 @@ from gateway.kinds.csv_kinds import CsvParams, OwnExport
 from gateway.kinds.kind import Asker, Wanted
 
 EXAMINED_ROWS = 100_000
-"""A preview looks at the first so many rows: each of them, since what has slipped shows only in rows that follow."""
+"""Most rows that a preview reads: the first ones, all in a row, since shifted cells show only in adjacent rows."""
 MOST_PHONES = 200_000
-"""With so many it looks at no more rows: each of them costs some 10 µs, and a team may have a thousand."""
+"""Phones after which a preview reads no more rows. A phone costs about 10 µs, and a team may have a thousand."""
 ROWS_PER_SECOND = 3_000
-"""For the estimate of a preview: what one worker of two slots does on a small machine (docs/figures.md)."""
+"""Rows in a second, for a preview's estimate: one worker of two slots on a small machine (docs/figures.md)."""
 
 _COLUMNS = {field: column for column, field in FIELDS.items()}
 
@@ -58,7 +58,7 @@ class TeamsParams(CsvParams):
     invite: Literal[False] = False
 
     def moved(self) -> dict[str, int]:
-        """``column_shift``, as far as there is one."""
+        """Return ``column_shift``, or ``{}`` if it is not given."""
         return {str(name): rows for name, rows in (self.column_shift or {}).items()}
 
 
@@ -87,7 +87,7 @@ def template(db: Database, job: Job) -> Template:
 
 
 def marked(db: Database, job: Job) -> int:
-    """See :class:`gateway.kinds.kind.Kind`. Of teams: people come and go with them."""
+    """See :class:`gateway.kinds.kind.Kind`. Counts teams, not people: people are added and removed with their teams."""
     marked_teams, _ = team_store.marked(db, org_id=job.org_id, job_id=job.id)
     return marked_teams
 
@@ -99,7 +99,7 @@ def look(db: Database, job: Job, valid: Valid) -> Mapping[int, Sequence[FieldErr
 
 
 def stored(db: Database, job: Job, keys: Collection[str], columns: Collection[str]) -> Mapping[str, Mapping[str, Any]]:
-    """See :class:`gateway.kinds.kind.Kind`. Names are those of the file, which are kept in a common form."""
+    """See :class:`gateway.kinds.kind.Kind`. The keys are team names as in the file; the store has a common form."""
     names = {key: name_of(key) for key in keys}
     found = team_store.marks(db, org_id=job.org_id, names=set(names.values()))
     return {
@@ -111,7 +111,7 @@ def stored(db: Database, job: Job, keys: Collection[str], columns: Collection[st
 
 
 class _Preview:
-    """One look at a file of teams, and at what is stored of them."""
+    """The preview of a file of teams. It reads the file once and compares it with the stored teams."""
 
     def __init__(self, asker: Asker, params: TeamsParams, file: InputFile, export: OwnExport | None) -> None:
         self._db = asker.db
@@ -199,7 +199,7 @@ class _Preview:
         )
 
     def _twice(self, found: list[Team]) -> dict[int, tuple[FieldError]]:
-        """Rows whose name is there already or stands further up: they would be rejected."""
+        """Return errors for rows whose team name is stored already or is in a row above: they would be rejected."""
         wrong: dict[int, tuple[FieldError]] = {}
         for team in found:
             first = self._rows.setdefault(team.name, team.row)

@@ -1,4 +1,4 @@
-"""Uploads: the rows of a file go into a dataset, which the job holds meanwhile."""
+"""The kind `upload`: writes the rows of a file to a dataset, which the job holds while it runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from gateway.kinds.csv_kinds import CsvParams, OwnExport
 from gateway.kinds.kind import Asker, Wanted
 
 ROWS_PER_SECOND = 60_000
-"""For the estimate of a preview: what one worker of two slots does on a small machine (docs/figures.md)."""
+"""Rows in a second, for a preview's estimate: one worker of two slots on a small machine (docs/figures.md)."""
 
 _TEXTUAL = (ColumnType.STRING, ColumnType.ENUM)
 
@@ -74,7 +74,7 @@ def stored(db: Database, job: Job, keys: Collection[str], columns: Collection[st
 
 
 class _Preview:
-    """One look at a file of rows, and at what is stored of them."""
+    """The preview of a file of rows. It reads a sample of the file and compares it with the stored rows."""
 
     def __init__(self, asker: Asker, params: UploadParams, file: InputFile, export: OwnExport | None) -> None:
         self._asker = asker
@@ -120,7 +120,7 @@ class _Preview:
         return self._incomplete(valid)
 
     def _incomplete(self, valid: Valid) -> dict[int, list[FieldError]]:
-        """Rows that have nothing in a required column, and whose key is not stored: they cannot make a row."""
+        """Return errors for rows that lack a required column and whose key is not stored: they make no new row."""
         wanting = batch.incomplete(valid, self._template)
         keys = {place: valid.keys[place].as_py() for place in wanting}
         stored = self._stored(set(keys.values())) if keys else {}

@@ -1,4 +1,4 @@
-"""What the framework cannot see of the API: who may call, bodies that are read by hand, headers, how errors look."""
+"""Completes the framework's OpenAPI document: roles, bodies that routes read themselves, headers, error answers."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _HEADERS: dict[str, str] = {
 
 
 def described(app: OpenAPI) -> dict[str, Any]:
-    """The OpenAPI document, whole. Made once."""
+    """Return the complete OpenAPI document. It is built once for each application."""
     if _KEPT not in app.extensions:
         app.extensions[_KEPT] = _whole(app)
     found: dict[str, Any] = app.extensions[_KEPT]
@@ -129,9 +129,9 @@ def _complete(operation: dict[str, Any], method: str, path: str, view: Any) -> N
 
 
 def _texts(view: Any) -> dict[str, str]:
-    """The first line of the docstring as the summary, and what follows as the description, in Markdown.
+    """Return the docstring's first line as the summary, and its other lines as the description, in Markdown.
 
-    The framework would put HTML between the lines.
+    The framework itself would put HTML between the lines.
     """
     summary, _, description = inspect.cleandoc(view.__doc__ or "").partition("\n")
     texts = {"summary": summary.removesuffix("."), "description": description.strip()}
@@ -158,7 +158,7 @@ def _refusals(operation: dict[str, Any], method: str, path: str) -> list[int]:
 
 
 def _answered(method: str, path: str, status: int, kinds: dict[str, Shape], *, public: bool) -> list[str]:
-    """The headers of an answer that is no refusal."""
+    """Return the names of the headers of an answer that is not an error."""
     found = ["X-Request-Id", *(() if public else headers.COUNTED)]
     if _creates(method, path) and status != HTTPStatus.OK:
         found.append("Idempotency-Replayed")
@@ -178,7 +178,7 @@ def _answered(method: str, path: str, status: int, kinds: dict[str, Shape], *, p
 
 
 def _creates(method: str, path: str) -> bool:
-    """Whether an Idempotency-Key is taken."""
+    """Return whether the call takes an Idempotency-Key."""
     makes = path in {"/v1/files", "/v1/jobs", "/v1/keys"} or path.endswith(("/restart", "/corrections"))
     return method == "post" and makes
 
@@ -195,7 +195,7 @@ def _headers(method: str, path: str) -> list[str]:
 
 
 def _body(method: str, path: str) -> dict[str, Any] | None:
-    """Those that are read by hand, since they come in more than one form."""
+    """Return the body of a call whose route reads it itself, since it may have several content types; else ``None``."""
     if method != "post":
         return None
     form: dict[str, Any]

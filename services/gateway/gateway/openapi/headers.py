@@ -1,4 +1,4 @@
-"""The headers of answers, for the API's description."""
+"""The headers of answers, for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _IN_NUMBERS = frozenset({"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Re
 
 
 def components() -> dict[str, Any]:
-    """Each header, described."""
+    """Return the header components of the OpenAPI document: name → description and schema."""
     return {
         name: {"description": meaning, "schema": {"type": "integer" if name in _IN_NUMBERS else "string"}}
         for name, meaning in _MEANINGS.items()
@@ -39,5 +39,5 @@ def components() -> dict[str, Any]:
 
 
 def named(*names: str) -> dict[str, Any]:
-    """Headers of an answer."""
+    """Return the headers of one answer, as references to the components."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in sorted(names)}

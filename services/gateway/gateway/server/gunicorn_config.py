@@ -1,4 +1,4 @@
-"""How gunicorn runs the gateway. Threads, since requests wait for stores, and long polls for jobs.
+"""The gunicorn configuration of the gateway. It uses threads, since requests wait for stores and long polls for jobs.
 
 The application is loaded in each worker after the fork (no preload), so that nothing connected is shared.
 """
@@ -12,7 +12,7 @@ import tempfile
 from types import FrameType
 from typing import Any
 
-# The library looks at it when it is first imported: the workers' metrics are then files, and any of them can tell all.
+# prometheus_client reads this variable at its first import. The metrics are then files, so any worker can report all.
 _METRICS = tempfile.mkdtemp(prefix="collect-gateway-metrics-")
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _METRICS
 
@@ -42,13 +42,13 @@ logger_class = JsonLogger
 
 
 def post_fork(_server: Any, worker: Any) -> None:
-    """A worker whose master was killed would keep the port, and with it the master that comes after."""
+    """Make the worker end with its master: else it would keep the port, and the next master could not start."""
     die_with(worker.ppid)
     share_freed_memory()
 
 
 def post_worker_init(worker: Any) -> None:
-    """Let long polls answer when the worker is asked to end; else they would be cut off after the grace."""
+    """Set ``closing`` at SIGTERM, so that long polls answer at once; else they are cut off at ``graceful_timeout``."""
     made = _services(worker)
     stop = worker.handle_exit
 
@@ -61,7 +61,7 @@ def post_worker_init(worker: Any) -> None:
 
 
 def pre_request(_worker: Any, request: Any) -> None:
-    """From here on a client that sends or takes nothing for too long is let go."""
+    """Begin to limit how long the client may be silent, and replace the body by one that knows whether it was read."""
     give_up_silent_readers(request.unreader.sock)
     request.unreader.body_begins(awaits_continue=request._expected_100_continue)
     request._expected_100_continue = False  # gunicorn would send it at once
@@ -69,7 +69,7 @@ def pre_request(_worker: Any, request: Any) -> None:
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    """Send what waits before the process ends."""
+    """Send the waiting outbox messages and traces before the process ends."""
     made = _services(worker)
     if made is not None:
         made.sender.close(timeout_seconds=2.0)
@@ -77,12 +77,12 @@ def worker_exit(_server: Any, worker: Any) -> None:
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """What a worker that is gone has counted stays; what it showed of the moment goes."""
+    """Keep the counters of a worker that has ended, and remove its gauges."""
     multiprocess.mark_process_dead(worker.pid)
 
 
 def on_exit(_server: Any) -> None:
-    """The counts end with the processes that made them."""
+    """Delete the metrics' files when the master ends."""
     shutil.rmtree(_METRICS, ignore_errors=True)
 
 

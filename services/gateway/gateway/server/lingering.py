@@ -1,7 +1,7 @@
-"""How a connection is closed while its client may still be sending: the answer has to reach it first.
+"""Closes a connection whose client may still be sending, so that the answer reaches the client first.
 
-A socket that is closed with bytes unread resets the connection, and a reset may overtake the answer. So the server ends
-only its own direction, and reads and drops what comes until the client closes too, for a bounded time.
+Closing a socket with unread bytes resets the connection, and a reset may overtake the answer. So the server ends only
+its own direction, then reads and drops bytes until the client closes too, for a bounded time.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 LINGER_SECONDS = 30.0
-"""How long at most a client may go on sending after its answer."""
+"""Longest time for which a client may go on sending after its answer."""
 SILENT_SECONDS = 5.0
-"""How long a client may send nothing before its connection is closed."""
+"""Longest silence of a client before its connection is closed."""
 MOST_BYTES = 1024**3
-"""How much is dropped of one connection."""
+"""Most bytes that are dropped of one connection before it is closed."""
 AT_ONCE_BYTES = 1024**2
-"""How much is dropped of a connection before others have their turn."""
+"""Most bytes that are dropped of one connection before the next connection is served."""
 
 
 @dataclass(kw_only=True)
@@ -35,7 +35,7 @@ class _Ending:
 
 
 class Lingering:
-    """The connections of a worker that end. Belongs to the thread that runs ``poller``; never blocks."""
+    """The connections of a worker that are about to be closed. Used only by the thread of ``poller``; never blocks."""
 
     def __init__(self, poller: selectors.BaseSelector) -> None:
         self._poller = poller
@@ -43,9 +43,9 @@ class Lingering:
         self._room = bytearray(64 * 1024)
 
     def take(self, sock: socket.socket, closed: Callable[[], None]) -> None:
-        """End our direction of ``sock``, and close it when its client has done so or has had its time.
+        """End the server's direction of ``sock``; close it when the client does, or when the client's time is over.
 
-        ``closed`` is called then.
+        Calls ``closed`` after it has closed the socket.
         """
         now = time.monotonic()
         ending = _Ending(socket=sock, closed=closed, close_at=now + LINGER_SECONDS, silent_at=now + SILENT_SECONDS)
@@ -61,7 +61,7 @@ class Lingering:
         self._endings[id(ending)] = ending
 
     def close_late(self) -> None:
-        """Close the connections that have had their time."""
+        """Close the connections whose time is over."""
         now = time.monotonic()
         for ending in [one for one in self._endings.values() if now >= min(one.close_at, one.silent_at)]:
             self._close(ending)

@@ -1,4 +1,4 @@
-"""How connections are served below the application: nobody holds a thread in silence. And how gunicorn logs."""
+"""The gunicorn classes of the gateway: they end connections of clients that are too slow, and log as JSON."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from gateway.server.lingering import Lingering
 from gateway.settings import ServingSettings
 
 SETTINGS = settings.read(ServingSettings, service="gateway")
-"""gunicorn makes the classes below itself, so they find here what the environment says."""
+"""The settings of the environment. A constant, since gunicorn itself makes instances of the classes below."""
 
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 UNSENT_BYTES = 64 * 1024
-"""So much of an answer the system holds for a client before it is on its way, and asks for more at half of it."""
+"""Most unsent bytes of an answer that the kernel holds for a client. It asks for more when half of it is sent."""
 
 
 def give_up_silent_readers(sock: socket.socket) -> None:
-    """A write fails when for ``silent_seconds`` nothing of it is taken; one that is taken slowly may last.
+    """Make a write to ``sock`` fail when the client takes no byte for ``silent_seconds``. A slow write may go on.
 
-    A timeout of Python's would be one for all of it. And the system wakes who waits for room only when a third of what
-    it holds is gone, which may be megabytes.
+    Python's own timeout would limit the whole write, so the kernel's is used. ``UNSENT_BYTES`` limits the kernel's
+    buffer: by default the kernel wakes a waiting writer only when a third of it is free, which may be megabytes.
     """
     seconds = SETTINGS.silent_seconds
     sock.settimeout(None)
-    with suppress(OSError):  # a Unix socket has no such thing
+    with suppress(OSError):  # a Unix socket does not have this option
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
     sock.setsockopt(
         socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))
@@ -50,36 +50,39 @@ def give_up_silent_readers(sock: socket.socket) -> None:
 
 
 class PacedUnreader(SocketUnreader):  # type: ignore[misc]  # gunicorn has no types
-    """Reads from a client that keeps up a pace. Only waiting for the client counts, not what is done in between."""
+    """A reader of a connection that ends it when the client is too slow.
+
+    Only the time of waiting for the client counts, not the time in which the application works.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
         self.head_begins()
 
     def head_begins(self) -> None:
-        """The next bytes are a request's line and headers."""
+        """Begin the head of a request: its first line and its headers."""
         self.awaits_continue = False
-        """The client sends its body only once it has been told to go on (``Expect: 100-continue``)."""
+        """True while the client waits for ``100 Continue`` before it sends its body (``Expect: 100-continue``)."""
         self.deadline: float | None = None
-        """Until when bytes are waited for at most, by the monotonic clock."""
+        """Latest time to wait for bytes, by the monotonic clock."""
         self._in_body = False
         self._waited = 0.0
         self._came = 0
 
     def body_begins(self, *, awaits_continue: bool = False) -> None:
-        """The head has come, and what follows is its body."""
+        """Begin the body of the request whose head has been read."""
         self.head_begins()
         self._in_body = True
         self.awaits_continue = awaits_continue
 
     def chunk(self, size_hint: int | None = None) -> bytes:
-        """What has come, as soon as there is something.
+        """Return the next bytes of the client. Blocks until there are some, or none are left.
 
         Raises:
-            TimeoutError: a body comes too slowly.
-            errors.NoMoreData: a head does, and nobody is there yet to answer.
+            TimeoutError: the body comes too slowly.
+            errors.NoMoreData: the head comes too slowly; gunicorn then closes the connection without an answer.
         """
-        if self.awaits_continue:  # only now: a request that is refused before this is spared its body
+        if self.awaits_continue:  # sent only now: the client of a request that is refused before need not send its body
             self.awaits_continue = False
             self.sock.sendall(CONTINUE)
         began, given = time.monotonic(), self.sock.gettimeout()
@@ -102,14 +105,14 @@ class PacedUnreader(SocketUnreader):  # type: ignore[misc]  # gunicorn has no ty
         return data
 
     def _seconds(self) -> float:
-        """How long may have been waited by now."""
+        """Return how many seconds of waiting are allowed for the bytes that have come."""
         return SETTINGS.silent_seconds + (self._came / SETTINGS.least_bytes_per_second if self._in_body else 0.0)
 
 
 class PacedConnection(TConn):  # type: ignore[misc]  # gunicorn has no types
-    """A connection whose requests are read at their sender's pace, if it is one.
+    """A connection whose requests are read with :class:`PacedUnreader`.
 
-    ``linger`` closes it without losing the answer.
+    ``linger`` closes it so that its last answer is not lost.
     """
 
     linger: Callable[[PacedConnection], None]
@@ -120,7 +123,7 @@ class PacedConnection(TConn):  # type: ignore[misc]  # gunicorn has no types
             self.parser.unreader = PacedUnreader(self.sock)
 
     def close(self, graceful: bool = False) -> None:
-        """Close it; ``graceful``: its client may still be sending, and has not read the answer."""
+        """Close the connection. ``graceful``: the client may still be sending and may not have read the answer yet."""
         if graceful:
             self.linger(self)
         else:
@@ -128,15 +131,15 @@ class PacedConnection(TConn):  # type: ignore[misc]  # gunicorn has no types
 
 
 class PacedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn's worker of threads, with connections of ours."""
+    """gunicorn's threaded worker, which uses :class:`PacedConnection`."""
 
     def init_process(self) -> None:
-        """As gunicorn does it: runs the worker, and returns when it ends."""
+        """Run the worker, and return when it ends (overrides gunicorn's method)."""
         self._lingering: Lingering | None = None
         super().init_process()
 
     def _linger(self, conn: PacedConnection) -> None:
-        """Runs in the thread of the poller, as all that closes connections does; gunicorn would block it meanwhile."""
+        """Close a connection later. Runs in the poller's thread, which gunicorn's own method would block meanwhile."""
         if self._lingering is None:
             self._lingering = Lingering(self.poller)
         self.nr_conns += 1
@@ -146,20 +149,23 @@ class PacedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self.nr_conns -= 1
 
     def murder_pending(self) -> None:
-        """Each second: close what has waited for too long, as gunicorn calls it."""
+        """Close connections that have waited too long. gunicorn calls it each second."""
         super().murder_pending()
         if self._lingering is not None:
             self._lingering.close_late()
 
     def enqueue_req(self, conn: TConn) -> None:
-        """As gunicorn does it; a connection that is new becomes one of ours."""
+        """Queue a request (overrides gunicorn's method); a new connection becomes a :class:`PacedConnection` first."""
         if not isinstance(conn, PacedConnection):
             conn = PacedConnection(conn.cfg, conn.sock, conn.client, conn.server)
             conn.linger = self._linger
         super().enqueue_req(conn)
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
-        """Answer what never reaches the application as it would itself. No log has what was sent: it holds keys."""
+        """Answer a request that never reaches the application, in the application's own form.
+
+        The request's bytes are not logged, since they may hold keys.
+        """
         found = [(status, code) for kind, status, code in _REFUSED if isinstance(exc, kind)]
         status, code = found[0] if found else (500, "internal_error")
         self.log.log(logging.ERROR if status == 500 else logging.INFO, "request refused: %s", type(exc).__name__)
@@ -167,7 +173,7 @@ class PacedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             client.sendall(_problem(status, code))
 
     def handle(self, conn: TConn) -> Any:
-        """Serve one request, on a thread."""
+        """Serve one request, on a thread of the worker."""
         if conn.initialized:
             conn.parser.unreader.head_begins()
         return super().handle(conn)
@@ -180,7 +186,7 @@ _REFUSED = (
     (errors.UnsupportedTransferCoding, 501, "unsupported_transfer_coding"),
     (errors.ParseException, 400, "malformed_request"),
 )
-"""The first class that fits."""
+"""(exception of gunicorn, HTTP status, error code). The first class that fits counts."""
 
 
 def _problem(status: int, code: str) -> bytes:
@@ -199,7 +205,7 @@ def _problem(status: int, code: str) -> bytes:
 
 
 class JsonLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
-    """What gunicorn itself has to say, in the form of every other line."""
+    """A logger that writes gunicorn's own messages as JSON, like all other log lines."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)

@@ -1,4 +1,4 @@
-"""Wiring of the gateway: `python -m gateway` (gunicorn loads it in each of its processes)."""
+"""Builds the gateway's application for `python -m gateway`. gunicorn imports it in each of its processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SERVICE = "gateway"
 
 
 def services() -> Services:
-    """What the environment names."""
+    """Return the services that the environment names. Configures logs and traces."""
     found = settings.read(GatewaySettings, service=SERVICE)
     logs.configure(SERVICE, found.log_level)
     traces.configure(SERVICE)

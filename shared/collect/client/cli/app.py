@@ -1,4 +1,4 @@
-"""The command's root: its groups, and how errors become words and exit codes."""
+"""The root of the command `collect`: its groups, and the entry point that turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         code = exits.Exit.INTERRUPTED
-    except BrokenPipeError:  # whoever was reading has seen enough
+    except BrokenPipeError:  # the reader of stdout has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = exits.Exit.OK
     sys.exit(int(code or 0))

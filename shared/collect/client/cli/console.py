@@ -1,4 +1,4 @@
-"""Where words go: what was asked for to stdout, what is said about it to stderr."""
+"""The output of the command: the answer to stdout, messages to stderr."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from collect.client.errors import ApiError, ClientError
 from collect.client.models import Answer
 
 UNBROKEN = 10_000
-"""Columns of an output that is no terminal: whoever greps there wants one thing a line."""
+"""Width of an output that is not a terminal, in characters. So wide that each item stays on one line, for grep."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Shell:
-    """One run of the command: its client, and its two outputs. ``machine``: JSON on stdout and nothing else there."""
+    """One run of the command: its client and its two outputs. ``machine``: only JSON is written to stdout."""
 
     def __init__(self) -> None:
         self.machine = False
@@ -50,22 +50,22 @@ class Shell:
 
     @property
     def interactive(self) -> bool:
-        """Somebody sits there who can be asked and who can press keys."""
+        """True when the command can ask questions and read keys: stdin and stderr are terminals, no ``--json``."""
         return not self.machine and sys.stdin.isatty() and sys.stderr.isatty()
 
     def say(self, words: str) -> None:
-        """A message, which is not the answer."""
+        """Write a message to stderr."""
         self.err.print(Text(words))
 
     def answer(self, value: Answer | dict[str, Any], words: Callable[[], None]) -> None:
-        """One thing: as JSON, or in ``words``."""
+        """Write the answer to stdout: as JSON, or by calling ``words``."""
         if self.machine:
             click.echo(json.dumps(_plain(value), indent=2, ensure_ascii=False))
         else:
             words()
 
     def answers(self, values: Iterable[Answer], headers: Sequence[str], cells: Callable[[Any], Sequence[str]]) -> None:
-        """Many things: as a JSON array, or as a table."""
+        """Write a list of answers to stdout: as a JSON array, or as a table."""
         if self.machine:
             click.echo(json.dumps([_plain(value) for value in values], indent=2, ensure_ascii=False))
             return
@@ -75,12 +75,12 @@ class Shell:
         self.out.print(table)
 
     def line(self, value: Answer) -> None:
-        """One JSON object on one line, at once: for what goes on for a while."""
+        """Write one JSON object on one line to stdout, and flush it: for answers that come over time."""
         click.echo(json.dumps(_plain(value), ensure_ascii=False))
         sys.stdout.flush()
 
     def complain(self, error: ClientError) -> None:
-        """What went wrong, and what can be done about it."""
+        """Write an error to stderr, with its fields and what the user can do."""
         if self.machine:
             click.echo(json.dumps({"error": _problem(error)}, ensure_ascii=False), err=True)
             return
@@ -115,7 +115,7 @@ def _set_machine(ctx: click.Context, parameter: click.Parameter, value: bool) ->
 
 
 def json_option(command: F) -> F:
-    """``--json``, here as on every command."""
+    """Add the option ``--json``, which every command has."""
     option = click.option(
         "--json", is_flag=True, expose_value=False, is_eager=True, callback=_set_machine,
         help="JSON on stdout; messages on stderr.",

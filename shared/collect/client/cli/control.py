@@ -1,4 +1,4 @@
-"""The verbs."""
+"""The commands of the verbs: pause, resume, stop, confirm, terminate and undo."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _take_back(
 
 
 def tell(shell: Shell, job: Job) -> None:
-    """The job as the verb has left it."""
+    """Show the job after a verb, and how long the verb took."""
 
     def say() -> None:
         shell.out.print(job.status or job.state.value)

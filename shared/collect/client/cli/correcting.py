@@ -1,4 +1,4 @@
-"""Corrections: rejected rows that run once more, from a file or by a map of values."""
+"""The command `correct`: runs rejected rows once more, corrected by a file or by a map of values."""
 
 from __future__ import annotations
 
@@ -70,7 +70,11 @@ def correct(
 
 
 def _asked(path: Path | None, given: dict[str, Any]) -> dict[str, Any]:
-    """What is corrected, as the client wants it."""
+    """Return the arguments of the client's ``correct`` for these options.
+
+    Raises:
+        click.UsageError: neither a file nor a map was given.
+    """
     asked = file_options.params(given)
     if path is None and "value_map" not in asked:
         raise click.UsageError("Give the FILE with the mended rows, or a --map with values and their replacements.")

@@ -1,4 +1,4 @@
-"""How the command ends, for scripts. Stable: pipelines decide by these."""
+"""The exit codes of the command. They are stable, since scripts decide by them."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ MEANINGS: dict[Exit, str] = {
 
 
 def described() -> str:
-    """All of them, for ``--help``."""
+    """Return the list of exit codes for ``--help``."""
     return "\b\nExit codes:\n" + "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in MEANINGS.items())
 
 
 def of_error(error: ClientError) -> Exit:
-    """The exit code for what a call ended with."""
+    """Return the exit code for an error of the client."""
     match error:
         case NotConfigured():
             return Exit.USAGE
@@ -86,9 +86,9 @@ WISHED: dict[str | None, frozenset[State]] = {
     "terminate": frozenset({State.TERMINATED}),
     "undo": frozenset({State.UNDONE}),
 }
-"""Where a job is wished to end, by the verb that was asked of it."""
+"""Verb (``None``: no verb) → the states in which a job has ended as the user wished."""
 
 
 def of_job(job: Job, *, verb: str | None = None) -> Exit:
-    """Whether a job rests where it was wished: success, or what ``verb`` leads to."""
+    """Return ``OK`` if the job has succeeded or is in the state that ``verb`` leads to, else ``OTHERWISE``."""
     return Exit.OK if job.state in WISHED.get(verb, WISHED[None]) else Exit.OTHERWISE

@@ -1,4 +1,4 @@
-"""Exports: asking for one, and fetching what it has made."""
+"""The commands that start an export and download its result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXISTS = "exists"
 
 
 class Filter(click.ParamType[dict[str, Any]]):
-    """``FIELD OP VALUE``; the value as JSON, or as text where that is no JSON."""
+    """A filter, typed as ``FIELD OP VALUE``. The value is read as JSON, or as text if it is not JSON."""
 
     name = "'FIELD OP VALUE'"
 
@@ -40,13 +40,13 @@ def _value(text: str) -> Any:
 
 
 def _values(text: str) -> list[Any]:
-    """A JSON array, or values between commas."""
+    """Return a list of values from a JSON array, or from text with commas."""
     found = _value(text)
     return found if isinstance(found, list) else [_value(one.strip()) for one in text.split(",")]
 
 
 class Names(click.ParamType[list[str]]):
-    """``a,b``"""
+    """A list of names, typed as ``a,b``."""
 
     name = "A,B"
 

@@ -1,4 +1,4 @@
-"""Options that say how a file is read, and what they become as params of a job."""
+"""The options that say how a file is read, and functions that turn them into params of a job and back."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ DELIMITERS = {
     ",": ",", "comma": ",", ";": ";", "semicolon": ";", "\t": "\t", "\\t": "\t", "tab": "\t", "|": "|", "bar": "|",
     "pipe": "|",
 }  # fmt: skip
-"""What may be typed for a delimiter."""
+"""The names that a user may type for a delimiter, and the delimiter of each."""
 
 
 class Delimiter(click.ParamType[str]):
-    """A delimiter, as itself or by its name."""
+    """A delimiter, typed as the character or by its name."""
 
     name = "comma|semicolon|tab|bar"
 
@@ -32,7 +32,7 @@ class Delimiter(click.ParamType[str]):
 
 
 class Values(click.ParamType[ValueMap]):
-    """``COLUMN=FILE``, ``FILE`` or JSON: which values of which column are read as which others."""
+    """A map of values, typed as ``COLUMN=FILE``, ``FILE`` or JSON. It says which values are replaced by which."""
 
     name = "COLUMN=FILE|FILE|JSON"
 
@@ -77,7 +77,7 @@ written = together(
         "--blank", type=click.Choice(["clear", "keep"]), help="What a blank cell does to what is there. Default: clear."
     ),
 )  # fmt: skip
-"""How the text and the cells of a file are written."""
+"""The options that say how the text and the cells of a file are written."""
 reading = together(
     written,
     click.option(
@@ -93,11 +93,11 @@ reading = together(
         help="The file is an export: nan, inf and -inf are numbers.",
     ),
 )  # fmt: skip
-"""How the cells of a file are found and read."""
+"""All options that say how a file is read."""
 
 
 def params(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that were given as params: what was not given is left out, pairs become objects."""
+    """Return the given options as params. Options that were not given are left out; pairs become objects."""
     found = {name: value for name, value in given.items() if value not in (None, ())}
     for name in {"column_map", "column_shift"} & found.keys():
         found[name] = dict(found[name])
@@ -109,7 +109,7 @@ def params(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def words(name: str, value: Any) -> Iterator[str] | None:
-    """Return a param as it is typed, or ``None`` if there is no option for it."""
+    """Return the words of the option for a param, or ``None`` if there is no option for it."""
     match name, value:
         case "encoding" | "decimal" | "blank" | "mode" | "skip_lines", _:
             return iter((f"--{name.replace('_', '-')}", str(value)))

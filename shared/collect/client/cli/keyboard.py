@@ -1,4 +1,4 @@
-"""Single keys from a terminal."""
+"""Reads single keys from a terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 
 class Keyboard:
-    """Keys as they are pressed, within ``with``; :meth:`cooked` gives the terminal back for a question."""
+    """A reader of single keys in a ``with`` block. :meth:`cooked` restores the terminal's usual mode for a question."""
 
     def __init__(self) -> None:
         self._fd = sys.stdin.fileno()
@@ -28,7 +28,7 @@ class Keyboard:
 
     @contextmanager
     def cooked(self) -> Iterator[None]:
-        """The terminal as it was, for as long as somebody types a line."""
+        """Restore the terminal's usual mode within the block, so that the user can type a line."""
         termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
         try:
             yield
@@ -36,7 +36,7 @@ class Keyboard:
             tty.setcbreak(self._fd, termios.TCSADRAIN)
 
     def key(self, seconds: float) -> str | None:
-        """The next key, or ``None`` when none comes in time; a terminal that is gone gives none, and takes as long."""
+        """Return the next key, or ``None`` if none comes within ``seconds`` or the terminal is gone (it blocks too)."""
         ready, _, _ = select.select([self._fd], [], [], seconds)
         if not ready:
             return None

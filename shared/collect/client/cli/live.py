@@ -1,4 +1,4 @@
-"""A job on a terminal: a bar that moves, and keys that control it."""
+"""Follows a job on a terminal: a progress bar, and keys that control the job."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEYS = "p pause · r resume · s stop · t terminate · q leave it running"
 
 
 class Live:
-    """Follows one job. ``verb`` is the last that was asked for with a key; ``left``: whoever watched has gone."""
+    """A live view of one job. ``verb``: the last verb that was sent with a key. ``left``: the user pressed q."""
 
     def __init__(self, *, shell: Shell, job_id: str, until: str, reason: str | None) -> None:
         self._shell = shell
@@ -44,7 +44,7 @@ class Live:
         self.left = False
 
     def run(self) -> Job:
-        """Blocks until the job is where it was waited for, or until q."""
+        """Block until the job is at ``until``, or until the user presses q. Returns the job."""
         job = self._look()
         self._shell.say(f"{KEYS}")
         with Keyboard() as keyboard:

@@ -1,4 +1,4 @@
-"""What a preview suggests: as the options that say the same, and merged into what is asked for."""
+"""The suggestions of a preview: shown as options of the command, and with ``--mend`` merged into the params."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from collect.client.cli import file_options
 from collect.client.cli.console import Shell
 
 HOW_COLUMNS_ARE_READ = frozenset({"column_map", "column_shift"})
-"""Params that say which cells stand in which column. Nothing else of what was asked for is changed by mending."""
+"""The params that say which cells belong to which column. ``--mend`` changes only these."""
 
 
 def mends(suggestion: Mapping[str, Any] | None) -> bool:
-    """Whether ``--mend`` would do it."""
+    """Return whether ``--mend`` would apply the suggestion."""
     return bool(suggestion) and HOW_COLUMNS_ARE_READ.issuperset(suggestion or ())
 
 
 def mended(shell: Shell, kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """The params with what their preview suggests for the columns; what was changed is said."""
+    """Return the params with their preview's suggestions for columns. Writes a message about each change."""
     now = dict(params)
     for notice in shell.client.jobs.preview(kind, params).warnings:
         if notice.suggestion is not None and mends(notice.suggestion):
@@ -32,7 +32,7 @@ def mended(shell: Shell, kind: str, params: Mapping[str, Any]) -> dict[str, Any]
 
 
 def merged(params: Mapping[str, Any], suggestion: Mapping[str, Any]) -> dict[str, Any]:
-    """Params with a suggestion in them; headers and columns of which it does not speak stay as they were given."""
+    """Return the params with a suggestion merged into them. Headers and columns that it does not name stay."""
     now = dict(params)
     for name, value in suggestion.items():
         there = now.get(name)
@@ -41,7 +41,7 @@ def merged(params: Mapping[str, Any], suggestion: Mapping[str, Any]) -> dict[str
 
 
 def options(suggestion: Mapping[str, Any]) -> str:
-    """What to add to the command, as it is typed in a shell."""
+    """Return the options of the command that apply a suggestion, quoted for a shell."""
     return shlex.join(word for name, value in suggestion.items() for word in _words(name, value))
 
 

@@ -1,4 +1,4 @@
-"""What may be said to several commands: written once, so that it is said alike everywhere."""
+"""The types and options that several commands share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Option = Callable[[Any], Any]
 
 
 class Share(click.ParamType[dict[str, float]]):
-    """A number of rows, or a share of all rows: ``100`` or ``20%``."""
+    """A number of rows or a share of all rows, typed as ``100`` or ``20%``."""
 
     name = "N|N%"
 
@@ -35,7 +35,7 @@ class Share(click.ParamType[dict[str, float]]):
 
 
 class Mapping(click.ParamType[tuple[str, str | None]]):
-    """``HEADER=COLUMN``; an empty column leaves the header out."""
+    """A header and the column that it is read as, typed as ``HEADER=COLUMN``. An empty column leaves the header out."""
 
     name = "HEADER=COLUMN"
 
@@ -49,7 +49,7 @@ class Mapping(click.ParamType[tuple[str, str | None]]):
 
 
 class Moment(click.ParamType[datetime]):
-    """A time as ISO 8601 has it, with its zone or in UTC."""
+    """A time in ISO 8601. Without a zone it is UTC."""
 
     name = "TIME"
 
@@ -66,7 +66,7 @@ class Moment(click.ParamType[datetime]):
 
 
 class Shift(click.ParamType[tuple[str, int]]):
-    """``COLUMN=ROWS``; down when positive, up when negative."""
+    """A column and by how many rows its cells move, typed as ``COLUMN=ROWS``: down if positive, up if negative."""
 
     name = "COLUMN=ROWS"
 
@@ -81,7 +81,7 @@ class Shift(click.ParamType[tuple[str, int]]):
 
 
 def together(*options: Option) -> Callable[[Command], Command]:
-    """Several options as one decorator; ``--help`` lists them in this order."""
+    """Return one decorator for several options. ``--help`` lists them in the given order."""
 
     def decorate(command: Command) -> Command:
         for option in reversed(options):
@@ -92,7 +92,7 @@ def together(*options: Option) -> Callable[[Command], Command]:
 
 
 def mode(*modes: str) -> Option:
-    """What a row does when there is something with its key; the first one is what the API takes by itself."""
+    """Return the option ``--mode``: what a row does if its key is stored already. The first is the API's default."""
     return click.option("--mode", type=click.Choice(modes), help=f"Default: {modes[0]}.")
 
 

@@ -1,4 +1,4 @@
-"""Commands that look: at jobs, and at what they left."""
+"""The commands that show jobs, their parts, audit, rejects, corrections and conflicts."""
 
 from __future__ import annotations
 
@@ -125,7 +125,10 @@ def conflicts(shell: Shell, job_id: str) -> None:
 
 
 def _save(shell: Shell, output: str, save: Callable[[Path], int]) -> int:
-    """To a file, or through one to stdout, so that an answer that breaks off leaves nothing half behind."""
+    """Save an answer to a file, or to stdout for ``-``. Returns the exit code.
+
+    For stdout it is saved to a temporary file first, so that an answer that breaks off prints nothing.
+    """
     if output != "-":
         written = save(Path(output))
         shell.answer({"path": output, "bytes": written}, lambda: shell.say(f"{output}: {written:,} bytes"))

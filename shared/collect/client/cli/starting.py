@@ -1,4 +1,4 @@
-"""Commands that start jobs, or say what one would do."""
+"""The commands that start jobs, and the command that previews one."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def restart(
 
 
 def _mended(shell: Shell, job_id: str, changed: dict[str, Any], file_id: str | None) -> dict[str, Any]:
-    """The params that are to change, with what the preview of such a job suggests."""
+    """Return the changed params, with the suggestions for columns from the preview of the new job."""
     parent = shell.client.jobs.get(job_id)
     given = {**changed, **({"file_id": file_id} if file_id else {})}
     other_file = restarts.reads_other_file(parent.params, given)
@@ -172,7 +172,7 @@ def _mended(shell: Shell, job_id: str, changed: dict[str, Any], file_id: str | N
 
 
 def started(shell: Shell, job: Job, *, wait: bool) -> int:
-    """Say what was started, and follow it if so wished."""
+    """Show the job that was started; with ``wait``, follow it until it rests. Returns the exit code."""
     if not wait:
         shell.answer(job, lambda: words.job(shell, job))
         return exits.Exit.OK
@@ -183,7 +183,7 @@ def started(shell: Shell, job: Job, *, wait: bool) -> int:
 
 
 def send(shell: Shell, path: Path, *, idempotency_key: str | None = None) -> File:
-    """Send the file, with a bar when somebody looks."""
+    """Upload the file and return it. Shows a progress bar on a terminal."""
     if not shell.interactive:
         return shell.client.files.upload(path, idempotency_key=idempotency_key)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())

@@ -1,4 +1,4 @@
-"""Commands that look at teams."""
+"""The commands that show teams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of bad and good values, as a spreadsheet saves them, read as a `value_map`."""
+"""Reads tables of bad and good values, saved by a spreadsheet as CSV, as a `value_map`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ ValueMap = dict[str, dict[str, Any]]
 
 
 class NotATable(Exception):
-    """The text cannot be read as a table of values; says why."""
+    """The text cannot be read as a table of values. The message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One line: in which column (``None``: the table does not say), which value, and what takes its place."""
+    """One line of a table: the column (``None`` if the table has none), the bad value, and the good value."""
 
     column: str | None
     bad: str
@@ -37,11 +37,11 @@ class Entry:
 def read(path: Path, *, column: str | None) -> tuple[ValueMap, int]:
     """Return the table in a file as a ``value_map``, and how many of its lines have no replacement.
 
-    A table has a header with ``value`` and ``replacement`` (``column`` too when it is for several columns; others are
-    passed over), or two columns alone: the bad and the good value. ``column``: take the lines of this column only.
+    A table has a header with ``value`` and ``replacement``, and ``column`` if it is for several columns; other columns
+    are ignored. Or it has two columns only: the bad and the good value. ``column``: take only the lines of this column.
 
     Raises:
-        NotATable: it is none, or gives one value two replacements.
+        NotATable: the file is not such a table, or gives one value two replacements.
     """
     table: ValueMap = {}
     left = 0
@@ -60,10 +60,10 @@ def read(path: Path, *, column: str | None) -> tuple[ValueMap, int]:
 
 
 def from_json(text: str) -> ValueMap:
-    """Return a ``value_map`` that is given as JSON.
+    """Return a ``value_map`` from JSON text.
 
     Raises:
-        NotATable: it is no JSON object of objects.
+        NotATable: the text is not a JSON object of objects.
     """
     try:
         value = json.loads(text)
@@ -136,7 +136,10 @@ def _cut(text: str, delimiter: str) -> list[list[str]]:
 
 
 def _likeness(rows: list[list[str]]) -> tuple[bool, bool, int]:
-    """How much rows look like a table of values: by its header, by two cells in each, by cells at all."""
+    """Return a sort key for how much rows look like a table of values. The largest is the most likely.
+
+    It compares first the header, then whether each row has two cells, then the number of cells in the first row.
+    """
     first = [name.strip().lower() for name in rows[0]] if rows else []
     two_each = all(len(row) >= 2 and not any(row[2:]) for row in rows if any(row))
     return BAD in first and GOOD in first, two_each, len(first)

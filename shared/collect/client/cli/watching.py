@@ -1,4 +1,4 @@
-"""Following a job: a live bar and keys on a terminal, lines anywhere else."""
+"""The command `watch`, and following a job: a live bar with keys on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -49,7 +49,10 @@ def watch(shell: Shell, job_id: str, until: str | None, reason: str | None) -> i
 
 
 def follow(shell: Shell, job_id: str, *, until: str, lines: bool) -> Job:
-    """Wait for the job, telling how it goes: a bar, messages, or with ``lines`` a JSON line for each change."""
+    """Block until the job is at ``until``, and return it. Shows its progress meanwhile.
+
+    The progress is a bar on a terminal and messages elsewhere; with ``lines`` it is a JSON line for each change.
+    """
     if shell.interactive:
         live = Live(shell=shell, job_id=job_id, until=until, reason=None)
         return live.run()
@@ -63,7 +66,7 @@ def follow(shell: Shell, job_id: str, *, until: str, lines: bool) -> Job:
 
 
 class _Teller:
-    """Says what is new, not too often."""
+    """A printer of a job's progress: each change of state at once, other changes every ``LINE_SECONDS``."""
 
     def __init__(self, shell: Shell, *, lines: bool) -> None:
         self._shell = shell
@@ -86,7 +89,7 @@ class _Teller:
 
 
 def sentence(job: Job, speed: Speed) -> str:
-    """One line about a job that is under way."""
+    """Return one line about the progress of a job."""
     if not job.progress.total or job.rests:
         return job.status or job.state.value
     rate = f"{speed.rows_per_second:,.0f} rows/s, {clock_face(speed.seconds_left(job.progress))} left"
@@ -94,7 +97,7 @@ def sentence(job: Job, speed: Speed) -> str:
 
 
 def _verb_under_way(job: Job) -> str | None:
-    """What a job that is being taken back, or has been, is wished to come to."""
+    """Return the verb (terminate or undo) by which a job is being taken back, or was; ``None`` for other jobs."""
     taking_back = job.state in TAKING_BACK and job.last_action is not None
     return job.last_action.verb if taking_back and job.last_action else None
 

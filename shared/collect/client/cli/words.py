@@ -1,4 +1,4 @@
-"""Answers in words, for people."""
+"""Prints answers of the API as text for people."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_SAMPLED = 5
 
 
 def job(shell: Shell, found: Job) -> None:
-    """A job, whole."""
+    """Print all fields of a job."""
     grid = Table.grid(padding=(0, 2))
     for name, value in _job_lines(found):
         grid.add_row(Text(name, style="bold"), Text(value))
@@ -58,7 +58,7 @@ def _job_lines(found: Job) -> list[tuple[str, str]]:
 
 
 def action(last: Action) -> str:
-    """A verb, and how fast it was."""
+    """Return a line about a job's last verb, and how long it took."""
     said = last.verb
     if last.actor is not None:
         said += f" by {last.actor.name}"
@@ -72,7 +72,7 @@ def action(last: Action) -> str:
 
 
 def preview(shell: Shell, found: Preview) -> None:
-    """What a job would do."""
+    """Print the preview of a job."""
     shell.out.print(_extent(found))
     if found.confirm_required:
         shell.out.print(Text("It would wait for a confirmation.", style="yellow"))
@@ -140,7 +140,7 @@ def _sampled_rejects(shell: Shell, rejects: SampledRejects) -> None:
 
 
 def rejects_summary(shell: Shell, found: RejectsSummary, *, most: int) -> None:
-    """What is wrong by column and code, with the commonest values of each."""
+    """Print the errors by column and code, with at most ``most`` values of each, the most frequent first."""
     for item in found.items:
         rows = "1 row" if item.count == 1 else f"{item.count:,} rows"
         shell.out.print(Text(f"{item.field or 'the row as a whole'}: {item.code}, {rows}", style="bold"))
@@ -156,7 +156,7 @@ def rejects_summary(shell: Shell, found: RejectsSummary, *, most: int) -> None:
 
 
 def will_undo(found: UndoPreview) -> str:
-    """What would be taken back, in words."""
+    """Return sentences that say what would be taken back."""
     seconds = "" if found.seconds is None else f" It takes about {found.seconds:.0f} s."
     conflicts = f" {found.conflicts:,} were changed by others since and stay." if found.conflicts else ""
     held = f" It is refused as long as job {found.holder} holds the dataset." if found.holder else ""
@@ -166,12 +166,12 @@ def will_undo(found: UndoPreview) -> str:
 
 
 def moment(at: datetime) -> str:
-    """A time in UTC, to the second."""
+    """Return a time in UTC, to the second."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def milliseconds(start: datetime, end: datetime) -> int:
-    """From one to the other."""
+    """Return the milliseconds from ``start`` to ``end``."""
     return round((end - start).total_seconds() * 1000)
 
 
