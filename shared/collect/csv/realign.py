@@ -118,7 +118,7 @@ class Shifted:
 
 
 def moves(arranged: layout.Layout, column_shift: Mapping[str, int]) -> dict[str, tuple[int, int]]:
-    """Return column → its place in the file and the rows by which it moves. Columns not in the file are left out."""
+    """Return column → its place in the file and the rows by which it moves, for each column that the file has."""
     return {
         name: (arranged.columns.index(name), rows)
         for name, rows in column_shift.items()
