@@ -27,8 +27,7 @@ _ROW_NUMBER = re.compile(r"0*([1-9][0-9]{0,14})(?:\.0+)?")
 """A row's number. Programs that keep numbers as fractions write ``17.0``."""
 LONGEST_MARK_BYTES = 4
 _EITHER_RETURN = "\r\n"
-"""Line end for Python's CSV writer. With it the writer quotes cells that hold a CR or a LF; it quotes for the
-characters of its own line end only."""
+"""Line end for Python's CSV writer: it quotes a cell for the characters of its own line end only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,10 +274,7 @@ def _without_unnamed(names: Sequence[str]) -> Sequence[str]:
 
 
 def _fitted(cells: Sequence[str], width: int, *, fewest: int) -> list[str] | None:
-    """Return exactly ``width`` cells, or ``None`` if the line cannot be read.
-
-    It cannot if a cell behind the header's columns shows something, or if it has fewer cells than ``fewest``.
-    """
+    """Return exactly ``width`` cells; ``None`` if there are fewer than ``fewest``, or a surplus one shows something."""
     if len(cells) < fewest or not all(map(unseen.shows_nothing, cells[width:])):
         return None
     return [*cells, *[""] * width][:width]

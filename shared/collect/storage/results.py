@@ -1,7 +1,6 @@
-"""The results of exports: how a result is made from the blobs in the ledger, stored, read, and expired.
+"""Results of exports: made of what the ledger names, kept with the job, read as one, gone when their time is over.
 
-The result is a field of the job's document. It lists the blobs that make up the file. The names of a job's blobs begin
-with ``results/<job id>/``. A blob that neither a committed chunk nor a result names is an orphan.
+All blobs of a job are called ``results/<job id>/…``. What no committed chunk and no result names is an orphan.
 """
 
 from __future__ import annotations
@@ -30,31 +29,29 @@ PREFIX = "results/"
 HEADER = "header"
 KIND = "export"
 NOT_JOINED = "parquet"
-"""The only format whose objects cannot be joined to one file. The worker writes the whole file at the end."""
+"""The one format whose objects are no whole when they are joined: its whole is written by the worker at the end."""
 PACKED = "csv.gz"
-"""The only format whose result is one gzip member. It is made from the bodies of the objects' gzip members."""
+"""The one format whose whole is one gzip member, made of the objects' insides."""
 STEP_SECONDS = 0.2
-"""Shortest time between two pauses of :func:`assemble`, in seconds."""
 PIECE_BYTES = 8 * 1024 * 1024
-"""Most bytes read at once to compute the checksums."""
+"""So much is read at once for the checksums."""
 MAKING_SECONDS = 30.0
-"""How long a claim to make a stopped export's result is valid without a renewal, in seconds."""
+"""Who makes a stopped export's result, and has not said so for this long, does not make it any more."""
 SAYING_SECONDS = MAKING_SECONDS / 3
-"""How often the owner of that claim renews it, in seconds."""
 DAMAGED_SECONDS = 120.0
-"""How long a damaged result is not assembled again, in seconds. It is longer than a client keeps asking."""
+"""For so long nobody reads it all again for the same: longer than a client goes on asking."""
 PENDING = "result_pending"
 LEAST_DAYS = timedelta(days=1)
-"""Shortest time for which an organisation can keep results."""
+"""No organisation keeps results for less."""
 
 
 def prefix_of(job_id: str) -> str:
-    """Return the prefix that the names of all blobs of the job have."""
+    """How the names of all of the job's blobs begin."""
     return f"{PREFIX}{job_id}/"
 
 
 def header_name(job_id: str) -> str:
-    """Return the name of the blob with the file's header. The plan writes it, if the format has a header."""
+    """The blob that stands before the first row, if the format has something there; made by the plan."""
     return prefix_of(job_id) + HEADER
 
 
@@ -68,7 +65,7 @@ class _PartSum:
     packed: Joined = field(default_factory=Joined)
 
     def shown(self, *, packed: bool) -> dict[str, Any]:
-        """Return the part as an entry of the result. ``packed``: it is one gzip member, and ``tail`` is its end."""
+        """The part as the result has it. ``packed``: it is one gzip member, whose end ``tail`` has."""
         this = {"n": self.n, "rows": self.rows}
         if packed:
             size = self.packed.packed_bytes + gzips.TAIL_BYTES
@@ -77,15 +74,14 @@ class _PartSum:
 
 
 def assemble(db: Database, blobs: Blobs, job: Job, *, complete: bool) -> Iterator[dict[str, Any] | None]:
-    """Yield ``None`` while the result is made from what the job has written, and the result as the last item.
+    """What a job has written, as its result. Reads every byte once, for the checksums; in flat memory.
 
-    ``None`` comes at least every 250 ms, unless one read from the store takes longer. Every byte is read once, for the
-    checksums, in flat memory. Parquet is different: nothing is read, because the objects cannot be joined. There each
-    object is a file and a part of the result, with its checksum from the ledger, and the result itself has no objects
-    and no checksum.
+    Yields ``None`` at least every 250 ms, as far as the store lets it, and at last the result. A parquet file is not
+    made from its parts here, and nothing is read: each object is a file, and a part of the result, whose checksum the
+    ledger has; it has no objects and no checksum itself.
 
     Raises:
-        ResultDamaged: an object is missing, or its bytes are not those that were written.
+        ResultDamaged: an object is not as it was written.
     """
     whole, parts, objects = hashlib.sha256(), list[_PartSum](), list[dict[str, Any]]()
     packed = Joined(possible=job.params["format"] == PACKED)
@@ -119,10 +115,7 @@ def assemble(db: Database, blobs: Blobs, job: Job, *, complete: bool) -> Iterato
 
 
 def _of_one_member(objects: Iterable[Mapping[str, Any]], tail: bytes) -> list[dict[str, Any]]:
-    """Return the pieces of one gzip member, made from the bodies of the objects' members.
-
-    ``bytes`` is the length of the body, ``size`` the length of the whole object.
-    """
+    """The pieces of one gzip member, made of the bodies of members; ``size`` is that of the whole object."""
     head, around = len(gzips.MARKED_HEAD), len(gzips.MARKED_HEAD) + gzips.TAIL_BYTES
     bodies = (
         {"name": one["name"], "start": head, "bytes": one["bytes"] - around, "size": one["bytes"]} for one in objects
@@ -131,10 +124,7 @@ def _of_one_member(objects: Iterable[Mapping[str, Any]], tail: bytes) -> list[di
 
 
 def _begin(parts: list[_PartSum], n: int, *, joined: bool) -> None:
-    """Append a part to ``parts`` if the next object begins one.
-
-    When objects can be joined, a part begins when ``n`` changes. When not, each object is a part, numbered from 1.
-    """
+    """Count on in part ``n``. Of files that cannot be joined each is a part of its own, numbered from 1."""
     if not joined:
         parts.append(_PartSum(n=len(parts) + 1))
     elif not parts or parts[-1].n != n:
@@ -142,7 +132,7 @@ def _begin(parts: list[_PartSum], n: int, *, joined: bool) -> None:
 
 
 class _Beat:
-    """A timer that is due every :data:`STEP_SECONDS`."""
+    """Says when it is time to let others have a look."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
@@ -156,7 +146,6 @@ class _Beat:
 
 
 def _header(blobs: Blobs, job: Job) -> bytes | None:
-    """Return the bytes of the file's header, or ``None`` if there is no such blob or it is empty."""
     try:
         header = blobs.read(header_name(job.id), 0, blobs.size(header_name(job.id)))
     except NotFound:
@@ -165,16 +154,15 @@ def _header(blobs: Blobs, job: Job) -> bytes | None:
 
 
 def read_object(blobs: Blobs, stored: StoredObject) -> bytes:
-    """Return all bytes of an object that a chunk has written.
+    """All of what a chunk has written.
 
     Raises:
-        ResultDamaged: the object is missing, or its bytes are not those that were written.
+        ResultDamaged: it is not as it was written.
     """
     return b"".join(_pieces(blobs, stored))
 
 
 def _pieces(blobs: Blobs, stored: StoredObject) -> Iterator[bytes]:
-    """Yield the object's bytes in pieces. After the last piece, raise ``ResultDamaged`` if they are not as written."""
     came, digest = 0, hashlib.sha256()
     try:
         while piece := blobs.read(stored.name, came, PIECE_BYTES):
@@ -216,13 +204,12 @@ def _made(
 
 
 def read(blobs: Blobs, objects: Iterable[Mapping[str, Any]], start: int, end: int) -> Iterator[bytes]:
-    """Yield the bytes from ``start`` to before ``end`` of the joined objects, in pieces and in flat memory.
+    """The bytes from ``start`` to before ``end`` of the objects joined, in pieces and in flat memory.
 
-    An entry of ``objects`` names a blob, or a blob of which the bytes before its ``start`` are skipped, or holds the
-    bytes themselves (``data``).
+    An entry of ``objects`` is an object, its bytes from ``start`` on, or the bytes themselves (``data``).
 
     Raises:
-        NotFound: an object was removed. This can happen after some pieces were yielded.
+        NotFound: in the middle of it, when the objects are removed meanwhile.
     """
     begin = 0
     for found in objects:
@@ -239,7 +226,7 @@ def read(blobs: Blobs, objects: Iterable[Mapping[str, Any]], start: int, end: in
 
 
 def objects_of_part(db: Database, job: Job, n: int) -> list[dict[str, Any]]:
-    """Return the objects of part ``n`` of the result, in order. The list is empty if there is no such part."""
+    """What makes up part ``n`` of the result, in order; nothing when it has no such part."""
     joined = is_joined(job)
     stored = ledger.objects(db, org_id=job.org_id, job_id=job.id, part=n if joined else None)
     found = [{"name": one.name, "bytes": one.bytes} for _, one in stored]
@@ -250,24 +237,22 @@ def objects_of_part(db: Database, job: Job, n: int) -> list[dict[str, Any]]:
 
 
 def is_joined(job: Job) -> bool:
-    """Return whether the objects of the job's format can be joined to one file."""
     return job.params.get("format") != NOT_JOINED
 
 
 def is_unmade(job: Job) -> bool:
-    """Return whether the job is a stopped export that has no result yet. Then a result can be made."""
+    """Whether a result can be made of what the job has written, and nobody has done so."""
     return job.result is None and job.kind == KIND and job.state is State.STOPPED
 
 
 def keep_stopped(db: Database, blobs: Blobs, job: Job) -> Job:
-    """Return the job with its result. The first call for a stopped export makes the result, with ``complete: false``.
+    """The job with its result, which is made at the first call for a stopped one: what is there, ``complete: false``.
 
-    Making it blocks while all bytes are read. If several callers ask at the same time, one of them makes it.
+    Blocks while all of it is read. Of several callers at once one does that.
 
     Raises:
-        Conflict: ``no_result``: the job has no result and is not stopped (any more).
-        Transient: ``result_pending``: another caller is making it. If that caller has failed, its error code, for a
-            while.
+        Conflict: ``no_result``: it has none and is not stopped, or is not any more.
+        Transient: ``result_pending``: another is making it. What that one has failed with, for a while.
     """
     if is_unmade(job):
         mine = _claim(db, job)
@@ -276,7 +261,7 @@ def keep_stopped(db: Database, blobs: Blobs, job: Job) -> Job:
 
 
 def made_by_now(db: Database, job: Job) -> Job:
-    """Read the job again and return it with its result. Makes no result. Raises the same as :func:`keep_stopped`."""
+    """The job as it has become, with its result; nothing is made. Raises what :func:`keep_stopped` does."""
     document = db.jobs.find_one({"_id": job.id}) or {}
     job, making = Job.model_validate(document), document.get("making", {})
     if not is_unmade(job):
@@ -287,7 +272,7 @@ def made_by_now(db: Database, job: Job) -> Job:
 
 
 def pending() -> CollectError:
-    """Return the error for a caller that asks for a result while it is being made."""
+    """What those are told who ask for a result that is being made."""
     return Transient("The result is being made from what the export has written. Ask again.", code=PENDING)
 
 
@@ -298,10 +283,7 @@ def _with_result(job: Job) -> Job:
 
 
 def _claim(db: Database, job: Job) -> Mapping[str, Any] | None:
-    """Claim the making of the job's result. Return ``None`` if another caller has the claim.
-
-    The returned filter matches the job as long as it has no result and this claim is the current one.
-    """
+    """What finds the job for as long as its result is to be made, and by nobody else; ``None``: another makes it."""
     free = {**_unmade(job), "$expr": {"$lt": ["$making.until", "$$NOW"]}}
     owner = str(ULID())
     claim = {"until": _in(MAKING_SECONDS), "failed": None, "owner": owner}
@@ -314,10 +296,7 @@ def _in(seconds: float) -> dict[str, Any]:
 
 
 def _make(db: Database, blobs: Blobs, job: Job, mine: Mapping[str, Any]) -> Job:
-    """Make and store the job's result; ``mine`` is the filter of the claim. Return the job as it is afterwards.
-
-    If another caller takes the claim over meanwhile, nothing is stored here.
-    """
+    """The job with what there is of it, made by whoever has the claim; if that is lost, as it has become meanwhile."""
     result: dict[str, Any] = {}
     said = time.monotonic()
     try:
@@ -329,7 +308,7 @@ def _make(db: Database, blobs: Blobs, job: Job, mine: Mapping[str, Any]) -> Job:
                 said = time.monotonic()
         else:
             _keep(db, job, result)
-    except CollectError as error:  # noted: the next caller gets this error at once, even if this one has gone
+    except CollectError as error:  # whoever asked may have gone, and who asks next is not to wait for the same again
         failed = {"failed": {"$literal": {"code": error.code, "message": error.detail}}}
         until = {"until": _in(DAMAGED_SECONDS)} if isinstance(error, ResultDamaged) else {}
         if _say(db, mine, {**failed, **until}):
@@ -338,13 +317,13 @@ def _make(db: Database, blobs: Blobs, job: Job, mine: Mapping[str, Any]) -> Job:
 
 
 def _say(db: Database, mine: Mapping[str, Any], words: Mapping[str, Any]) -> bool:
-    """Write ``words`` into the claim. Return ``False`` if this claim is not the current one any more."""
+    """Whether it is still ours to make."""
     said = {f"making.{name}": word for name, word in words.items()}
     return bool(db.jobs.update_one(mine, [{"$set": said}]).matched_count)
 
 
 def _unmade(job: Job) -> dict[str, Any]:
-    """Return the filter that matches the job while it has the same state and no result."""
+    """The job, if it is in the same state still and has no result."""
     return {"_id": job.id, "state": job.state.value, "result": None}
 
 
@@ -355,15 +334,15 @@ def _no_result(job: Job) -> str:
 
 
 def _keep(db: Database, job: Job, result: dict[str, Any]) -> Job:
-    """Store the result by compare-and-set: only if the job has the same state and no result. Return the job."""
+    """Compare-and-set: only for a job that is as it was, and has none."""
     db.jobs.update_one(_unmade(job), {"$set": {"result": result}, "$unset": {"making": ""}, "$inc": {"v": 1}})
     return Job.model_validate(db.jobs.find_one({"_id": job.id}))
 
 
 def with_digest(db: Database, *, org_id: str, sha256: str) -> list[tuple[bool, str]]:
-    """Return exports of the organisation whose joined result is a CSV with exactly this checksum.
+    """Return exports of the organisation whose joined result is a CSV of exactly these bytes.
 
-    Each is given as (guarded, job id). There is at most one with guarded texts (``formula_safe``) and one without.
+    At most one whose texts are guarded (``formula_safe``) and one whose texts are not: which of the two, and its id.
     """
     of = {"result.sha256": sha256, "org_id": org_id, "kind": KIND, "params.format": {"$in": ["csv", PACKED]}}
     found = []
@@ -376,17 +355,16 @@ def with_digest(db: Database, *, org_id: str, sha256: str) -> list[tuple[bool, s
 
 
 def is_expired(result: Mapping[str, Any], at: datetime) -> bool:
-    """Return whether the result's time is over at ``at``, or its blobs were removed."""
+    """Whether the bytes are not to be had any more."""
     until: datetime | None = result.get("expires_at")
     return result.get("expired_at") is not None or (until is not None and until <= at)
 
 
 def expired(db: Database, at: datetime) -> Iterator[Job]:
-    """Yield the jobs whose result's time is over by ``at`` and whose blobs were not removed yet.
+    """Jobs whose result's time is over by ``at`` and has not been removed.
 
-    A failed job, and a stopped job whose result was never made, have no result that says when it expires: their time
-    is counted from the end of the job. Such a job is given a result here (this writes). That result has no checksums,
-    because the blobs are not read any more.
+    Of a stopped job whose result nobody has asked for, and of one that has failed, the time is counted from then; it
+    gets a result without checksums, since what it had written is not read any more.
     """
     for document in db.jobs.find({"result.expires_at": {"$lte": at}, "result.expired_at": None}):
         yield Job.model_validate(document)
@@ -402,7 +380,6 @@ def expired(db: Database, at: datetime) -> Iterator[Job]:
 
 
 def _unread(db: Database, job: Job) -> dict[str, Any]:
-    """Return a result made only from the ledger, without checksums and objects. Reads no blob."""
     parts: list[_PartSum] = []
     for n, stored in ledger.objects(db, org_id=job.org_id, job_id=job.id):
         _begin(parts, n, joined=is_joined(job))
@@ -412,9 +389,9 @@ def _unread(db: Database, job: Job) -> dict[str, Any]:
 
 
 def expire(db: Database, blobs: Blobs, job: Job, *, at: datetime) -> bool:
-    """Remove all blobs of the job, then set ``expired_at`` in its result, which stays as a manifest. Idempotent.
+    """Remove what the job has written, then say so in its result, which stays as a manifest. Idempotent.
 
-    Return ``False`` if another process has done it, or if the job was terminated or undone meanwhile.
+    ``False``: another has done it, or the job has been taken back meanwhile.
     """
     blobs.delete_prefix(prefix_of(job.id))
     unsaid = {"_id": job.id, "result.expires_at": {"$lte": at}, "result.expired_at": None}
