@@ -1,8 +1,4 @@
-"""The check for shifted columns within a file, without stored values.
-
-Two columns can be related: the cell of the one nearly always tells the cell of the other, as a district does for the
-beginning of a phone number. If the relation holds only when one of them is moved by some rows, that column is shifted.
-"""
+"""Columns of a file that go with one another at a distance of some rows, as they do when one of them has slipped."""
 
 from __future__ import annotations
 
@@ -19,8 +15,7 @@ import numpy.typing as npt
 NAME = "name"
 _NONE: frozenset[str] = frozenset()
 FARTHEST = 60
-"""Largest shift that is searched for, in rows. Smaller than that of :mod:`collect.checks.shifted`, since comparing
-columns with each other takes longer and proves less than comparing them with stored values."""
+"""Rows: what goes together is searched less far than what is stored, since it takes longer and says less."""
 _MOST_ROWS = 2_000
 _FEWEST_ROWS = 30
 _MOST_GROUPS = 64
@@ -45,11 +40,11 @@ Groups = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ShiftColumn:
-    """A column of a file in which each row has a name.
+    """A column of a file of named rows.
 
-    ``texts``: its cells as they are read. ``values``: the values of each cell as they would be stored (phones in E.164,
-    each member of a list); empty for a cell that is empty or cannot be read. ``stored``: name → the stored values;
-    names without stored values may be left out. ``things``: the noun for its values in a message.
+    ``texts``: its cells as they are read. ``values``: what each of them says, as it would be stored (phones in E.164,
+    each of a list); nothing for an empty cell and one that cannot be read. ``stored``: what is there for a name;
+    names without anything may be left out. ``things``: what its values are called in a sentence.
     """
 
     name: str
@@ -59,11 +54,11 @@ class ShiftColumn:
     things: str = "values"
 
     def compared(self, names: Sequence[str]) -> int:
-        """Return how many rows have both a cell and stored values."""
+        """How many rows have a cell and something stored to compare it with."""
         return sum(1 for name, text in zip(names, self.texts, strict=True) if text and self.stored.get(name))
 
     def agrees(self, names: Sequence[str]) -> bool:
-        """Return whether, in most of the rows with a cell and stored values, the two have a value in common."""
+        """Whether most of these rows share something with what is stored for them."""
         alike = sum(
             bool(values & self.stored.get(name, _NONE)) for name, values in zip(names, self.values, strict=True)
         )
@@ -72,7 +67,7 @@ class ShiftColumn:
 
 @dataclass(frozen=True, kw_only=True)
 class Slipped:
-    """Columns that are shifted by the same number of rows. Moving them by ``shift`` corrects it (down, if > 0)."""
+    """Columns that have slipped by the same number of rows; ``shift`` moves them back (down, if > 0)."""
 
     columns: tuple[str, ...]
     shift: int
@@ -82,10 +77,7 @@ class Slipped:
 
 @dataclass(frozen=True, kw_only=True)
 class _Together:
-    """Two columns that are related when ``one`` is moved by ``shift`` rows.
-
-    They go together in ``rows`` of ``of`` rows after the move, and in ``now`` rows as the file is.
-    """
+    """Two columns go together when ``one`` is moved by ``shift`` rows: then in ``rows`` of ``of``, now in ``now``."""
 
     one: str
     other: str
@@ -98,13 +90,12 @@ class _Together:
 def slipped(
     names: Sequence[str], columns: Sequence[ShiftColumn], *, in_place: frozenset[str] = frozenset()
 ) -> list[Slipped]:
-    """Return the shifted columns, by the file alone. ``in_place``: columns that are known not to be shifted.
+    """What the file alone says. ``in_place``: columns of which it is known that they have not slipped.
 
-    Two columns are related but shifted when they go together in nearly every row after a move, and in far fewer rows as
-    they are. Examples: phones of the same district; a manager who is one of the members. A third column or the names
-    decide which of the two is shifted; if they cannot, the blank cells at a column's beginning or end decide. Blank
-    cells alone are enough too, if there are at least three, all other cells of the column are filled, and nothing else
-    in those rows is special.
+    Columns that go together in nearly every row when one of them is moved, and in far fewer as they are: a phone and
+    its members' phones of one district, a manager among the members. Which of the two has slipped is settled by a third
+    column or the names; else by blank cells at its beginning or end. Blank cells alone say it too, if there are at
+    least three, all other cells of the column are filled, and nothing else in those rows is special.
     """
     blanks = {column.name: blank for column in columns if (blank := _blanks(names, columns, column))}
     relations = list(_relations(names, columns, blanks, in_place)) if len(names) >= _FEWEST_ROWS else []
@@ -117,12 +108,12 @@ def slipped(
 
 
 def way(shift: int) -> str:
-    """Return a shift in words, such as ``up by 10 rows``."""
+    """``up by 10 rows``."""
     return f"{'down' if shift > 0 else 'up'} by {abs(shift):,} row{'' if abs(shift) == 1 else 's'}"
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return the names of columns as a list in a message, each in backticks."""
+    """Columns as they are said."""
     quoted = [f"`{name}`" for name in names]
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
 
@@ -151,7 +142,7 @@ def _relations(
 
 
 def _same_values(columns: Sequence[ShiftColumn]) -> Iterator[_Together]:
-    """Yield the pairs of columns that have the same values, always at the same distance in rows."""
+    """Values of one column that are among another one's, always at the same distance."""
     for one, other in combinations(columns, 2):
         places: defaultdict[str, list[int]] = defaultdict(list)
         for row, values in enumerate(other.values):
@@ -171,11 +162,7 @@ def _same_values(columns: Sequence[ShiftColumn]) -> Iterator[_Together]:
 
 
 def _groups(column: ShiftColumn, rows: int) -> Groups | None:
-    """Return the group of each cell as a number, or ``None`` if no grouping is useful.
-
-    Cells with equal values are one group. If that makes too many groups, cells with the same beginning are, and the
-    longest beginning that gives a useful number of groups is taken.
-    """
+    """The cells as numbers of groups, as fine as can be: whole values, else how they begin."""
     values = [min(each, default="") for each in column.values[:rows]]
     for length in (None, *_PREFIXES):
         coded = _coded([value[:length] for value in values])
@@ -185,10 +172,7 @@ def _groups(column: ShiftColumn, rows: int) -> Groups | None:
 
 
 def _coded(texts: Sequence[str]) -> Groups | None:
-    """Return the group of each text as a number from 0, and -1 for an empty one.
-
-    ``None`` if there are too few or too many groups to be useful.
-    """
+    """Groups as numbers from 0, -1 for an empty text; ``None`` where they are too few or too many to say anything."""
     counts = Counter(text for text in texts if text)
     large = sum(count >= 3 for count in counts.values())
     most = min(_MOST_GROUPS, counts.total() // _ROWS_A_GROUP)
@@ -199,10 +183,9 @@ def _coded(texts: Sequence[str]) -> Groups | None:
 
 
 def _grouped(one: str, other: str, first: Groups, second: Groups, *, likely: frozenset[int]) -> _Together | None:
-    """Return how two columns are related: the group of one predicts the other's at a single distance in rows.
+    """Whether the one's group tells the other's, or the other way round, at one distance and at no other.
 
-    Both directions are tried. A file of equally long blocks has several such distances: then the one that is among
-    ``likely`` is taken, if exactly one is. ``None`` if there is no such relation.
+    In a file of equally long blocks there are several such distances: then one of ``likely`` is taken, if only one is.
     """
     farthest = min(FARTHEST, len(first) // 3)
     best: _Together | None = None
@@ -225,10 +208,7 @@ def _grouped(one: str, other: str, first: Groups, second: Groups, *, likely: fro
 
 
 def _fits(strays: Mapping[int, tuple[int, int]], shift: int, rows_of_file: int, usual: float) -> bool:
-    """Return whether nearly all rows go together at this distance, and clearly fewer at most other distances.
-
-    One row more or one row less must be worse, too. ``strays``: distance → rows that do not fit, and all rows.
-    """
+    """Whether nearly all rows go together at this distance, and fewer at one row more or less, and at most others."""
     few, rows = strays[shift]
     beside = [strays[each][0] for each in (shift - 1, shift + 1) if each in strays]
     return (
@@ -240,7 +220,7 @@ def _fits(strays: Mapping[int, tuple[int, int]], shift: int, rows_of_file: int, 
 
 
 def _is_better(strays: Mapping[int, tuple[int, int]], shift: int, stretches: int) -> bool:
-    """Return whether the shift is clearly better than one row more or less, and than the file as it is."""
+    """Whether one row more or less is clearly worse, and many more rows go together than as they are."""
     few, rows = strays[shift]
     now, rows_now = strays[0]
     beside = [strays[each][0] - few for each in (shift - 1, shift + 1) if each in strays]
@@ -263,20 +243,14 @@ def _table(first: Groups, second: Groups, shift: int) -> Any:
 
 
 def _strays(first: Groups, second: Groups, shift: int) -> tuple[int, int, int]:
-    """Return the rows that do not fit when the second column predicts the first, and the other way round; and all rows.
-
-    A group predicts the group that it is most often found with. Only rows with both cells count.
-    """
+    """Rows that are not of the commonest pair of the second's and of the first's group, and rows that have both."""
     table = _table(first, second, shift)
     rows = int(table.sum())
     return rows - int(table.max(axis=0).sum()), rows - int(table.max(axis=1).sum()), rows
 
 
 def _stretches(first: Groups, second: Groups, shift: int, axis: int) -> int:
-    """Return how many stretches of consecutive rows do not fit as the file is.
-
-    A row fits if its two groups are a pair that is usual at ``shift``.
-    """
+    """In how many stretches of rows the two do not go together as they are, by what goes together at ``shift``."""
     table = _table(first, second, shift)
     usual = table.argmax(axis=axis)
     both = (first >= 0) & (second >= 0)
@@ -289,11 +263,10 @@ def _stretches(first: Groups, second: Groups, shift: int, axis: int) -> int:
 
 
 def _blanks(names: Sequence[str], columns: Sequence[ShiftColumn], column: ShiftColumn) -> int:
-    """Return the shift that would move a column's blank cells from its beginning or end to the other end; 0 if none.
+    """By how many rows blank cells at the beginning or end say that a column has slipped; 0 if they do not.
 
-    It is 0 when other cells of the column are blank too, or when the column is sorted. It is also 0 when the rows with
-    the blank cells differ from the next rows in anything else: they may be, say, teams without a manager that stand
-    together.
+    Nothing follows when other cells of it are blank as well, when it is sorted, or when those rows differ from the next
+    in anything else, as teams without a manager do that stand together.
     """
     filled = [row for row, text in enumerate(column.texts) if text]
     if not filled or len(filled) != filled[-1] - filled[0] + 1:
@@ -317,17 +290,17 @@ def _blanks(names: Sequence[str], columns: Sequence[ShiftColumn], column: ShiftC
 
 
 def _sorted(texts: Sequence[str]) -> bool:
-    """Return whether the cells are sorted, up or down, with few exceptions."""
+    """Whether the cells are in order, up or down, but for a few."""
     descents = sum(one > other for one, other in pairwise(texts))
     ascents = sum(one < other for one, other in pairwise(texts))
     return min(descents, ascents) <= _DESCENTS * len(texts)
 
 
-# --- which columns are shifted ---------------------------------------------------------------------------------------
+# --- who has moved ---------------------------------------------------------------------------------------------------
 
 
 def _moves(relations: Sequence[_Together], blanks: Mapping[str, int]) -> dict[str, int]:
-    """Return column → by how many rows to move it, for the columns for which that is clear."""
+    """By how many rows each column has to be moved, as far as that is clear."""
     moves: dict[str, int] = {}
     for component in _components(relations):
         settled = _settled(component, blanks)
@@ -340,10 +313,7 @@ def _moves(relations: Sequence[_Together], blanks: Mapping[str, int]) -> dict[st
 
 
 def _components(relations: Sequence[_Together]) -> list[dict[str, int]]:
-    """Return the groups of related columns, as column → its distance in rows from the group's first column.
-
-    A group whose relations contradict one another is left out.
-    """
+    """Columns that hang together, each with its place beside the others; those that contradict one another are left."""
     beside: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
     for each in relations:
         beside[each.one].append((each.other, -each.shift))
@@ -367,11 +337,7 @@ def _components(relations: Sequence[_Together]) -> list[dict[str, int]]:
 
 
 def _settled(places: dict[str, int], blanks: Mapping[str, int]) -> dict[str, int]:
-    """Return the moves for a group of related columns; empty if it is not clear which of them are shifted.
-
-    If the names are in the group, they are in place and the others move. Else, if one column differs from at least
-    three that agree, that one moves. Else the blank cells of the columns decide.
-    """
+    """The moves of columns that hang together: beside the names, else of one beside many, else by blank cells."""
     if NAME in places:
         return {name: place - places[NAME] for name, place in places.items()}
     ((most, count), *others) = Counter(places.values()).most_common()
