@@ -231,8 +231,9 @@ class People:
             )  # fmt: skip
             return
         answer = self._call(
-            name, act.verb.value, job.id, act.org_id, act.gateway + n, lambda client: _verb(client, act, job, name)
-        )
+            name, act.verb.value, job.id, act.org_id, act.gateway + n, lambda client: _verb(client, act, job, name),
+            valid_seconds=act.until_seconds if act.verb is Verb.PAUSE else None,
+        )  # fmt: skip
         if answer is None:
             return
         allowed = IN_EFFECT.get(act.verb)
@@ -259,14 +260,29 @@ class People:
             return next((one for one in reversed(self.asked) if one.act == name), None)
 
     def _call(
-        self, act: str, verb: str, job_id: str, org_id: str, gateway: int, call: Callable[[CollectClient], Job]
+        self,
+        act: str,
+        verb: str,
+        job_id: str,
+        org_id: str,
+        gateway: int,
+        call: Callable[[CollectClient], Job],
+        *,
+        valid_seconds: float | None = None,
     ) -> Job | None:
+        """Return the job that is answered, or ``None`` after an error.
+
+        ``valid_seconds``: how long the request is valid, if it names a time. Past it, a 422 is the right answer: a
+        frozen gateway reads the request late.
+        """
         tries = Tries()
         began = time.monotonic()
         try:
             job = self._at_either(org_id, gateway, call, tries)
         except ClientError as error:
-            self._judge(act, verb, job_id, org_id, error, tries, time.monotonic() - began)
+            seconds = time.monotonic() - began
+            late = valid_seconds is not None and seconds >= valid_seconds and error.code == "invalid_input"
+            self._judge(act, verb, job_id, org_id, error, tries, seconds, late=late)
             return None
         latency = job.last_action.latency_ms if job.last_action and verb == job.last_action.verb else None
         self._note(
@@ -292,7 +308,16 @@ class People:
             return call(client)
 
     def _judge(
-        self, act: str, verb: str, job_id: str, org_id: str, error: ClientError, tries: Tries, seconds: float
+        self,
+        act: str,
+        verb: str,
+        job_id: str,
+        org_id: str,
+        error: ClientError,
+        tries: Tries,
+        seconds: float,
+        *,
+        late: bool = False,
     ) -> None:
         status = error.status if isinstance(error, ApiError) else 0
         self._note(
@@ -303,7 +328,7 @@ class People:
             error=f"{error.code}: {error}"[:300],
             told=tries.told,
         )  # fmt: skip
-        if status in NEVER:
+        if status in NEVER and not late:
             self._findings.add("answer", f"{act}: {verb} of {job_id or 'a new job'}: {status} {error.code} {error}")
 
     def _note(self, asked: Asked, **more: Any) -> None:

@@ -181,7 +181,7 @@ def test_a_restart_whose_rows_are_duplicates_names_its_parent_and_what_to_do(api
     assert reason is not None
     assert reason.hint is not None
     for words in (
-        f"3 of these rows were written by job {parent.job_id}",
+        f"3 of the rejected rows were written by job {parent.job_id}",
         f"GET /v1/jobs/{parent.job_id}/unprocessed?format=csv",
         f"undo job {parent.job_id}",
         "Resume accepts the rejects so far",
