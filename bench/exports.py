@@ -29,8 +29,8 @@ FORM = {"org_id": ORG, "form_id": survey.FORM_ID}
 def seed(rig_: Rig, rows: int) -> None:
     """Responses to the demo's form."""
     first = responses.prepare(rig_.db, org_id=ORG)
-    wanted = responses.Wanted(org_id=ORG, rows=rows, first=first)
-    sent = sending.send(rig_.db.responses, responses.blocks(wanted), tell=lambda _: None)
+    batch = responses.Batch(org_id=ORG, rows=rows, first=first)
+    sent = sending.send(rig_.db.responses, responses.blocks(batch), report=lambda _: None)
     say(f"seeded {sent.rows:,} responses, {sent.rows / sent.seconds:,.0f} a second")
 
 
@@ -63,8 +63,8 @@ def export(rig_: Rig, *, slots: int, **params: Any) -> tuple[Job, float, int]:
     """The job at rest, its seconds, and the largest memory of a slot in bytes."""
     worker = rig_.worker(kind="export", slots=slots)
     with Memory(worker) as memory:
-        wanted = {"form_id": survey.FORM_ID, **params}
-        job_id = rig_.client.jobs.create("export", wanted, reason="bench", confirm="never").id
+        batch = {"form_id": survey.FORM_ID, **params}
+        job_id = rig_.client.jobs.create("export", batch, reason="bench", confirm="never").id
         rig_.until(job_id, State.SUCCEEDED, State.FAILED, State.PAUSED)
     job = rig_.client.jobs.get(job_id)
     assert job.state is State.SUCCEEDED, job.status

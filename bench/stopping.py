@@ -105,8 +105,8 @@ def shared(rig_: Rig) -> None:
     """Two organisations, everything at once; rows of each in the same seconds."""
     organisations.ensure(rig_.db, org_id=OTHER, name=OTHER)
     first = responses.prepare(rig_.db, org_id=OTHER)
-    wanted = responses.Wanted(org_id=OTHER, rows=OTHER_ROWS, first=first)
-    sending.send(rig_.db.responses, responses.blocks(wanted), tell=lambda _: None)
+    batch = responses.Batch(org_id=OTHER, rows=OTHER_ROWS, first=first)
+    sending.send(rig_.db.responses, responses.blocks(batch), report=lambda _: None)
     token = api_keys.create(rig_.db, org_id=OTHER, name="bench", role="operator").secret
     other = CollectClient(url=rig_.url, api_key=token)
     many = [start(rig_.client, HUGE) for _ in range(3)]

@@ -25,5 +25,5 @@ WISHES: tuple[dict[str, Any], ...] = (
 def seed(db: Database, *, org_id: str) -> None:
     """Store the organisation's responses, all of them older than any export."""
     first = responses.prepare(db, org_id=org_id)
-    wanted = responses.Wanted(org_id=org_id, rows=ROWS, first=first)
-    send(db.responses, responses.blocks(wanted), tell=lambda *_: None)
+    batch = responses.Batch(org_id=org_id, rows=ROWS, first=first)
+    send(db.responses, responses.blocks(batch), report=lambda *_: None)

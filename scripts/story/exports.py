@@ -60,8 +60,8 @@ class ExportStory:
         first = responses.prepare(self._db, org_id=self._org_id)
         missing = self._responses - self._count({})
         if missing > 0:
-            wanted = responses.Wanted(org_id=self._org_id, rows=missing, first=first)
-            sending.send(self._db.responses, responses.blocks(wanted), tell=lambda _: None)
+            batch = responses.Batch(org_id=self._org_id, rows=missing, first=first)
+            sending.send(self._db.responses, responses.blocks(batch), report=lambda _: None)
         self._tell.fact("form", survey.FORM_ID)
         self._tell.fact("responses", f"{self._count({}):,}")
         self._tell.fact(f"since {RIGHT_DATE}", f"{self._count(_since(RIGHT_DATE)):,}")

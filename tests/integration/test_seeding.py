@@ -12,7 +12,7 @@ from collect.admin.cli import collect_admin
 from collect.admin.connection import Admin
 from collect.admin.sending import Sent, send
 from collect.demo import responses, survey
-from collect.demo.responses import ROWS_A_BLOCK, Wanted
+from collect.demo.responses import ROWS_A_BLOCK, Batch
 from collect.errors import Conflict, NotFound
 from collect.storage import forms
 from collect.storage.database import Database, connect
@@ -64,7 +64,7 @@ def test_each_call_adds_so_many_responses_nine_of_ten_from_before_the_right_date
 
 def test_what_is_there_is_what_was_made(db: Database, stores: dict[str, str]) -> None:
     seed(stores, "responses", "--rows", str(ROWS), "--seed", "7")
-    made = b"".join(bytes(block.data) for block in responses.blocks(Wanted(org_id="labs", rows=ROWS, seed=7)))
+    made = b"".join(bytes(block.data) for block in responses.blocks(Batch(org_id="labs", rows=ROWS, seed=7)))
     batches: list[bytes] = list(db.responses.find_raw_batches({}).sort("_id", 1))  # type: ignore[arg-type]
     assert b"".join(batches) == made
 
@@ -99,10 +99,10 @@ def test_the_demo_has_its_form_in_both_organisations(db: Database) -> None:
 
 def test_ids_that_are_taken_are_refused_in_one_sentence(db: Database) -> None:
     told: list[Sent] = []
-    made = list(responses.blocks(Wanted(org_id="labs", rows=3 * ROWS_A_BLOCK)))
-    send(db.responses, made[1:2], tell=told.append)
-    with pytest.raises(Conflict, match="10,000 were added before") as error:
-        send(db.responses, made, tell=told.append)
+    made = list(responses.blocks(Batch(org_id="labs", rows=3 * ROWS_A_BLOCK)))
+    send(db.responses, made[1:2], report=told.append)
+    with pytest.raises(Conflict, match="10,000 responses were added") as error:
+        send(db.responses, made, report=told.append)
     assert len(str(error.value)) < 200
     assert [sent.rows for sent in told] == [ROWS_A_BLOCK, ROWS_A_BLOCK]
     assert responses.prepare(db, org_id="labs") == 3 * ROWS_A_BLOCK + 1
@@ -110,5 +110,5 @@ def test_ids_that_are_taken_are_refused_in_one_sentence(db: Database) -> None:
 
 def test_how_far_it_is_is_told_after_each_block(db: Database) -> None:
     told: list[Sent] = []
-    send(db.responses, responses.blocks(Wanted(org_id="labs", rows=2 * ROWS_A_BLOCK + 1)), tell=told.append)
+    send(db.responses, responses.blocks(Batch(org_id="labs", rows=2 * ROWS_A_BLOCK + 1)), report=told.append)
     assert [sent.rows for sent in told] == [ROWS_A_BLOCK, 2 * ROWS_A_BLOCK, 2 * ROWS_A_BLOCK + 1]

@@ -1,4 +1,4 @@
-"""`collect-admin roles` and `accounts`: what the services may do on the servers, and as whom."""
+"""`collect-admin roles` and `accounts`: the services' accounts on the servers, and their rights."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from collect.messaging.management import Management
 
 
 @click.command()
-@click.option("--apply", is_flag=True, help="Create them on the server, or change what is there.")
+@click.option("--apply", is_flag=True, help="Create the roles on the server, or update them.")
 @json_option
 @pass_admin
 def roles(admin: Admin, apply: bool) -> None:
-    """Show the MongoDB roles of the services' accounts: what each service does, and nothing more.
+    """Show the MongoDB roles of the services' accounts. Each role has the rights that its service needs, and no other.
 
-    Printed as `createRole` takes them. --apply needs an account that may manage roles; run it before the services are
-    given accounts with these roles, and again before each deploy.
+    The output is what `createRole` takes. --apply needs an account that may manage roles. Run it before you create
+    accounts with these roles, and again before each deploy.
     """
     if apply:
         mongodb.apply(admin.db)
@@ -37,16 +37,15 @@ def roles(admin: Admin, apply: bool) -> None:
 @json_option
 @pass_admin
 def accounts(admin: Admin, folder: Path, waiting: Waiting) -> None:
-    """Make the services' accounts on MongoDB and RabbitMQ, with least rights, or change what is there.
+    """Create the services' accounts on MongoDB and RabbitMQ with least rights, or update them.
 
-    FOLDER has a folder for each service (gateway, upload-worker, …) with files MONGODB_URL and AMQP_URL, as a Secret
-    that is mounted looks: the names and passwords in these URLs are those of the accounts. Needs MONGODB_URL and
-    RABBITMQ_MANAGEMENT_URL of an operator. A password that has changed there is changed on the servers: connections
-    that are open stay.
+    FOLDER has a folder for each service (gateway, upload-worker, …) with the files MONGODB_URL and AMQP_URL, like a
+    mounted Secret. The accounts get the names and passwords of these URLs. The command needs MONGODB_URL and
+    RABBITMQ_MANAGEMENT_URL of an operator. A changed password is changed on the servers; open connections stay.
     """
     management_url = admin.broker.management_url
     if not management_url:
-        raise click.UsageError("RABBITMQ_MANAGEMENT_URL is missing: accounts on the broker are made through it.")
+        raise click.UsageError("RABBITMQ_MANAGEMENT_URL is missing. It is needed to create accounts on the broker.")
     management = Management(management_url)
     for name, operator, where in (
         ("MONGODB_URL", admin.mongodb_url, "MongoDB"),
@@ -59,15 +58,15 @@ def accounts(admin: Admin, folder: Path, waiting: Waiting) -> None:
         on_rabbitmq = waiting.until_there(lambda: _on_rabbitmq(management, folder), what="RabbitMQ's management API")
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    made = {each: {"mongodb": on_mongodb[each], "rabbitmq": on_rabbitmq[each]} for each in mongodb.ROLE_OF}
-    lines = [f"{service}: {of['mongodb']} on MongoDB, {of['rabbitmq']} on RabbitMQ" for service, of in made.items()]
-    admin.answer(made, lines)
+    created = {each: {"mongodb": on_mongodb[each], "rabbitmq": on_rabbitmq[each]} for each in mongodb.ROLE_OF}
+    lines = [f"{service}: {of['mongodb']} on MongoDB, {of['rabbitmq']} on RabbitMQ" for service, of in created.items()]
+    admin.answer(created, lines)
 
 
 def _check(names: list[str | None], operator: str | None, where: str) -> None:
-    """Raises UsageError: one account for two services, or the operator's, would get the rights of the last one."""
+    """Raise ``UsageError`` if two services share an account, or one has the operator's: it would get wrong rights."""
     if operator in names or len(set(names)) < len(names):
-        raise click.UsageError(f"Each service needs an account of its own on {where}, and another than the operator's.")
+        raise click.UsageError(f"Each service needs its own account on {where}, which is not the operator's.")
 
 
 def _on_mongodb(admin: Admin, folder: Path) -> dict[str, str]:
@@ -86,10 +85,10 @@ def _on_rabbitmq(management: Management, folder: Path) -> dict[str, str]:
 
 
 def _url(folder: Path, service: str, name: str) -> str:
-    """What the file says.
+    """Return the URL in the service's file.
 
     Raises:
-        UsageError: it is not there.
+        UsageError: the file cannot be read.
     """
     path = folder / service / name
     try:

@@ -1,8 +1,8 @@
-"""The rights that each service's MongoDB account needs: declared here, and nowhere else.
+"""The rights of each service's MongoDB account. They are declared only here.
 
-Each service has an account of its own with one role, which allows what the service does and nothing more. The cluster
-right `killAnySession` belongs to all of them: whoever takes a part over ends what its last owner has left open, and
-that owner had another account. Without it the server answers that all is well, and does nothing.
+Each service has its own account with one role, which allows what the service does and nothing else. All roles have the
+cluster right `killAnySession`: a worker that takes over a part ends the session of the former owner, which may have
+another account. Without the right the server answers `ok` and ends nothing.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _WORKER = {
     "orgs": _READ,
     **_BLOBS,
 }
-"""What every worker's runtime does, whatever its kind."""
+"""The rights that the runtime of every worker needs."""
 _OF_FILES = {"rejects": _ALL, "corrections": _ADD}
-"""And where the jobs of the kind read a file."""
+"""Further rights of workers whose jobs read a file."""
 
 _ROLE_NOT_FOUND, _USER_NOT_FOUND = 31, 11
 
@@ -79,7 +79,7 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "blobs.chunks": ("find", "remove"),
     },
 }
-"""Role → collection → actions, as MongoDB names them."""
+"""Role → collection → MongoDB actions."""
 
 
 ROLE_OF = {
@@ -93,7 +93,7 @@ ROLE_OF = {
 
 
 def roles(database: str) -> list[dict[str, Any]]:
-    """The roles as `createRole` takes them, for services whose collections are in ``database``."""
+    """Return the roles as `createRole` takes them, for the collections of ``database``."""
     return [
         {
             "role": role,
@@ -111,7 +111,7 @@ def roles(database: str) -> list[dict[str, Any]]:
 
 
 def apply(db: Database) -> None:
-    """Make the server's roles what is declared here. Idempotent; the account needs `userAdmin` on `admin`."""
+    """Create or update the roles on the server. Idempotent; the account needs `userAdmin` on `admin`."""
     for role in roles(db.db.name):
         name = role.pop("role")
         try:
@@ -123,9 +123,10 @@ def apply(db: Database) -> None:
 
 
 def make_user(db: Database, *, service: str, url: str) -> str:
-    """The account that the service's ``url`` names, with that password and the service's role. Returns its name.
+    """Create or update the account in the service's ``url``, with its password and the service's role.
 
-    Idempotent; the account that asks needs `userAdmin` on `admin`, and the roles must be there.
+    Return the account's name. Idempotent; the operator's account needs `userAdmin` on `admin`, and the roles must
+    exist.
 
     Raises:
         ValueError: the URL names no account.

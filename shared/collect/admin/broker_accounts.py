@@ -1,7 +1,7 @@
-"""The rights that each service's account on the broker needs: declared here, and nowhere else.
+"""The rights of each service's account on the broker. They are declared only here.
 
-Who may configure may delete. So the monitor alone declares what is missing (beside the operator), a worker consumes its
-own kind's queue and no other, and nobody but the monitor reads what others send.
+The right to configure a queue includes the right to delete it. So only the monitor and the operator declare queues and
+exchanges. A worker consumes only its own kind's queue. Only the monitor reads what other services send.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from collect.messaging.topology import (
 
 _NOTHING = "^$"
 _OWN = r"amq\.gen-.*"
-"""A worker's queue for control messages, which the broker names."""
+"""A worker's queue for control messages. The broker chooses its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rights:
-    """Which exchanges and queues may be configured, written to and read, as patterns.
+    """The exchanges and queues that an account may configure, write to and read, as patterns.
 
-    ``topics``: of which routing keys, on the topic exchanges.
+    ``topics``: the routing keys that it may use on the topic exchanges.
     """
 
     configure: str = _NOTHING
@@ -61,13 +61,13 @@ RIGHTS = {
         for kind in KINDS
     },
 }
-"""Service → what its account may do. To bind needs the right to read the exchange, and to write the queue."""
+"""Service → rights of its account. A binding needs the right to read the exchange and to write the queue."""
 
 
 def make_user(management: Management, *, service: str, url: str) -> str:
-    """The account that the service's ``url`` names, with that password and the service's rights. Returns its name.
+    """Create or update the account in the service's ``url``, with its password and the service's rights.
 
-    Idempotent; the account of the management API must be an administrator.
+    Return the account's name. Idempotent; the account of the management API must be an administrator.
 
     Raises:
         ValueError: the URL names no account.

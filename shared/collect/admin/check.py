@@ -1,7 +1,7 @@
-"""The invariants, verified from the stores: `collect-admin check`, and the end of every fault test.
+"""Verifies the invariants from the stores: for `collect-admin check`, and at the end of every fault test.
 
-All is read at one point in time, so that a system at work gives no false findings. What is only true for a moment (a
-job that is about to be fed) is looked at again before it is reported.
+Everything is read from one snapshot, so a busy system gives no false findings. A state that is allowed for a moment (a
+job whose parts are about to be published) is read again before it is reported.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SNAPSHOT_TOO_OLD = 239
 
 
 class NotAtRest(Exception):
-    """Jobs that still had something to do when the time was over."""
+    """Some jobs were still active when the time was over. ``states``: job id → state."""
 
     def __init__(self, states: dict[str, str]) -> None:
         super().__init__(", ".join(f"{job_id} is {state}" for job_id, state in sorted(states.items())))
@@ -45,9 +45,9 @@ def check(
     object_seconds: float = OBJECT_SECONDS,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> list[Finding]:
-    """All that does not hold, sorted; empty when all is well. Reads only; blocks for a second or so for a million rows.
+    """Return the findings, sorted. The list is empty if all invariants hold. Reads only; takes 1 s a million rows.
 
-    ``patience_seconds``: how long a job may stand still that nothing holds back, before it is stuck.
+    ``patience_seconds``: a job that could go on and does not for this long is stuck.
 
     Raises:
         Transient: the database did not answer, or the check took longer than the server keeps a snapshot.
@@ -65,9 +65,10 @@ def check(
 
 
 def check_jobs(db: Database, *, org_id: str, patience_seconds: float = PATIENCE_SECONDS) -> list[Finding]:
-    """What does not hold of one organisation's jobs: their states, parts, ledgers, audits and locks.
+    """Return the findings on one organisation's jobs: their states, parts, ledgers, audits and locks.
 
-    Reads nothing of other organisations, and no rows, so it is quick on a system of any size; else as :func:`check`.
+    It reads nothing of other organisations and no rows, so it is fast on a system of any size. Otherwise like
+    :func:`check`.
     """
     with _answering():
         with db.client.start_session(snapshot=True) as session:
@@ -80,7 +81,7 @@ def check_jobs(db: Database, *, org_id: str, patience_seconds: float = PATIENCE_
 
 @contextmanager
 def _answering() -> Iterator[None]:
-    """What the database may raise, by what can be done about it."""
+    """Turn errors of the database that a second try can cure into :class:`Transient`."""
     try:
         yield
     except PyMongoError as error:
@@ -91,27 +92,27 @@ def _answering() -> Iterator[None]:
 
 
 def _look(snapshot: Snapshot) -> tuple[list[Finding], dict[str, int]]:
-    """The findings, and the jobs (with their versions) that are about to be fed, or never will be."""
-    written, made = marks.Written(), teams.Made()
+    """Return the findings, and job id → version of the jobs whose parts wait to be published."""
+    written, teams_written = marks.Written(), teams.Written()
 
     def add(facts: Facts) -> None:
         written.add(facts)
-        made.add(facts)
+        teams_written.add(facts)
 
     findings, idle = _look_at_jobs(snapshot.facts(), add)
     findings += locks.check_lines(snapshot)
     findings += marks.check(snapshot, written)
-    findings += teams.check(snapshot, made)
+    findings += teams.check(snapshot, teams_written)
     findings += strays.check_documents(snapshot)
     return findings, idle
 
 
 def _look_at_jobs(
-    found: Iterable[Facts | Finding], add: Callable[[Facts], None]
+    all_facts: Iterable[Facts | Finding], add: Callable[[Facts], None]
 ) -> tuple[list[Finding], dict[str, int]]:
     findings: list[Finding] = []
     idle: dict[str, int] = {}
-    for facts in found:
+    for facts in all_facts:
         if isinstance(facts, Finding):
             findings.append(facts)
             continue
@@ -133,8 +134,8 @@ def _still_idle(db: Database, idle: dict[str, int], patience_seconds: float) -> 
         time.sleep(POLL_SECONDS)
         idle = _idle_still(db, idle)
     for job_id in idle:
-        said = f"It has idle parts, nothing holds it back, and for {patience_seconds:g} s nobody published them."
-        yield Finding(code=Code.STUCK, subject=job_id, message=said)
+        message = f"It has idle parts that could run, and they were not published for {patience_seconds:g} s."
+        yield Finding(code=Code.STUCK, subject=job_id, message=message)
 
 
 def _idle_still(db: Database, idle: dict[str, int]) -> dict[str, int]:
@@ -144,10 +145,10 @@ def _idle_still(db: Database, idle: dict[str, int]) -> dict[str, int]:
 
 
 def wait_until_rest(db: Database, *, job_ids: Iterable[str] | None = None, seconds: float = 60.0) -> None:
-    """Block until these jobs, or all jobs, rest: nothing of them runs or will until somebody asks.
+    """Block until these jobs, or all jobs, are at rest: they do nothing more until the next verb.
 
     Raises:
-        NotAtRest: some did not within ``seconds``.
+        NotAtRest: some jobs are not at rest after ``seconds``.
     """
     query: dict[str, object] = {"state": {"$in": [state.value for state in ACTIVE]}}
     if job_ids is not None:

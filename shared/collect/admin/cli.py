@@ -1,9 +1,10 @@
-"""The command `collect-admin`: what operators do beside the API, straight on the stores."""
+"""The command `collect-admin`: what operators do directly on the stores, without the API."""
 
 from __future__ import annotations
 
 import os
 import sys
+from dataclasses import asdict
 from typing import NoReturn
 
 import click
@@ -27,8 +28,8 @@ from collect.storage import indexes
 
 EPILOG = """\b
 Exit codes:
-    0  done
-    1  it could not be done, or `check` found something wrong
+    0  success
+    1  failure, or `check` found something wrong
     2  wrong usage of the command, or a setting is missing
   130  interrupted with Ctrl-C
 """
@@ -38,9 +39,10 @@ Exit codes:
 @json_option
 @click.version_option(package_name="collect-jobs")
 def collect_admin() -> None:
-    """Look after Collect Jobs: straight on the stores, so it also works when the gateway does not.
+    """Operate Collect Jobs directly on its stores. It also works while the gateway is down.
 
-    Reads MONGODB_URL, MONGODB_DATABASE, STORAGE_URL; for dead letters AMQP_URL, for policies RABBITMQ_MANAGEMENT_URL.
+    It reads MONGODB_URL, MONGODB_DATABASE and STORAGE_URL; for dead letters AMQP_URL; for policies
+    RABBITMQ_MANAGEMENT_URL.
     """
 
 
@@ -49,39 +51,44 @@ def collect_admin() -> None:
 @json_option
 @pass_admin
 def migrate(admin: Admin, waiting: Waiting) -> None:
-    """Create the collections and indexes that are missing, the broker's exchanges and queues, and set its policies.
+    """Create missing collections, indexes, exchanges and queues, and set the broker's policies.
 
-    Run before each deploy; harmless when repeated. Without AMQP_URL the broker, and without RABBITMQ_MANAGEMENT_URL its
-    policies, are left to whoever looks after it.
+    Run it before each deploy. It is safe to repeat. Without AMQP_URL it leaves the broker alone. Without
+    RABBITMQ_MANAGEMENT_URL it leaves the broker's policies alone.
     """
     waiting.until_there(lambda: indexes.migrate(admin.db), what="MongoDB")
-    done = ["Collections and indexes are as they should be."]
+    done = ["Collections and indexes are up to date."]
     has_broker = bool(os.environ.get("AMQP_URL"))
     management_url = admin.broker.management_url if has_broker else None
     if has_broker:
         waiting.until_there(lambda: declare(admin.broker.amqp_url), what="RabbitMQ")
-        done.append("So are the broker's exchanges and queues.")
+        done.append("The broker's exchanges and queues are up to date.")
     if management_url:
         management = Management(management_url)
         waiting.until_there(
             lambda: topology.apply_policies(management, vhost=admin.broker.vhost), what="RabbitMQ's management API"
         )
-        done.append("So are the broker's policies.")
+        done.append("The broker's policies are up to date.")
     admin.answer({"migrated": True, "topology": has_broker, "policies": bool(management_url)}, done)
 
 
 @collect_admin.command()
-@click.option("--wait", "wait_seconds", type=click.FloatRange(min=0), help="First wait so long for all jobs to rest.")
+@click.option(
+    "--wait",
+    "wait_seconds",
+    type=click.FloatRange(min=0),
+    help="First wait up to this many seconds until all jobs are at rest.",
+)
 @json_option
 @pass_admin
 def check(admin: Admin, wait_seconds: float | None) -> int:
-    """Verify from the stores, on a live system, that what must always hold does. Reads only; exit code 1 if not."""
+    """Verify the invariants from the stores, on a live system. Reads only. Exit code 1 if one does not hold."""
     if wait_seconds is not None:
         invariants.wait_until_rest(admin.db, seconds=wait_seconds)
     findings = invariants.check(admin.db, blobs=admin.blobs)
-    lines = [f"{found.code.value}  {found.subject}: {found.message}" for found in findings]
+    lines = [f"{finding.code.value}  {finding.subject}: {finding.message}" for finding in findings]
     admin.answer(
-        [{"code": found.code.value, "subject": found.subject, "message": found.message} for found in findings],
+        [asdict(finding) for finding in findings],
         lines or ["All invariants hold."],
     )
     return 1 if findings else 0
@@ -92,7 +99,7 @@ for _command in (accounts, roles, keys, seed, dead_letters, replica_set, selftes
 
 
 def main() -> NoReturn:
-    """Entry point: run the command and exit with its code."""
+    """Run the command and exit with its exit code."""
     try:
         code = collect_admin.main(prog_name="collect-admin", standalone_mode=False, obj=Admin())
     except click.ClickException as error:

@@ -1,4 +1,4 @@
-"""What `collect-admin` connects to, read from the environment when a command first needs it."""
+"""The connections of `collect-admin`. Settings are read from the environment when a command first needs them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 class DatabaseSettings(BaseSettings):
-    """All that most commands need."""
+    """The settings that most commands need."""
 
     model_config = settings.PLAIN
 
@@ -31,7 +31,7 @@ class DatabaseSettings(BaseSettings):
 
 
 class BrokerSettings(BaseSettings):
-    """What the commands on dead letters need; for policies, the management API and the virtual host."""
+    """The broker's settings. ``management_url``: address of its management API, for policies and accounts."""
 
     model_config = settings.PLAIN
 
@@ -40,12 +40,12 @@ class BrokerSettings(BaseSettings):
 
     @property
     def vhost(self) -> str:
-        """The virtual host that ``amqp_url`` names."""
+        """The virtual host in ``amqp_url``."""
         return unquote(urlsplit(self.amqp_url).path[1:]) or "/"
 
 
 class Admin:
-    """One run of the command. ``machine``: JSON on stdout and nothing else there."""
+    """One run of the command. ``machine``: print only JSON on stdout."""
 
     def __init__(self) -> None:
         self.machine = False
@@ -56,12 +56,12 @@ class Admin:
 
     @property
     def database(self) -> str:
-        """The name of the database, whether or not it can be reached."""
+        """The name of the database. Does not connect."""
         return self._stores.mongodb_database
 
     @property
     def mongodb_url(self) -> str:
-        """Where the database is, with the operator's account."""
+        """The database's address, with the operator's account."""
         return self._stores.mongodb_url
 
     @cached_property
@@ -77,7 +77,7 @@ class Admin:
         return _read(BrokerSettings)
 
     def answer(self, value: Any, lines: list[str]) -> None:
-        """The answer: as JSON, or as lines for people."""
+        """Print ``value`` as JSON, or ``lines`` for people."""
         if self.machine:
             click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
         else:

@@ -1,4 +1,4 @@
-"""Messages that nobody could handle: what they are, and sending them once more after the cause has been mended."""
+"""Dead letters: messages that no consumer could handle. Lists, replays and purges them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHOWN_CHARACTERS = 300
 
 @dataclass(frozen=True, kw_only=True)
 class DeadLetter:
-    """A message set aside. ``exchange`` and ``routing_key``: how it had come, where the broker has noted that."""
+    """A dead letter. ``exchange`` and ``routing_key``: how it was published, if the broker has recorded that."""
 
     tag: int
     body: bytes
@@ -32,15 +32,15 @@ class DeadLetter:
 
     @property
     def id(self) -> str | None:
-        """The envelope's id, if it can be read."""
+        """The envelope's id; ``None`` if it cannot be read."""
         try:
-            found = json.loads(self.body)
+            envelope = json.loads(self.body)
         except ValueError:
             return None
-        return str(found["id"]) if isinstance(found, dict) and "id" in found else None
+        return str(envelope["id"]) if isinstance(envelope, dict) and "id" in envelope else None
 
     def shown(self) -> dict[str, Any]:
-        """For people and for JSON."""
+        """Return the letter as `collect-admin dead-letters` prints it."""
         text = self.body.decode(errors="replace")
         return {
             "id": self.id,
@@ -54,20 +54,20 @@ class DeadLetter:
 
 @contextmanager
 def letters(url: str, *, limit: int) -> Iterator[tuple[list[DeadLetter], Callable[[DeadLetter], None]]]:
-    """The dead letters, oldest first, and how to delete one. What is not deleted goes back in its place at the end."""
+    """Yield the dead letters, oldest first, and a function that deletes one. The others go back into the queue."""
     connection = pika.BlockingConnection(pika.URLParameters(url))
     channel = connection.channel()
     try:
-        found: list[DeadLetter] = []
-        while len(found) < limit:
+        held: list[DeadLetter] = []
+        while len(held) < limit:
             method, properties, body = channel.basic_get(topology.DEAD_QUEUE, auto_ack=False)
             if method is None:
                 break
-            found.append(_letter(method.delivery_tag, properties.headers or {}, body))
-        yield found, lambda letter: channel.basic_ack(letter.tag)
+            held.append(_letter(method.delivery_tag, properties.headers or {}, body))
+        yield held, lambda letter: channel.basic_ack(letter.tag)
     finally:
         if connection.is_open:
-            # Given back in so many words: what a closed connection held is not there for the next one at once.
+            # Without this the letters of a closed connection are not at once visible for the next one.
             channel.basic_nack(0, multiple=True, requeue=True)
             connection.close()
 
@@ -90,25 +90,26 @@ def _why(body: bytes, reason: str | None) -> str:
         messages.decode(body)
     except Poison as poison:
         return f"{poison.code}: {poison.detail}"
-    return {"delivery_limit": "delivered too often without success", "rejected": "refused by its consumer"}.get(
+    return {"delivery_limit": "delivered too often without success", "rejected": "rejected by its consumer"}.get(
         reason or "", reason or "unknown"
     )
 
 
 def replay(url: str, *, ids: frozenset[str], limit: int) -> tuple[list[DeadLetter], list[DeadLetter]]:
-    """Publish letters once more the way they had come, confirmed, then delete them; those replayed and those not.
+    """Publish letters again as they were published first, wait for the confirm, and delete them.
 
-    No ``ids``: all. A ticket that is void by now is dropped by whoever gets it, so a replay does no harm.
+    Return the letters that were replayed and those that were not. Without ``ids`` all are replayed. A replay is safe:
+    workers drop a ticket that is no longer valid.
 
     Raises:
-        Transient: the broker did not take one; it and those behind it stay.
+        Transient: the broker did not take a letter. That letter and those behind it stay.
     """
     done: list[DeadLetter] = []
     left: list[DeadLetter] = []
     publisher = Publisher(url)
     try:
-        with letters(url, limit=limit) as (found, delete):
-            for letter in found:
+        with letters(url, limit=limit) as (held, delete):
+            for letter in held:
                 if ids and letter.id not in ids:
                     continue
                 if letter.exchange is None or letter.routing_key is None:
@@ -126,10 +127,12 @@ def replay(url: str, *, ids: frozenset[str], limit: int) -> tuple[list[DeadLette
 @click.group("dead-letters")
 @json_option
 def dead_letters() -> None:
-    """Messages that nobody could handle: list, replay, purge."""
+    """List, replay or purge the messages that no consumer could handle."""
 
 
-_limit = click.option("--limit", default=1000, show_default=True, type=click.IntRange(min=1), help="At most so many.")
+_limit = click.option(
+    "--limit", default=1000, show_default=True, type=click.IntRange(min=1), help="Most letters to look at."
+)
 
 
 @dead_letters.command("list")
@@ -137,27 +140,27 @@ _limit = click.option("--limit", default=1000, show_default=True, type=click.Int
 @json_option
 @pass_admin
 def list_letters(admin: Admin, limit: int) -> None:
-    """What has been set aside, oldest first; nothing is taken away."""
-    with letters(admin.broker.amqp_url, limit=limit) as (found, _):
-        shown = [letter.shown() for letter in found]
+    """List the dead letters, oldest first. They stay in the queue."""
+    with letters(admin.broker.amqp_url, limit=limit) as (held, _):
+        shown = [letter.shown() for letter in held]
     lines = [f"{letter['id'] or '(no id)'}  {letter['queue']}  {letter['why']}\n  {letter['body']}" for letter in shown]
     admin.answer(shown, lines or ["There are no dead letters."])
 
 
 @dead_letters.command("replay")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--all", "everything", is_flag=True, help="Replay all.")
 @_limit
 @json_option
 @pass_admin
 def replay_letters(admin: Admin, ids: tuple[str, ...], everything: bool, limit: int) -> int:
-    """Send dead letters once more the way they had come."""
+    """Publish dead letters again as they were published first."""
     if bool(ids) == everything:
         raise click.UsageError("Name the ids to replay, or give --all.")
     done, left = replay(admin.broker.amqp_url, ids=frozenset(ids), limit=limit)
     missing = sorted(frozenset(ids) - {letter.id for letter in (*done, *left)})
-    lines = [f"{len(done)} sent once more."]
-    lines += [f"{letter.id}: how it had come is not known; it stays." for letter in left]
+    lines = [f"{len(done)} replayed."]
+    lines += [f"{letter.id}: its exchange is not known, so it stays." for letter in left]
     lines += [f"{letter_id}: there is no such dead letter." for letter_id in missing]
     admin.answer({"replayed": [d.id for d in done], "left": [d.id for d in left], "missing": missing}, lines)
     return 1 if left or missing else 0
@@ -168,12 +171,12 @@ def replay_letters(admin: Admin, ids: tuple[str, ...], everything: bool, limit: 
 @json_option
 @pass_admin
 def purge(admin: Admin, yes: bool) -> None:
-    """Throw all dead letters away. The jobs lose nothing: parts that wait are published again by the monitor."""
+    """Delete all dead letters. No job loses data: the monitor publishes waiting parts again."""
     if not yes:
-        click.confirm("Throw all dead letters away?", abort=True, err=True)
+        click.confirm("Delete all dead letters?", abort=True, err=True)
     connection = pika.BlockingConnection(pika.URLParameters(admin.broker.amqp_url))
     try:
         purged = connection.channel().queue_purge(topology.DEAD_QUEUE).method.message_count
     finally:
         connection.close()
-    admin.answer({"purged": purged}, [f"{purged} thrown away."])
+    admin.answer({"purged": purged}, [f"{purged} deleted."])

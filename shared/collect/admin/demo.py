@@ -1,7 +1,4 @@
-"""What the demo needs to be there: two organisations, each with its dataset and form, and three keys.
-
-Making it twice changes nothing.
-"""
+"""Creates what the demo needs: two organisations, each with a dataset and a form, and three keys. Idempotent."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ CONFIRM_THRESHOLD_ROWS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class DemoKey:
-    """A key of the demo, under the name that scripts know it by."""
+    """A key of the demo. ``variable``: the environment variable by which scripts know it."""
 
     variable: str
     org_id: str
@@ -36,10 +33,10 @@ KEYS: tuple[DemoKey, ...] = (
 
 
 def seed(db: Database, *, known: Mapping[str, str]) -> dict[str, str]:
-    """Make what is missing; the keys by variable name.
+    """Create what is missing, and return the keys by variable name.
 
-    Keys are stored hashed, so they can only be reused by who still knows them: ``known`` holds those of the last time.
-    One that is no longer valid is replaced, and what it replaces is revoked.
+    Keys are stored as hashes, so they cannot be read back: ``known`` has the keys of the last call. A key that is not
+    valid any more is replaced, and the old one is revoked.
     """
     for org_id, name in ORGANISATIONS.items():
         limits = {"confirm_threshold_rows": CONFIRM_THRESHOLD_ROWS}
@@ -50,28 +47,28 @@ def seed(db: Database, *, known: Mapping[str, str]) -> dict[str, str]:
 
 
 def ensure_dataset(db: Database, org_id: str) -> None:
-    """Make the dataset ``baseline``; a template that somebody has changed stays as it is."""
+    """Create the dataset ``baseline`` if it is missing. An existing template is not changed."""
     if baseline.NAME not in datasets.names(db, org_id=org_id):
         template = baseline.template()
         transact(db, lambda tx: datasets.put(tx, org_id=org_id, name=baseline.NAME, template=template))
 
 
-def _key(db: Database, wanted: DemoKey, known: str | None) -> str:
-    if known is not None and _is_still(db, wanted, known):
-        return known
-    _revoke_old(db, wanted)
-    return api_keys.create(db, org_id=wanted.org_id, name=wanted.name, role=wanted.role).secret
+def _key(db: Database, demo_key: DemoKey, token: str | None) -> str:
+    if token is not None and _is_valid(db, demo_key, token):
+        return token
+    _revoke_old(db, demo_key)
+    return api_keys.create(db, org_id=demo_key.org_id, name=demo_key.name, role=demo_key.role).secret
 
 
-def _is_still(db: Database, wanted: DemoKey, token: str) -> bool:
+def _is_valid(db: Database, demo_key: DemoKey, token: str) -> bool:
     try:
         key = api_keys.verify(db, token)
     except Unauthorised:
         return False
-    return key.org_id == wanted.org_id and key.role == wanted.role
+    return key.org_id == demo_key.org_id and key.role == demo_key.role
 
 
-def _revoke_old(db: Database, wanted: DemoKey) -> None:
-    """Only keys of the demo's own names: those that people made stay."""
-    old = {"org_id": wanted.org_id, "name": wanted.name, "revoked_at": None}
+def _revoke_old(db: Database, demo_key: DemoKey) -> None:
+    """Revoke keys with the demo key's name only. Keys that people created stay."""
+    old = {"org_id": demo_key.org_id, "name": demo_key.name, "revoked_at": None}
     db.api_keys.update_many(old, {"$set": {"revoked_at": datetime.now(UTC)}})

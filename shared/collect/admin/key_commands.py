@@ -1,4 +1,4 @@
-"""`collect-admin keys`: who may ask for what."""
+"""`collect-admin keys`: list, create and revoke API keys."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from collect.storage import organisations
 @click.group()
 @json_option
 def keys() -> None:
-    """API keys: list, create, revoke."""
+    """List, create or revoke API keys."""
 
 
 @keys.command("list")
-@click.option("--org", "org_id", help="Only those of one organisation.")
+@click.option("--org", "org_id", help="List only the keys of this organisation.")
 @json_option
 @pass_admin
 def list_keys(admin: Admin, org_id: str | None) -> None:
-    """All keys; their secrets are stored nowhere."""
+    """List the keys. Their secrets are not stored, so they cannot be shown."""
     query = {} if org_id is None else {"org_id": org_id}
-    found = [_shown(document) for document in admin.db.api_keys.find(query, {"secret_hash": 0}).sort("_id", 1)]
-    admin.answer(found, [_line(key) for key in found])
+    shown = [_shown(document) for document in admin.db.api_keys.find(query, {"secret_hash": 0}).sort("_id", 1)]
+    admin.answer(shown, [_line(key) for key in shown])
 
 
 @keys.command("create")
-@click.option("--org", "org_id", help="The key's organisation; not for role platform.")
+@click.option("--org", "org_id", help="Organisation of the key; not for role platform.")
 @click.option("--role", required=True, type=click.Choice(store.ROLES))
-@click.option("--name", required=True, help="Shown with what is done with it.")
-@click.option("--expires", "expires_at", type=click.DateTime(), help="Until when it is valid (UTC).")
+@click.option("--name", required=True, help="Name that the audit trail shows.")
+@click.option("--expires", "expires_at", type=click.DateTime(), help="End of its validity (UTC).")
 @json_option
 @pass_admin
 def create_key(admin: Admin, org_id: str | None, role: store.Role, name: str, expires_at: datetime | None) -> None:
-    """Make a key; it is shown this once."""
+    """Create a key. Its secret is shown only now."""
     if (org_id is None) != (role == "platform"):
-        raise click.UsageError("--org is needed for every role but platform.")
+        raise click.UsageError("--org is needed for every role except platform, which takes none.")
     if org_id is not None:
         organisations.get(admin.db, org_id=org_id)
     at = None if expires_at is None else expires_at.replace(tzinfo=UTC)
     if at is not None and at <= datetime.now(UTC):
-        raise click.BadParameter("this time is past; times are in UTC", param_hint="--expires")
-    made = store.create(admin.db, org_id=org_id, name=name, role=role, expires_at=at)
-    admin.answer({"id": made.key.id, "key": made.secret}, [made.secret])
+        raise click.BadParameter("this time has passed; times are in UTC", param_hint="--expires")
+    created = store.create(admin.db, org_id=org_id, name=name, role=role, expires_at=at)
+    admin.answer({"id": created.key.id, "key": created.secret}, [created.secret])
 
 
 @keys.command("revoke")
@@ -55,11 +55,11 @@ def create_key(admin: Admin, org_id: str | None, role: store.Role, name: str, ex
 @json_option
 @pass_admin
 def revoke_key(admin: Admin, key_id: str) -> None:
-    """Make a key invalid at once. Harmless when repeated."""
-    known = admin.db.api_keys.find_one({"_id": key_id}, {"org_id": 1})
-    if known is None:
+    """Make a key invalid at once. Safe to repeat."""
+    stored = admin.db.api_keys.find_one({"_id": key_id}, {"org_id": 1})
+    if stored is None:
         raise NotFound(f"There is no key {key_id!r}.")
-    store.revoke(admin.db, org_id=known["org_id"], key_id=key_id)
+    store.revoke(admin.db, org_id=stored["org_id"], key_id=key_id)
     admin.answer({"id": key_id, "revoked": True}, [f"Key {key_id} is revoked."])
 
 

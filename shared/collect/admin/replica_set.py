@@ -1,6 +1,6 @@
-"""Make one MongoDB server a replica set of one, with a first account: for a server that was started empty.
+"""`collect-admin replica-set`: makes a new MongoDB server a replica set of one, with a first account.
 
-A set of more members is its operator's to make.
+Larger sets are made by their operator.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ _NOT_KNOWN = (13, 18)
 """Unauthorized, AuthenticationFailed."""
 
 
-class NotMade(click.ClickException):
-    """The server is not what was asked for."""
+class NotReady(click.ClickException):
+    """The server did not become a replica set, or its account could not be created."""
 
 
 @click.command("replica-set")
-@click.option("--host", help="Under which name and port the member is known; default: that of MONGODB_URL.")
-@click.option("--create-admin", is_flag=True, help="Also make the account that MONGODB_URL names, if there is none.")
-@click.option("--stay", is_flag=True, help="Then wait for SIGTERM: for a container beside the server.")
+@click.option("--host", help="Name and port of the member. Default: those of MONGODB_URL.")
+@click.option("--create-admin", is_flag=True, help="Also create the account of MONGODB_URL, if there is no account.")
+@click.option("--stay", is_flag=True, help="Wait for SIGTERM at the end: for a container beside the server.")
 @click.option("--seconds", default=300.0, show_default=True, help="How long to wait for the server.")
 @json_option
 @pass_admin
 def replica_set(admin: Admin, host: str | None, create_admin: bool, stay: bool, seconds: float) -> None:
-    """Make the one server that MONGODB_URL names a replica set of one, and wait until it takes writes.
+    """Make the server of MONGODB_URL a replica set of one, and wait until it takes writes.
 
-    Harmless when repeated. The first account can only be made from the server's own machine (or pod), and only as
-    long as there is none: so MONGODB_URL then names the server by 127.0.0.1.
+    Safe to repeat. MongoDB lets the first account be created only from the server's own machine (or pod), and only
+    while there is no account. So MONGODB_URL must name the server as 127.0.0.1 then.
     """
-    # As the first process of a container nothing would end it otherwise.
+    # The first process of a container ignores SIGTERM unless it has a handler.
     signal.signal(signal.SIGTERM, lambda _number, _frame: _leave())
     url = admin.mongodb_url
     member = host or urlsplit(url).netloc.rpartition("@")[2]
@@ -56,25 +56,25 @@ def _leave() -> None:
 
 
 def _wait(url: str, member: str, *, create_admin: bool, seconds: float) -> None:
-    """Raises NotMade, with the last reason, when the server does not take writes in time."""
+    """Wait until the server takes writes. Raises ``NotReady`` with the last reason when it does not in time."""
     deadline = time.monotonic() + seconds
-    told: str | None = None
+    printed: str | None = None
     while (lacking := _advance(url, member, create_admin=create_admin)) is not None:
         if time.monotonic() > deadline:
-            raise NotMade(f"The server did not become a replica set within {seconds:g} s: {lacking}")
-        if lacking != told:
+            raise NotReady(f"The server did not become a replica set within {seconds:g} s: {lacking}")
+        if lacking != printed:
             click.echo(f"Waiting for the server: {lacking}", err=True)
-            told = lacking
+            printed = lacking
         time.sleep(POLL_SECONDS)
 
 
 def _advance(url: str, member: str, *, create_admin: bool) -> str | None:
-    """Make what can be made now: the set, or, when it has a primary, the account. Returns what is still lacking."""
+    """Create the set, or the account if the set has a primary. Return what is still lacking, ``None`` if nothing."""
     try:
-        with _client(_without_account(url)) as anybody:
-            hello = anybody.admin.command("hello")
-            if hello.get("isreplicaset"):  # so says a server that is to be a member and was never told of what
-                anybody.admin.command("replSetInitiate", {"_id": SET_NAME, "members": [{"_id": 0, "host": member}]})
+        with _client(_without_account(url)) as anonymous:
+            hello = anonymous.admin.command("hello")
+            if hello.get("isreplicaset"):  # a server that was started with --replSet and has no configuration yet
+                anonymous.admin.command("replSetInitiate", {"_id": SET_NAME, "members": [{"_id": 0, "host": member}]})
                 return "it elects itself"
             if not hello.get("setName") and hello.get("isWritablePrimary"):
                 return "it was not started with --replSet"
@@ -82,7 +82,7 @@ def _advance(url: str, member: str, *, create_admin: bool) -> str | None:
                 return "it is not the primary yet"
             if create_admin and not _can_log_in(url):
                 account = parse_uri(url)
-                anybody.admin.command("createUser", account["username"], pwd=account["password"], roles=["root"])
+                anonymous.admin.command("createUser", account["username"], pwd=account["password"], roles=["root"])
         with _client(url) as operator:
             operator.admin.command("ping")
     except PyMongoError as error:

@@ -1,4 +1,4 @@
-"""Many documents, sent on a few connections at once while the next ones are being made."""
+"""Inserts many documents on a few connections while the next documents are made."""
 
 from __future__ import annotations
 
@@ -21,40 +21,42 @@ CONNECTIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """How far it is."""
+    """The progress: documents inserted, and seconds since the beginning."""
 
     rows: int
     seconds: float
 
 
-def send(into: Collection[Document], blocks: Iterable[Documents], *, tell: Callable[[Sent], None]) -> Sent:
-    """Insert all of ``blocks``, a few at a time, about in their order. Blocks until they are there.
+def send(into: Collection[Document], blocks: Iterable[Documents], *, report: Callable[[Sent], None]) -> Sent:
+    """Insert all ``blocks``, a few at a time, roughly in their order. Blocks until all are stored.
 
-    ``tell`` is called in this thread after each block. When one fails no more are begun, those that were are waited
-    for, and the failure is raised: what is there then is some of the documents.
+    ``report`` is called in this thread after each block. After a failure no further block is begun, the blocks under
+    way are waited for, and the error is raised. Some of the documents are stored then.
 
     Raises:
-        Conflict: a key is taken.
+        Conflict: an id exists already.
     """
     began = time.monotonic()
     sent = Sent(0, 0.0)
     under_way: deque[tuple[int, Future[None]]] = deque()
 
-    def settle(*, down_to: int) -> None:
+    def wait(*, down_to: int) -> None:
         nonlocal sent
         while len(under_way) > down_to:
             count, future = under_way.popleft()
             try:
                 future.result()
-            except BulkWriteError as error:  # which would name each of thousands
-                taken = "Some of the ids are taken: does somebody else add responses at the same time?"
-                raise Conflict(f"{taken} {sent.rows:,} were added before. Call again to add more.") from error
+            except BulkWriteError as error:  # its message would name each of thousands
+                taken = "Some ids exist already. Is another command adding responses at the same time?"
+                raise Conflict(
+                    f"{taken} {sent.rows:,} responses were added. Run the command again to add more."
+                ) from error
             sent = Sent(sent.rows + count, time.monotonic() - began)
-            tell(sent)
+            report(sent)
 
     with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="sending") as pool:
         for block in blocks:
-            settle(down_to=CONNECTIONS)
+            wait(down_to=CONNECTIONS)
             under_way.append((block.count, pool.submit(bulk_insert.insert, into, block)))
-        settle(down_to=0)
+        wait(down_to=0)
     return sent

@@ -1,4 +1,4 @@
-"""Commands that may be given before the servers are there."""
+"""The option --wait, for commands that may run before the servers are ready."""
 
 from __future__ import annotations
 
@@ -17,36 +17,38 @@ RETRY_SECONDS = 2.0
 SHOWN_CHARACTERS = 300
 _REFUSALS = (400, 401, 403, 404)
 _UNAUTHORIZED = 13
-"""MongoDB's, of an account that has not the right. One that is not known, 18, may be about to be made."""
+"""MongoDB's error for a missing right. An unknown account (18) may still be created, so the command waits."""
 
 
-class NotThere(click.ClickException):
-    """A server does not do what was asked of it: which, and its own words."""
+class ServerUnavailable(click.ClickException):
+    """A server does not answer, or refuses. The message names it and has its error."""
 
 
 class Waiting:
-    """The time that one command has for all servers together."""
+    """The time that a command has for all servers together."""
 
     def __init__(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
 
     def until_there(self, act: Callable[[], T], *, what: str) -> T:
-        """What ``act`` returns, which may be done again and again. Whenever something else is waited for, it says so.
+        """Call ``act``, which must be idempotent, until it succeeds, and return its value. Prints what it waits for.
+
+        ``what``: the server's name for messages.
 
         Raises:
-            NotThere: the time is over, or ``what``, the server, refuses for a reason that time does not mend.
+            ServerUnavailable: the time is over, or the server refuses for a reason that waiting does not change.
         """
-        told: str | None = None
+        printed: str | None = None
         while True:
             try:
                 return act()
             except (PyMongoError, AMQPError, OSError) as error:
                 lacking = f"{what}: {in_a_line(error)}"
                 if _stays(error) or time.monotonic() + RETRY_SECONDS > self._deadline:
-                    raise NotThere(lacking) from error
-            if lacking != told:
+                    raise ServerUnavailable(lacking) from error
+            if lacking != printed:
                 click.echo(f"Waiting for {lacking}", err=True)
-                told = lacking
+                printed = lacking
             time.sleep(RETRY_SECONDS)
 
 
@@ -57,14 +59,14 @@ wait_option = click.option(
     default=0.0,
     metavar="SECONDS",
     callback=lambda _context, _option, seconds: Waiting(seconds),
-    help="Try for so long until the servers answer.",
+    help="Longest time to wait for the servers.",
 )
 
 
 def in_a_line(error: Exception) -> str:
-    """What it is and what it says, without what differs from one attempt to the next."""
-    said = f"{type(error).__name__}: {error}" if str(error) else repr(error)
-    return said.split(", full error")[0].split(", Timeout:")[0].splitlines()[0][:SHOWN_CHARACTERS]
+    """Return the error's type and message in one line, without what differs between attempts."""
+    text = f"{type(error).__name__}: {error}" if str(error) else repr(error)
+    return text.split(", full error")[0].split(", Timeout:")[0].splitlines()[0][:SHOWN_CHARACTERS]
 
 
 def _stays(error: Exception) -> bool:

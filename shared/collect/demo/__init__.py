@@ -1,1 +1,1 @@
-"""The data of the demo: survey, responses, places and teams, made up but always the same for one seed."""
+"""The made-up data of the demo: survey, responses, places and teams. The same seed gives the same data."""

@@ -1,4 +1,4 @@
-"""The demo's dataset ``baseline``: its template, and survey data for it, made up but always the same for one seed."""
+"""The demo's dataset ``baseline``: its template, and made-up survey data. The same seed gives the same data."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TEMPLATE_COLUMNS: tuple[dict[str, Any], ...] = (
     {"name": "collector_phone", "type": "phone", "country": "IN"},
     {"name": "status", "type": "string"},
 )
-"""Latitudes and longitudes of India do not overlap, so that exchanged ones are seen."""
+"""The columns. The bounds of latitude and longitude do not overlap, so exchanged columns are noticed."""
 
 COLUMNS: tuple[str, ...] = tuple(column["name"] for column in TEMPLATE_COLUMNS)
 
@@ -55,17 +55,17 @@ MISTAKES: tuple[tuple[str, str], ...] = (
     ("age", "340"),
     ("respondent_id", ""),
 )
-"""What is wrong with rows that shall be rejected, in turn: column and cell."""
+"""The invalid cells of rows that are to be rejected: column and cell, used in turn."""
 
 Row = Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """What to make. The same values give the same bytes; a longer one begins with the rows of a shorter one.
+    """The survey data to make. The same values give the same bytes; a longer survey begins with the shorter one's rows.
 
-    ``swap`` names two columns whose cells are exchanged while the header stays. One row in ``rejects`` breaks the
-    template in one cell; 0: none does. ``first`` is the number of the first respondent.
+    ``swap``: two columns whose cells are exchanged, but not their headers. ``rejects``: every so many rows, one row has
+    an invalid cell; 0 for none. ``first``: the number of the first respondent.
     """
 
     rows: int
@@ -79,21 +79,21 @@ class Survey:
         if unknown:
             raise InvalidInput(f"There is no column {unknown[0]!r}. Columns: {', '.join(COLUMNS)}.")
         if self.rejects < 0:
-            raise InvalidInput("One row in so many is broken: that is a positive number, or 0 for none.")
+            raise InvalidInput("rejects is a positive number, or 0 for no invalid row.")
 
     @property
     def expected_rejects(self) -> int:
-        """How many of the rows break the template."""
+        """The number of rows with an invalid cell."""
         return self.rows // self.rejects if self.rejects else 0
 
 
 def template() -> Template:
-    """The template of the dataset."""
+    """Return the template of the dataset."""
     return Template.model_validate({"key": KEY, "columns": TEMPLATE_COLUMNS})
 
 
 def write_csv(survey: Survey, out: TextIO) -> None:
-    """Write the survey with its header. Memory stays flat."""
+    """Write the survey with its header. Memory does not grow with the rows."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for block in blocks(survey):
@@ -107,7 +107,7 @@ def save_csv(survey: Survey, path: Path) -> None:
 
 
 def blocks(survey: Survey) -> Iterator[list[Row]]:
-    """The rows, as the cells of a CSV, some thousands at a time."""
+    """Yield the rows as cells of a CSV, 10,000 at a time."""
     for start in range(0, survey.rows, ROWS_A_BLOCK):
         rng = random.Random(f"{survey.seed}:{survey.first}:{start}")
         columns = _columns(rng, first=survey.first + start)
@@ -150,7 +150,7 @@ def _columns(rng: random.Random, *, first: int) -> dict[str, list[str]]:
 
 
 def _collector(district: places.District, at: float) -> str:
-    """One of the phones of the district's team, which are the same in every file."""
+    """Return a phone of the district's team. The team's phones are the same in every file."""
     return f"+91{_TEAM_PHONES[district.name] + int(COLLECTORS_A_TEAM * at)}"
 
 

@@ -1,4 +1,4 @@
-"""Where the people of the made-up survey live, and what they may be called. Places are real, people are not."""
+"""The places and names of the made-up survey. The places are real, the people are not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class District:
-    """A district with its state, its middle on the map, and its blocks."""
+    """A district with its state, its centre on the map, and its blocks."""
 
     state: str
     name: str

@@ -1,7 +1,7 @@
-"""Responses to the demo's form, made up: as many as are wanted, encoded as they go to the database.
+"""Made-up responses to the demo's form, encoded as BSON.
 
-A response is pieces of BSON joined. What differs in each (its id, its times) is packed at once; who answered and where
-are pieces that were encoded before, and each of them is used several times, never in the same pairs.
+A response is joined from pieces of BSON. The head (ids and times) is packed for each response. The person and the place
+are encoded once and used several times in different pairs.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from collect.storage.database import Database
 
 ROWS_A_BLOCK = 10_000
 BLOCKS_A_POOL = 10
-"""So many blocks are made of the same people and places before there are others."""
+"""Blocks that share the same pool of people and places."""
 SEED = 2017
 
 FIRST_DAY = datetime(2015, 8, 1, tzinfo=UTC)
 LATE_DAY = datetime(2017, 8, 1, tzinfo=UTC)
 END_DAY = datetime(2018, 1, 1, tzinfo=UTC)
 EARLY_TENTHS = 9
-"""So many tenths of the responses are from before the late day."""
+"""Tenths of the responses that are from before ``LATE_DAY``."""
 
 DAY_SECONDS = 24 * 3600
 OPENING_SECONDS = 2 * 3600
 OPEN_SECONDS = 12 * 3600
-"""Responses come in from half past seven in the morning to half past seven in the evening, in India."""
+"""Responses arrive from 7:30 to 19:30 Indian time."""
 SHORTEST_SECONDS = 8 * 60
 LONGEST_SECONDS = 55 * 60
 
@@ -50,17 +50,17 @@ FLAG_REASONS = (
 )
 
 _PEOPLE = 4 * 10**7
-"""After so many people the first ones answer again: their ids have one length."""
+"""Number of different people. It is limited so that all ids have the same length."""
 _ID_DIGITS = 12
 _MILLISECONDS = 1_000
 _END = b"\0"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What to make: ``rows`` responses of an organisation, of which the first has the number ``first``.
+class Batch:
+    """The responses to make: ``rows`` responses of an organisation, numbered from ``first``.
 
-    The same values give the same bytes. Other numbers, and other organisations, have other ids.
+    The same values give the same bytes. Other numbers and other organisations give other ids.
     """
 
     org_id: str
@@ -70,41 +70,41 @@ class Wanted:
 
     @property
     def early(self) -> int:
-        """How many of them are from before 2017-08-01: nine of ten, rounded down."""
+        """How many responses are from before 2017-08-01: nine of ten, rounded down."""
         return self.rows * EARLY_TENTHS // 10
 
 
 def prepare(db: Database, *, org_id: str) -> int:
-    """Make the form if it is missing. Returns the number behind the highest that a made-up response has.
+    """Create the form if it is missing, and return the next free number of a made-up response.
 
     Raises:
-        NotFound: there is no such organisation.
+        NotFound: the organisation does not exist.
     """
     forms.ensure(db, survey.form(organisations.get(db, org_id=org_id).id))
     ours = f"^{re.escape(response_id(org_id, 0)[:-_ID_DIGITS])}[0-9]{{{_ID_DIGITS}}}$"
-    found = db.responses.find_one({"_id": {"$regex": ours}}, {"_id": 1}, sort=[("_id", DESCENDING)])
-    return 1 if found is None else int(found["_id"][-_ID_DIGITS:]) + 1
+    newest = db.responses.find_one({"_id": {"$regex": ours}}, {"_id": 1}, sort=[("_id", DESCENDING)])
+    return 1 if newest is None else int(newest["_id"][-_ID_DIGITS:]) + 1
 
 
 def response_id(org_id: str, number: int) -> str:
-    """The id of the organisation's made-up response of that number. Ids sort as their numbers do."""
+    """Return the id of the organisation's made-up response with that number. Ids sort by number."""
     return f"{org_id}-r{number:0{_ID_DIGITS}d}"
 
 
-def blocks(wanted: Wanted) -> Iterator[Documents]:
-    """The responses, some thousands at a time, in the order in which they were submitted. Memory stays flat."""
-    heads = _Heads(wanted.org_id)
+def blocks(batch: Batch) -> Iterator[Documents]:
+    """Yield the responses, 10,000 at a time, by the time when they were submitted. Memory does not grow."""
+    heads = _Heads(batch.org_id)
     people: list[bytes] = []
     places: list[bytes] = []
-    for n, start in enumerate(range(0, wanted.rows, ROWS_A_BLOCK)):
-        rng = random.Random(f"{wanted.seed}:{wanted.first}:{start}:responses")
+    for n, start in enumerate(range(0, batch.rows, ROWS_A_BLOCK)):
+        rng = random.Random(f"{batch.seed}:{batch.first}:{start}:responses")
         if n % BLOCKS_A_POOL == 0:
-            people, places = _pools(rng, wanted, start)
-        count = min(ROWS_A_BLOCK, wanted.rows - start)
+            people, places = _pools(rng, batch, start)
+        count = min(ROWS_A_BLOCK, batch.rows - start)
         data: list[bytes] = []
         for number, moment, person, place in zip(
-            range(wanted.first + start, wanted.first + start + count),
-            _moments(rng, wanted, start, count),
+            range(batch.first + start, batch.first + start + count),
+            _moments(rng, batch, start, count),
             rng.choices(people, k=count),
             rng.choices(places, k=count),
             strict=True,
@@ -114,17 +114,17 @@ def blocks(wanted: Wanted) -> Iterator[Documents]:
         yield Documents(data=b"".join(data), count=count)
 
 
-def _moments(rng: random.Random, wanted: Wanted, start: int, count: int) -> Iterator[int]:
-    """When the responses were submitted, in seconds since 1970: evenly over the days, and never going back."""
-    early = wanted.early
+def _moments(rng: random.Random, batch: Batch, start: int, count: int) -> Iterator[int]:
+    """Yield the times of submission in seconds since 1970. They are spread evenly over the days and never go back."""
+    early = batch.early
     turn = min(max(early - start, 0), count)
     yield from _spread(rng, range(start, start + turn), early, FIRST_DAY, LATE_DAY)
     late = range(start + turn - early, start + count - early)
-    yield from _spread(rng, late, wanted.rows - early, LATE_DAY, END_DAY)
+    yield from _spread(rng, late, batch.rows - early, LATE_DAY, END_DAY)
 
 
 def _spread(rng: random.Random, numbers: range, of: int, begin: datetime, end: datetime) -> Iterator[int]:
-    """For each of ``numbers``, which are some of ``of``, a second at which the survey is open."""
+    """Yield a second at which the survey is open for each of ``numbers``, which are some of ``of`` numbers."""
     first = int(begin.timestamp()) + OPENING_SECONDS
     last = (end - begin).days * OPEN_SECONDS - 1
     jitter = rng.random
@@ -134,7 +134,7 @@ def _spread(rng: random.Random, numbers: range, of: int, begin: datetime, end: d
 
 
 class _Heads:
-    """What each response begins with: its length, its ids and times, which have the same places in all of them."""
+    """Encodes the head of a response: its length, ids and times. They have the same offsets in all responses."""
 
     def __init__(self, org_id: str) -> None:
         self._id = response_id(org_id, 0)[:-_ID_DIGITS].encode()
@@ -155,7 +155,7 @@ class _Heads:
         self._struct = struct.Struct("<i" + "".join(f"{len(label)}s{value}" for label, value in pairs))
 
     def head(self, number: int, submitted: int, took: int, behind: int) -> bytes:
-        """The beginning of a response behind which ``behind`` more bytes stand."""
+        """Return the head of a response that continues with ``behind`` more bytes."""
         own, submitted_id, started, at, day, person, household, end = self._labels
         id_ = b"%b%012d" % (self._id, number)
         who = number % _PEOPLE
@@ -179,12 +179,12 @@ class _Heads:
         )
 
 
-def _pools(rng: random.Random, wanted: Wanted, start: int) -> tuple[list[bytes], list[bytes]]:
-    """Who answered, and where: the pieces that stand behind a head. The last one ends the response."""
-    made = baseline.Survey(rows=baseline.ROWS_A_BLOCK, seed=wanted.seed, first=wanted.first + start)
+def _pools(rng: random.Random, batch: Batch, start: int) -> tuple[list[bytes], list[bytes]]:
+    """Return the encoded people and places that follow a head. A place ends the response."""
+    people_survey = baseline.Survey(rows=baseline.ROWS_A_BLOCK, seed=batch.seed, first=batch.first + start)
     people: list[bytes] = []
     places: list[bytes] = []
-    for row in next(baseline.blocks(made)):
+    for row in next(baseline.blocks(people_survey)):
         cells = dict(zip(baseline.COLUMNS, row, strict=True))
         people.append(_elements(_person(cells)))
         places.append(_elements({**_review(rng), **_place(cells)}) + _END)
@@ -212,15 +212,15 @@ def _review(rng: random.Random) -> dict[str, Any]:
 
 
 def _elements(values: dict[str, Any]) -> bytes:
-    """A document's elements, without what is around them."""
+    """Return a document's BSON elements without its length and its end."""
     return bson.encode(values)[4:-1]
 
 
 def _text(name: str, size: int) -> bytes:
-    """What stands before a text of ``size`` bytes."""
+    """Return the BSON bytes before a text of ``size`` bytes."""
     return b"\x02" + name.encode() + _END + struct.pack("<i", size + 1)
 
 
 def _moment(name: str) -> bytes:
-    """What stands before a time."""
+    """Return the BSON bytes before a time."""
     return b"\x09" + name.encode() + _END

@@ -1,4 +1,4 @@
-"""The demo's form ``household-survey``: what is known of every response, and the questions of the baseline."""
+"""The demo's form ``household-survey``: fields of every response, and the questions of the baseline."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ QUESTIONS: tuple[FormField, ...] = tuple(
 
 
 def form(org_id: str) -> Form:
-    """The form as the organisation has it."""
+    """Return the form of the organisation."""
     return Form(org_id=org_id, form_id=FORM_ID, title=TITLE, version=VERSION, fields=(*RESPONSE_FIELDS, *QUESTIONS))

@@ -1,4 +1,4 @@
-"""Rosters: files of teams, made up but always the same, as people send them, and as they send them by mistake."""
+"""Made-up files of teams, right ones and ones with a shifted column. The same values give the same file."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ LIST_SEPARATOR = ";"
 COUNTRY_CODE = "91"
 MEMBERS_EACH = 5
 NUMBERS_EACH = 97
-"""Phone numbers set aside for a team: its manager's and its members'. A prime, lest all managers' end alike."""
+"""Phone numbers reserved for a team. The number is a prime, so that the managers' phones do not all end alike."""
 
 _FIRST_NUMBER, _NUMBERS = 9_000_000_000, 1_000_000_000
 _STEP = 618_033_989
-"""Has no divisor in common with the number of numbers: no two of the first billion are the same."""
+"""Step between phone numbers. It is coprime to ``_NUMBERS``, so no number occurs twice."""
 
 Row = Sequence[str]
 Gap = Literal["empty", "kept"]
@@ -29,11 +29,11 @@ Gap = Literal["empty", "kept"]
 
 @dataclass(frozen=True, kw_only=True)
 class Roster:
-    """What to make. The same values give the same bytes, and rosters whose numbers do not overlap share nobody.
+    """The teams to make. The same values give the same bytes. Rosters without a common number share no person.
 
-    ``first`` is the number of the first team. ``managers_each``: so many teams in a row have the same manager.
-    ``shift`` moves the cells of a column so many rows down, or up if negative, while all others stay, and loses those
-    that it moves beyond the end; ``gap`` says what the cells that become free hold: nothing, or what they held.
+    ``first``: the number of the first team. ``managers_each``: how many consecutive teams have the same manager.
+    ``shift``: column → rows by which its cells are shifted down (negative: up); cells beyond the end are lost. ``gap``:
+    the freed cells are empty, or keep their value.
     """
 
     teams: int
@@ -48,22 +48,22 @@ class Roster:
         if unknown:
             raise InvalidInput(f"There is no column {unknown[0]!r}. Columns: {', '.join(COLUMNS)}.")
         if not 0 <= self.members_each < NUMBERS_EACH:
-            raise InvalidInput(f"A team has less than {NUMBERS_EACH} members here.")
+            raise InvalidInput(f"members_each must be less than {NUMBERS_EACH}.")
         last = self.first + self.teams - 1
         if self.first < 1 or self.teams < 0 or self.managers_each < 1 or last >= _NUMBERS // NUMBERS_EACH:
-            raise InvalidInput("Teams are numbered from 1, and there are not so many.")
+            raise InvalidInput(f"Teams are numbered from 1 to {_NUMBERS // NUMBERS_EACH - 1:,}.")
 
     def rows(self) -> Iterator[Row]:
-        """The rows, as the cells of a CSV. Memory stays flat."""
+        """Yield the rows as cells of a CSV. Memory does not grow with the rows."""
         return zip(*(self._cells(name) for name in COLUMNS), strict=True)
 
     def managers(self) -> Iterator[tuple[str, str | None]]:
-        """Each team's name, and the phone (E.164) that its row has for its manager."""
+        """Yield each team's name and its row's manager phone (E.164); ``None`` for an empty cell."""
         for name, phone in zip(self._cells("team_name"), self._cells("manager_phone"), strict=True):
             yield name, f"+{COUNTRY_CODE}{phone}" if phone else None
 
     def _cells(self, column: str) -> Iterator[str]:
-        """The column from top to bottom."""
+        """Yield the cells of the column from top to bottom."""
         by = max(-self.teams, min(self.teams, self.shift.get(column, 0)))
         cell, numbers = _CELLS[column], range(self.first, self.first + self.teams)
         free = numbers[:by] if by > 0 else numbers[self.teams + by :]
@@ -110,7 +110,7 @@ def _district(number: int) -> places.District:
 
 
 def _phone(number: int, place: int) -> str:
-    """A mobile number as people write it at home. All of India's that begin with a 9 are in use."""
+    """Return a mobile number in national format. Indian mobile numbers may begin with 9."""
     return str(_FIRST_NUMBER + (number * NUMBERS_EACH + place) * _STEP % _NUMBERS)
 
 

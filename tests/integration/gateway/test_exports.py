@@ -10,7 +10,7 @@ import pytest
 from collect.admin.sending import send
 from collect.client import CollectClient
 from collect.demo import responses, survey
-from collect.demo.responses import Wanted
+from collect.demo.responses import Batch
 from collect.exporting import formats
 from collect.exporting.selection import FORMATS, select
 from collect.jobs.states import State
@@ -36,7 +36,7 @@ def seeded(api: Api) -> None:
 
 def add(api: Api, rows: int) -> None:
     first = responses.prepare(api.db, org_id="labs")
-    send(api.db.responses, responses.blocks(Wanted(org_id="labs", rows=rows, first=first)), tell=lambda _: None)
+    send(api.db.responses, responses.blocks(Batch(org_id="labs", rows=rows, first=first)), report=lambda _: None)
 
 
 def export(params: dict[str, Any] | None = None, **body: Any) -> dict[str, Any]:
@@ -315,7 +315,7 @@ def test_the_client_previews_asks_confirms_and_downloads(api: Api, running: Runn
         job = client.jobs.create("export", {"form_id": FORM})
         assert job.reason is not None
         assert job.reason.code == "confirmation_required"
-        assert client.jobs.confirm(job.id, reason="it is wanted").state is State.QUEUED
+        assert client.jobs.confirm(job.id, reason="it is batch").state is State.QUEUED
         partial.write_bytes(exported.WHOLE[:20])
         assert client.jobs.download(made.id, target) == len(exported.WHOLE)
         manifest = client.jobs.manifest(made.id)

@@ -6,7 +6,7 @@ import pytest
 
 from collect.admin.sending import send
 from collect.demo import responses, survey
-from collect.demo.responses import Wanted
+from collect.demo.responses import Batch
 from collect.jobs.forms import FieldType, Form, FormField
 from collect.storage import forms
 from integration.gateway.calls import Api, problem
@@ -26,7 +26,7 @@ def seeded(api: Api) -> None:
 
 def add(api: Api, rows: int, *, org_id: str = "labs") -> None:
     first = responses.prepare(api.db, org_id=org_id)
-    send(api.db.responses, responses.blocks(Wanted(org_id=org_id, rows=rows, first=first)), tell=lambda _: None)
+    send(api.db.responses, responses.blocks(Batch(org_id=org_id, rows=rows, first=first)), report=lambda _: None)
 
 
 def shown(api: Api, key: str = "viewer") -> list[dict[str, Any]]:

@@ -37,8 +37,8 @@ def book(room: Room, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Book]
         try:
             system.prepare("labs")
             seeded = demo.seed(system.db, known={})
-            wanted = responses.Wanted(org_id="labs", rows=RESPONSES, first=responses.prepare(system.db, org_id="labs"))
-            for block in responses.blocks(wanted):
+            batch = responses.Batch(org_id="labs", rows=RESPONSES, first=responses.prepare(system.db, org_id="labs"))
+            for block in responses.blocks(batch):
                 bulk_insert.insert(system.db.responses, block)
             system.gateway()
             system.monitor()

@@ -9,7 +9,7 @@ from pika.exceptions import AMQPConnectionError
 from pymongo.errors import InvalidURI, OperationFailure, ServerSelectionTimeoutError
 
 from collect.admin import waiting
-from collect.admin.waiting import NotThere, Waiting
+from collect.admin.waiting import ServerUnavailable, Waiting
 
 LONG = 1_000.0
 
@@ -55,7 +55,7 @@ def test_it_says_what_it_waits_for_and_again_only_when_that_is_something_else(
 )
 def test_what_time_does_not_mend_is_raised_at_once_with_the_servers_name(error: Exception) -> None:
     act, left = failing(error, ConnectionRefusedError())
-    with pytest.raises(NotThere, match=r"^the server: ") as raised:
+    with pytest.raises(ServerUnavailable, match=r"^the server: ") as raised:
         Waiting(LONG).until_there(act, what="the server")
     assert len(left) == 1
     assert "secret" not in raised.value.message
@@ -75,6 +75,6 @@ def test_all_that_a_command_waits_for_has_one_end() -> None:
     together = Waiting(0.01)
     for what in ("one", "another"):
         act, left = failing(*(OSError("away") for _ in range(100_000)))
-        with pytest.raises(NotThere, match=f"^{what}: OSError: away$"):
+        with pytest.raises(ServerUnavailable, match=f"^{what}: OSError: away$"):
             together.until_there(act, what=what)
     assert len(left) == 99_999

@@ -1,1 +1,1 @@
-"""What must hold of the stores, whatever happens: one module for each subject, pure where it can be."""
+"""The invariants of the stores: one module for each subject."""

@@ -1,4 +1,4 @@
-"""What the stores say of one job, read at one point in time, so that a system at work gives no false findings."""
+"""Reads the documents of one job from one snapshot, so that a busy system gives no false findings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ JOBS_AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One ledger entry without what undo needs, which is big."""
+    """A ledger entry without its undo record, which is big."""
 
     id: str
     org_id: str
@@ -34,29 +34,29 @@ class Entry:
 
     @property
     def wrote(self) -> int:
-        """Documents that carried the entry's mark when it was committed."""
+        """How many documents carried the entry's mark when it was committed."""
         return self.counts.created + self.counts.changed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """A job and all that belongs to it."""
+    """A job and its documents in all collections."""
 
     job: Job
     parts: list[Part]
     entries: list[Entry]
     audit: list[dict[str, Any]]
     rejects: Mapping[str, int] = field(default_factory=dict)
-    """Organisation → stored rejects."""
+    """Organisation → number of stored rejects."""
     line: tuple[str, ...] = ()
-    """The jobs in the line of the job's lock, the holder first."""
+    """The queue of the job's lock, the holder first."""
     cap_reached: bool = False
-    """Other jobs of the organisation have as many parts out as it may have jobs."""
+    """True if other jobs of the organisation use up its limit of concurrent jobs."""
     now: datetime
 
     @property
     def out(self) -> list[Part]:
-        """The parts that somebody can claim or holds."""
+        """The parts that a worker can claim or holds."""
         return [part for part in self.parts if part.status in OUT]
 
     @property
@@ -65,12 +65,12 @@ class Facts:
 
     @property
     def starts_by_itself(self) -> bool:
-        """The time at which it is to begin may still be to come, and until then it does not stand in the line."""
+        """True for a job with a start time that has not begun. It joins its lock's queue at that time."""
         return self.job.start_at is not None and self.job.started_at is None
 
 
 class Snapshot:
-    """The stores as they were at the first read, for as long as the server keeps that (five minutes by default)."""
+    """The stores at the time of the first read. The server keeps a snapshot for five minutes by default."""
 
     def __init__(self, db: Database, session: ClientSession) -> None:
         self.db = db
@@ -81,17 +81,17 @@ class Snapshot:
     def find(
         self, name: str, query: dict[str, Any], fields: dict[str, Any] | None = None, sort: Iterable[str] = ()
     ) -> Iterator[dict[str, Any]]:
-        """Documents of a collection, in flat memory."""
+        """Yield documents of a collection. Memory does not grow with their number."""
         cursor = self.db[name].find(query, fields, session=self.session)
         keys = [(key, 1) for key in sort]
         yield from cursor.sort(keys) if keys else cursor
 
     def aggregate(self, name: str, pipeline: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """What an aggregation yields, in flat memory."""
+        """Yield the results of an aggregation. Memory does not grow with their number."""
         yield from self.db[name].aggregate(pipeline, session=self.session, allowDiskUse=True)
 
     def facts(self, job_ids: Iterable[str] | None = None) -> Iterator[Facts | Finding]:
-        """The facts of these jobs, or of all, some at a time; a finding instead for one that cannot be read."""
+        """Yield the facts of these jobs, or of all jobs. A job that cannot be read yields a finding instead."""
         query = {} if job_ids is None else {"_id": {"$in": list(job_ids)}}
         documents = self.find("jobs", query, sort=["_id"])
         while batch := list(islice(documents, JOBS_AT_ONCE)):
@@ -120,8 +120,8 @@ class Snapshot:
                     now=self.now,
                 )
             except (ValidationError, KeyError) as error:
-                said = str(error).splitlines()[0]
-                yield Finding(code=Code.UNREADABLE, subject=job_id, message=f"It cannot be read: {said}")
+                message = str(error).splitlines()[0]
+                yield Finding(code=Code.UNREADABLE, subject=job_id, message=f"It cannot be read: {message}")
 
     def _of_jobs(
         self, name: str, ids: list[str], fields: dict[str, Any] | None, sort: list[str]

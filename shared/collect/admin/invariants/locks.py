@@ -1,4 +1,4 @@
-"""Locks: who stands in which line, seen from the jobs and from the lines."""
+"""Checks locks and their queues: from the jobs, and from the queues."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from collect.jobs.states import HOLDING
 
 
 def check(facts: Facts) -> Iterator[Finding]:
-    """A job that holds or waits stands in its line, once; its parts are out only when it is the holder."""
+    """A job that holds its lock or waits for it is in the lock's queue. Only the holder has parts out."""
     job = facts.job
     if job.lock is None:
         return
     places = facts.line.count(job.id)
     if job.state in HOLDING and not places and not facts.starts_by_itself:
-        said = f"It is {job.state.value} and does not stand in the line of {job.lock}."
-        yield Finding(code=Code.LOCK_MISSING, subject=job.id, message=said)
+        message = f"It is {job.state.value}, but is not in the queue of {job.lock}."
+        yield Finding(code=Code.LOCK_MISSING, subject=job.id, message=message)
     if facts.out and facts.line[:1] != (job.id,):
-        said = f"It has parts out; {job.lock} is held by {facts.line[0] if facts.line else 'nobody'}."
-        yield Finding(code=Code.LOCK_PASSED_BY, subject=job.id, message=said)
+        message = f"It has parts out, but {job.lock} is held by {facts.line[0] if facts.line else 'no job'}."
+        yield Finding(code=Code.LOCK_PASSED_BY, subject=job.id, message=message)
 
 
 def check_lines(snapshot: Snapshot) -> Iterator[Finding]:
-    """Whoever stands in a line is a job that has that lock and holds or waits, and stands there once."""
+    """Each member of a queue is a job with that lock that holds it or waits, and is in the queue once."""
     lines = snapshot.find("locks", {"queue.0": {"$exists": True}})
     while batch := list(islice(lines, JOBS_AT_ONCE)):
         members = {job_id for lock in batch for job_id in lock["queue"]}
@@ -46,7 +46,7 @@ def _line(lock: str, queue: list[str], jobs: dict[str, dict[str, Any]]) -> Itera
         elif job["state"] not in {state.value for state in HOLDING}:
             why = f"Job {job_id} is {job['state']}."
         elif queue.count(job_id) > 1:
-            why = f"Job {job_id} stands there {queue.count(job_id)} times."
+            why = f"Job {job_id} is in the queue {queue.count(job_id)} times."
         else:
             continue
         yield Finding(code=Code.LOCK_MEMBER, subject=lock, message=why)

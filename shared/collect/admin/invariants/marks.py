@@ -1,8 +1,8 @@
-"""Documents and the marks that they carry: each names the ledger entry by which its job first touched it.
+"""Checks the marks of documents. A mark names the ledger entry by which a job first touched the document.
 
-How many documents carry an entry's mark is known exactly only where no job has changed a document of another: whoever
-changes one puts its own mark there. Elsewhere it can only be fewer. Of a teams job the teams are counted; its people
-carry its marks too, and are not.
+A job that changes another job's document replaces its mark. So the number of documents with an entry's mark is exact
+only where no job has changed another's documents; elsewhere it can be lower. For a teams job only teams are counted,
+though people carry its marks too.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from collect.jobs.template import KEY_SEPARATOR, row_id_prefix
 
 
 class Place(NamedTuple):
-    """Where a job writes: a dataset of an organisation, or, without ``dataset``, its teams and people."""
+    """Where a job writes: a dataset of an organisation; without ``dataset``, the organisation's teams and people."""
 
     org_id: str
     dataset: str | None
 
     @property
     def prefix(self) -> str:
-        """What the ids of its documents begin with."""
+        """The beginning of the ids of its documents."""
         if self.dataset is None:
             return f"{self.org_id}{KEY_SEPARATOR}"
         return row_id_prefix(org_id=self.org_id, dataset=self.dataset)
@@ -38,7 +38,7 @@ class Place(NamedTuple):
 
 
 def place_of(facts: Facts) -> Place | None:
-    """Where the job writes, if it writes documents at all."""
+    """Return where the job writes; ``None`` if it writes no documents."""
     dataset = facts.job.params.get("dataset")
     if facts.job.kind == teams.KIND:
         return Place(facts.job.org_id, None)
@@ -47,14 +47,14 @@ def place_of(facts: Facts) -> Place | None:
 
 @dataclass(kw_only=True)
 class Written:
-    """What all jobs together have written, as their ledgers say. In memory: one entry for each chunk."""
+    """What all jobs have written according to their ledgers. It holds one entry for each chunk in memory."""
 
     entries: dict[str, tuple[Entry, Place]] = field(default_factory=dict)
     created: Counter[Place] = field(default_factory=Counter)
     overwritten: set[Place] = field(default_factory=set)
 
     def add(self, facts: Facts) -> None:
-        """Take in the ledger of one job."""
+        """Add the ledger of one job."""
         place = place_of(facts)
         if place is None:
             return
@@ -69,7 +69,7 @@ class Written:
 
 @dataclass(frozen=True, kw_only=True)
 class _Group:
-    """Documents of one place with one mark. ``counted``: those that a ledger counts, which it does not do of people."""
+    """The documents of one place with one mark. ``counted``: whether ledgers count them; people are not counted."""
 
     mark: str | None
     place: Place
@@ -80,7 +80,7 @@ class _Group:
 
 
 def check(snapshot: Snapshot, written: Written) -> Iterator[Finding]:
-    """One pass over the documents, counted by mark on the server. Takes the entries out of ``written``."""
+    """Yield the findings from one pass over the documents, counted by mark on the server. Empties ``written``."""
     counted: Counter[Place] = Counter()
     for mark, found in groupby(_groups(snapshot), key=lambda group: group.mark):
         groups = list(found)
@@ -93,12 +93,12 @@ def check(snapshot: Snapshot, written: Written) -> Iterator[Finding]:
         yield from _unmarked(entry, place, written)
     for place, created in written.created.items():
         if counted[place] < created:
-            said = f"It has {counted[place]} documents; its jobs created {created} and took none of them back."
-            yield Finding(code=Code.ROWS_LOST, subject=str(place), message=said)
+            message = f"It has {counted[place]} documents, but jobs created {created} that were not undone."
+            yield Finding(code=Code.ROWS_LOST, subject=str(place), message=message)
 
 
 def _groups(snapshot: Snapshot) -> Iterator[_Group]:
-    """Those of all collections, in the order of their marks."""
+    """Yield the groups of all collections in the order of their marks."""
     return heapq.merge(
         _grouped(snapshot, "rows", {"dataset": "$dataset"}),
         _grouped(snapshot, "teams", {}),
@@ -127,15 +127,15 @@ def _grouped(snapshot: Snapshot, name: str, more: dict[str, str], *, counted: bo
 
 
 def _belongs(group: _Group, written: Written) -> Iterator[Finding]:
-    """Ids between two that begin alike begin so too, hence the first and the last tell of all."""
-    for found in {group.first, group.last}:
-        if not found.startswith(group.place.prefix):
-            said = "Its id names another organisation or dataset than the document does."
-            yield Finding(code=Code.OTHER_ORGANISATION, subject=found, message=said)
-    known = written.entries.get(group.mark or "")
-    if known is not None and known[1] != group.place:
-        said = f"Documents of {group.place} carry the mark of a job that works on {known[1]}."
-        yield Finding(code=Code.OTHER_ORGANISATION, subject=known[0].id, message=said)
+    """Check the ids' beginnings. The first and the last id are enough, because ids are sorted."""
+    for document_id in {group.first, group.last}:
+        if not document_id.startswith(group.place.prefix):
+            message = "Its id names another organisation or dataset than its fields."
+            yield Finding(code=Code.OTHER_ORGANISATION, subject=document_id, message=message)
+    entry, place = written.entries.get(group.mark or "", (None, None))
+    if entry is not None and place != group.place:
+        message = f"Documents of {group.place} carry the mark of a job that works on {place}."
+        yield Finding(code=Code.OTHER_ORGANISATION, subject=entry.id, message=message)
 
 
 def _marked(mark: str, groups: list[_Group], written: Written) -> Iterator[Finding]:
@@ -143,18 +143,18 @@ def _marked(mark: str, groups: list[_Group], written: Written) -> Iterator[Findi
     count = sum(group.count for group in groups if group.counted)
     entry, place = written.entries.pop(mark, (None, None))
     if entry is None or place is None:
-        said = f"{everything} documents name it, and it does not exist or wrote nothing."
-        yield Finding(code=Code.MARK_UNKNOWN, subject=mark, message=said)
+        message = f"{everything} documents carry this mark, but its entry does not exist or wrote nothing."
+        yield Finding(code=Code.MARK_UNKNOWN, subject=mark, message=message)
     elif entry.undone:
         if everything > entry.conflicts:
-            said = f"It is undone with {entry.conflicts} conflicts, and {everything} documents carry its mark."
-            yield Finding(code=Code.MARK_UNDONE, subject=mark, message=said)
+            message = f"It is undone with {entry.conflicts} conflicts, but {everything} documents carry its mark."
+            yield Finding(code=Code.MARK_UNDONE, subject=mark, message=message)
     elif count > entry.wrote or (count < entry.wrote and place not in written.overwritten):
-        said = f"It wrote {entry.wrote} documents; {count} carry it."
-        yield Finding(code=Code.MARKS_DIFFER, subject=mark, message=said)
+        message = f"It wrote {entry.wrote} documents, but {count} carry its mark."
+        yield Finding(code=Code.MARKS_DIFFER, subject=mark, message=message)
 
 
 def _unmarked(entry: Entry, place: Place, written: Written) -> Iterator[Finding]:
     if entry.wrote and not entry.undone and place not in written.overwritten:
-        said = f"It wrote {entry.wrote} documents; none carries its mark."
-        yield Finding(code=Code.MARKS_DIFFER, subject=entry.id, message=said)
+        message = f"It wrote {entry.wrote} documents, but none carries its mark."
+        yield Finding(code=Code.MARKS_DIFFER, subject=entry.id, message=message)

@@ -1,4 +1,4 @@
-"""Results: what they name is there, and adds up."""
+"""Checks results of exports: their objects are stored, and the sums are right."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _ENDED = [State.SUCCEEDED.value, State.STOPPED.value]
 
 
 class Sizes(Protocol):
-    """A store of bytes that knows how large each object is."""
+    """A store of bytes that knows the size of each object."""
 
     def size(self, name: str) -> int:
-        """Bytes. Raises :class:`collect.errors.NotFound`."""
+        """Return the object's bytes. Raises :class:`collect.errors.NotFound`."""
 
 
 def check(snapshot: Snapshot, blobs: Sizes) -> Iterator[Finding]:
-    """An export that has succeeded has a result; the objects of a result are there; bytes and rows add up."""
+    """A succeeded export has a result; the objects of a result are stored; bytes and rows add up."""
     query: dict[str, Any] = {"kind": results.KIND, "state": {"$in": _ENDED}}
     for job in snapshot.find("jobs", query, sort=["_id"]):
         result = job.get("result")
         if result is None:
             if job["state"] == State.SUCCEEDED.value:
-                yield _differs(job, "It has succeeded, and has no result.")
+                yield _differs(job, "It has succeeded, but has no result.")
         elif not results.is_expired(result, snapshot.now):
             yield from _sums(job, result)
             yield from _objects(snapshot, blobs, job, result)
@@ -67,7 +67,7 @@ def _size(blobs: Sizes, name: str) -> int | None:
 
 
 def _is_kept(snapshot: Snapshot, job: dict[str, Any]) -> bool:
-    """Whether it is still so: objects are looked at later than the snapshot, and may rightly be gone by then."""
+    """Return whether the job still has its result. It may have been removed since the snapshot was taken."""
     now = snapshot.db.jobs.find_one({"_id": job["_id"]}) or {}
     result = now.get("result")
     return result is not None and not results.is_expired(result, datetime.now(UTC))
@@ -78,18 +78,18 @@ def _differs(job: dict[str, Any], message: str) -> Finding:
 
 
 def taken_back(snapshot: Snapshot) -> set[str]:
-    """The exports of which nothing may be left."""
+    """Return the ids of the exports that were undone, so no object of theirs may exist."""
     query = {"kind": results.KIND, "state": {"$in": [State.TERMINATED.value, State.UNDONE.value]}}
     return {job["_id"] for job in snapshot.find("jobs", query, {"_id": 1})}
 
 
 def job_of(name: str) -> str | None:
-    """The job whose object it is; ``None`` for one that is no part of a result."""
+    """Return the id of the job that the object belongs to; ``None`` if it is no object of a result."""
     return name.split("/")[1] if name.startswith(results.PREFIX) else None
 
 
 def owned(snapshot: Snapshot) -> set[str]:
-    """The objects that a ledger or a result names, and the header of every export that is not taken back."""
+    """Return the names of the objects in ledgers and results, and of the headers of all exports."""
     names: set[str] = set()
     for entry in snapshot.find("ledger", {"objects.0": {"$exists": True}}, {"objects.name": 1}):
         names.update(stored["name"] for stored in entry["objects"])

@@ -1,4 +1,4 @@
-"""What belongs to nobody: documents without a job, messages that stand, objects without an owner."""
+"""Checks for documents without a job, messages that were not published, and objects without an owner."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _BELONG_TO_JOBS = ("parts", "ledger", "audit", "rejects", "corrections")
 
 
 class Blobs(Protocol):
-    """A store of bytes that can say what is in it."""
+    """A store of bytes that can list its objects."""
 
     def size(self, name: str) -> int:
-        """Bytes. Raises :class:`collect.errors.NotFound`."""
+        """Return the object's bytes. Raises :class:`collect.errors.NotFound`."""
 
     def stored(self) -> Iterator[tuple[str, datetime]]:
-        """Each object's name, and when it was written."""
+        """Yield each object's name and the time when it was written."""
 
 
 def check_documents(snapshot: Snapshot) -> Iterator[Finding]:
@@ -32,22 +32,26 @@ def check_documents(snapshot: Snapshot) -> Iterator[Finding]:
             existing = {job["_id"] for job in snapshot.find("jobs", {"_id": {"$in": batch}}, {"_id": 1})}
             for job_id in batch:
                 if job_id not in existing:
-                    yield Finding(code=Code.NO_JOB, subject=str(job_id), message=f"{name} of a job that is not there.")
+                    yield Finding(
+                        code=Code.NO_JOB, subject=str(job_id), message=f"{name} belong to a job that does not exist."
+                    )
 
 
 def check_outbox(snapshot: Snapshot, *, older_than_seconds: float) -> Iterator[Finding]:
-    """Messages leave within seconds of their commit."""
+    """Messages are published within seconds of their commit."""
     before = snapshot.now - timedelta(seconds=older_than_seconds)
     for entry in snapshot.find("outbox", {"at": {"$lt": before}}, {"body": 0}):
-        said = f"To {entry['exchange']} {entry['routing_key']}, committed {entry['at']:%Y-%m-%d %H:%M:%S}."
-        yield Finding(code=Code.OUTBOX_STANDS, subject=entry["_id"], message=said)
+        message = (
+            f"Not published to {entry['exchange']} {entry['routing_key']}; committed {entry['at']:%Y-%m-%d %H:%M:%S}."
+        )
+        yield Finding(code=Code.OUTBOX_STANDS, subject=entry["_id"], message=message)
 
 
 def check_objects(snapshot: Snapshot, blobs: Blobs, *, older_than_seconds: float) -> Iterator[Finding]:
     """Each object is named by a file, a job, a part, a ledger entry or a result; each file has its bytes.
 
-    An export that has been taken back has no object, however young. Otherwise bytes are written before what names them,
-    so young objects may be without an owner.
+    An export that was undone has no object at all. Otherwise young objects may be without an owner: bytes are written
+    before the document that names them.
     """
     owned = _owned(snapshot)
     taken_back = results.taken_back(snapshot)
@@ -56,11 +60,11 @@ def check_objects(snapshot: Snapshot, blobs: Blobs, *, older_than_seconds: float
     for name, at in blobs.stored():
         stored.add(name)
         if results.job_of(name) in taken_back:
-            said = f"Written {at:%Y-%m-%d %H:%M:%S}, by an export that has been taken back."
-            yield Finding(code=Code.OBJECT_ORPHANED, subject=name, message=said)
+            message = f"Written {at:%Y-%m-%d %H:%M:%S} by an export that was undone."
+            yield Finding(code=Code.OBJECT_ORPHANED, subject=name, message=message)
         elif name not in owned and at < before:
-            said = f"Written {at:%Y-%m-%d %H:%M:%S}; no file, job, part, ledger entry or result names it."
-            yield Finding(code=Code.OBJECT_ORPHANED, subject=name, message=said)
+            message = f"Written {at:%Y-%m-%d %H:%M:%S}. No file, job, part, ledger entry or result names it."
+            yield Finding(code=Code.OBJECT_ORPHANED, subject=name, message=message)
     for file in snapshot.find("files", {}, {"blob": 1}):
         if file["blob"] not in stored:
             yield Finding(code=Code.OBJECT_MISSING, subject=file["_id"], message=f"{file['blob']} is not stored.")

@@ -1,4 +1,4 @@
-"""Teams: each is one row with all its links, and whoever it links is somebody."""
+"""Checks teams: each comes from one row, and the people that it names exist."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TAKING_BACK = (State.TERMINATING, State.UNDOING, State.UNDO_FAILED)
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """A teams job whose teams stand. ``once``: no row of it can succeed for a team that another row has made."""
+    """A teams job that is not undone. ``once``: two of its rows cannot both succeed for the same team."""
 
     org_id: str
     succeeded: int
@@ -27,17 +27,17 @@ class _Job:
 
 
 @dataclass(kw_only=True)
-class Made:
-    """What all teams jobs together have made, as their parts say."""
+class Written:
+    """What all teams jobs have written according to their parts."""
 
     jobs: dict[str, _Job] = field(default_factory=dict)
     going: list[str] = field(default_factory=list)
-    """Jobs that are being taken back: of their teams and people some are gone and some are still there."""
+    """Jobs that are being undone: some of their teams and people are removed, some not yet."""
     overwritten: set[str] = field(default_factory=set)
-    """Organisations in which a job has changed what was there."""
+    """Organisations in which a job has changed existing teams."""
 
     def add(self, facts: Facts) -> None:
-        """Take in one job."""
+        """Add one job."""
         job = facts.job
         if job.kind != KIND:
             return
@@ -50,29 +50,29 @@ class Made:
             self.jobs[job.id] = _Job(org_id=job.org_id, succeeded=facts.counts.succeeded, once=once)
 
 
-def check(snapshot: Snapshot, made: Made) -> Iterator[Finding]:
-    """Teams by job, and all links together, each counted on the server."""
-    yield from _whole(snapshot, made)
-    yield from _links(snapshot, made)
+def check(snapshot: Snapshot, written: Written) -> Iterator[Finding]:
+    """Yield the findings: the number of teams of each job, and links to missing people. Counted on the server."""
+    yield from _whole(snapshot, written)
+    yield from _links(snapshot, written)
 
 
-def _whole(snapshot: Snapshot, made: Made) -> Iterator[Finding]:
+def _whole(snapshot: Snapshot, written: Written) -> Iterator[Finding]:
     teams: Counter[str] = Counter()
     for found in snapshot.aggregate("teams", [{"$group": {"_id": "$written_by", "teams": {"$sum": 1}}}]):
         teams[str(found["_id"]).partition(":")[0]] += found["teams"]
-    for job_id, job in made.jobs.items():
-        exact = job.once and job.org_id not in made.overwritten
+    for job_id, job in written.jobs.items():
+        exact = job.once and job.org_id not in written.overwritten
         if teams[job_id] > job.succeeded or (exact and teams[job_id] < job.succeeded):
-            said = f"{job.succeeded} of its rows have succeeded; {teams[job_id]} teams carry its mark."
-            yield Finding(code=Code.TEAMS_DIFFER, subject=job_id, message=said)
+            message = f"{job.succeeded} of its rows have succeeded, but {teams[job_id]} teams carry its mark."
+            yield Finding(code=Code.TEAMS_DIFFER, subject=job_id, message=message)
 
 
-def _links(snapshot: Snapshot, made: Made) -> Iterator[Finding]:
+def _links(snapshot: Snapshot, written: Written) -> Iterator[Finding]:
     phones = {"$setUnion": ["$values.managers", "$values.members"]}
     ids = {"$map": {"input": phones, "in": {"$concat": ["$org_id", KEY_SEPARATOR, "$$this"]}}}
     is_team = {"$ne": [{"$type": "$team"}, "missing"]}
     pipeline: list[dict[str, Any]] = [
-        {"$match": {"$nor": [_marked(job_id) for job_id in made.going]} if made.going else {}},
+        {"$match": {"$nor": [_marked(job_id) for job_id in written.going]} if written.going else {}},
         {"$project": {"person": ids}},
         {"$unwind": "$person"},
         {"$project": {"_id": "$person", "team": "$_id"}},
@@ -81,8 +81,8 @@ def _links(snapshot: Snapshot, made: Made) -> Iterator[Finding]:
         {"$match": {"links": 1}},
     ]
     for found in snapshot.aggregate("teams", pipeline):
-        said = f"It links {found['_id']}, and there is no such person."
-        yield Finding(code=Code.LINK_BROKEN, subject=str(found["team"]), message=said)
+        message = f"It names the person {found['_id']}, who does not exist."
+        yield Finding(code=Code.LINK_BROKEN, subject=str(found["team"]), message=message)
 
 
 def _marked(job_id: str) -> dict[str, Any]:
