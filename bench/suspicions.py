@@ -34,7 +34,7 @@ class Tally:
     milliseconds: list[float] = field(default_factory=list)
 
     def add(self, check: Callable[[], Sequence[Warning]], *, wanted: dict[str, object] | None) -> None:
-        """``wanted``: the suggestion that mends the file; ``None`` for a good one."""
+        """``wanted``: the suggestion that corrects the file; ``None`` for a good one."""
         began = time.process_time()
         found = check()
         self.milliseconds.append((time.process_time() - began) * 1000)
@@ -61,7 +61,7 @@ def exchanged(seeds: range) -> None:
         wanted: dict[str, object] = {"column_map": {one: other, other: one}}
         wrong.add(partial(swapped.find, file.columns, stored=file.stored, column_map={}), wanted=wanted)
     good.tell("not suspected")
-    wrong.tell("mended")
+    wrong.tell("corrected")
 
 
 def slipped(seeds: range, *, stored: bool) -> None:
@@ -74,7 +74,7 @@ def slipped(seeds: range, *, stored: bool) -> None:
         moves: dict[str, object] = {"column_shift": dict(file.moves)}
         wrong.add(partial(shifted.find, file.names, file.columns), wanted=moves)
     good.tell("not suspected")
-    wrong.tell("mended")
+    wrong.tell("corrected")
 
 
 def large() -> None:
@@ -87,7 +87,7 @@ def large() -> None:
             columns = file.columns
             wanted: dict[str, object] = {"column_shift": {"manager_phone": -SHIFT}}
             tally.add(partial(shifted.find, file.names, columns), wanted=wanted)
-        tally.tell("mended")
+        tally.tell("corrected")
 
 
 def main(*, rows: int = FILES) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from collect.jobs.states import RESTING, TAKING_BACK, State
 from collect.storage.rejects import MOST_STORED
-from storm import mending
+from storm import correcting
 from storm.field import CALM, Field
 from storm.files import Sheet
 from storm.findings import Findings
@@ -33,14 +33,14 @@ class Book:
         self._db = field.db
         self._findings = findings
         self._sheets = sheets
-        self._mended: dict[str, dict[int, str]] = {}
+        self._corrected: dict[str, dict[int, str]] = {}
         self._teams = Teams(field=field, sheets=sheets, findings=findings)
 
     def check(self, asked: Sequence[Asked]) -> None:
         """All of it."""
         jobs = {job["_id"]: job for job in self._db.jobs.find()}
-        self._mended = mending.written(self._db)
-        self._sheets.mended(self._mended)
+        self._corrected = correcting.written(self._db)
+        self._sheets.corrected(self._corrected)
         stored = self.check_documents(jobs)
         self._teams.explain(jobs, stored)
         self._teams.check_lists()
@@ -106,20 +106,20 @@ class Book:
     def _check_rows(self, job: Document, state: State, stored: Stored) -> None:
         """Each row of the file has one outcome, the right one."""
         sheet, job_id = self._sheets.of(job), job["_id"]
-        mended = self._mended.get(job_id, {})
+        corrected = self._corrected.get(job_id, {})
         rejects = list(self._db.rejects.find({"job_id": job_id}, {"row": 1, "code": 1}))
         refused = {reject["row"] for reject in rejects}
         untouched = self._unprocessed(job, sheet) if state in LEFT_ROWS else self._none_or_all(state, sheet)
         counts: Counter[str] = Counter()
         for part in self._db.parts.find({"job_id": job_id}, {"counts": 1}):
             counts.update(part["counts"])
-        wrong = [why for row, text in mended.items() if (why := mending.is_wrong(sheet, row, text))]
+        wrong = [why for row, text in corrected.items() if (why := correcting.is_wrong(sheet, row, text))]
         if counts["succeeded"] + counts["rejected"] + len(untouched) != sheet.rows:
             wrong.append(f"{dict(counts)} and {len(untouched)} unprocessed are not {sheet.rows}")
         all_kept = counts["rejected"] <= MOST_STORED  # of more than that not every reject is stored
         if (
             len(rejects) != len(refused)
-            or not min(counts["rejected"], MOST_STORED - len(mended)) <= len(refused) <= counts["rejected"]
+            or not min(counts["rejected"], MOST_STORED - len(corrected)) <= len(refused) <= counts["rejected"]
         ):
             wrong.append(f"{len(rejects)} rejects of {len(refused)} rows; {counts['rejected']} counted")
         if refused & untouched:

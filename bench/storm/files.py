@@ -39,7 +39,7 @@ KEYS = 120_000
 class Sheet(ABC):
     """One file. One row in ``bad`` is rejected, one in ``twice`` repeats the key of an earlier row; 0: none.
 
-    ``mended``: rows that were bad, and have been corrected in a job.
+    ``corrected``: rows that were bad, and have been corrected in a job.
     """
 
     said_in: ClassVar[str]
@@ -52,7 +52,7 @@ class Sheet(ABC):
     bad: int
     twice: int
     zipped: bool
-    mended: frozenset[int] = frozenset()
+    corrected: frozenset[int] = frozenset()
 
     @property
     @abstractmethod
@@ -82,7 +82,7 @@ class Sheet(ABC):
         return self.key_of(self.first + row)
 
     def is_bad(self, row: int) -> bool:
-        return bool(self.bad) and row % self.bad == 0 and row not in self.mended
+        return bool(self.bad) and row % self.bad == 0 and row not in self.corrected
 
     @cached_property
     def bad_rows(self) -> frozenset[int]:

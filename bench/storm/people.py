@@ -17,7 +17,7 @@ from collect.client.errors import ApiError, ClientError, Unreachable
 from collect.client.models import Job
 from collect.client.transport import new_idempotency_key
 from collect.jobs.states import HOLDING, State, Verb, allowed_verbs
-from storm import mending
+from storm import correcting
 from storm.field import Field
 from storm.findings import Findings
 from storm.log import Log
@@ -159,7 +159,7 @@ class People:
         return job.id if job else None
 
     def correct(self, act: Correct) -> None:
-        """Look at the rejects of a job, and send some of them mended; maybe several times at once under one key."""
+        """Look at the rejects of a job, and send some of them corrected; maybe several times at once under one key."""
         jobs = [job for job in self._watch.jobs(act.org_id) if job.kind in OF_FILES]
         if act.sensible:
             held = self._held(jobs)
@@ -169,13 +169,13 @@ class People:
             return
         job = jobs[:NEWEST][int(act.pick * len(jobs[:NEWEST]))]
         try:
-            rows = self._mended(act, job)
+            rows = self._corrected(act, job)
         except ClientError as error:
             self._log.write("not_corrected", act=act.name, job_id=job.id, error=str(error)[:200])
             return
         self._watch.may_begin_again(job.id)
-        key, path = new_idempotency_key(), self._field.folder / f"mended-{act.n}.csv"
-        given: dict[str, Any] = {"path": mending.save_csv(rows, path)} if act.as_csv else {"rows": rows}
+        key, path = new_idempotency_key(), self._field.folder / f"corrected-{act.n}.csv"
+        given: dict[str, Any] = {"path": correcting.save_csv(rows, path)} if act.as_csv else {"rows": rows}
 
         def ask(n: int) -> Job | None:
             return self._call(
@@ -187,12 +187,12 @@ class People:
             if answer is not None and answer.state not in IN_EFFECT[Verb.CORRECT]:
                 self._findings.add("not_in_effect", f"{act.name}: {job.id} was answered with {answer.state}")
 
-    def _mended(self, act: Correct, job: Job) -> list[mending.Row]:
+    def _corrected(self, act: Correct, job: Job) -> list[correcting.Row]:
         sheets = {sheet.name: sheet for sheet in self._plan.sheets(act.org_id, job.kind)}
         with self._field.client(act.org_id, act.gateway) as client:
-            rejects = list(client.jobs.rejects(job.id, most=mending.MOST_REJECTS))
+            rejects = list(client.jobs.rejects(job.id, most=correcting.MOST_REJECTS))
         rng = random.Random(f"{self._plan.seed} {act.n}")
-        return mending.rows(rejects, sheets, rng=rng, kind=job.kind, share=act.share, spoiled=act.spoiled)
+        return correcting.rows(rejects, sheets, rng=rng, kind=job.kind, share=act.share, spoiled=act.spoiled)
 
     def ask(self, act: Ask) -> None:
         """Ask a verb of a job, maybe several times at once, from both gateways."""

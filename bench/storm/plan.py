@@ -155,7 +155,7 @@ class Ask(Act):
 
 @dataclass(frozen=True, kw_only=True)
 class Correct(Act):
-    """Mend a ``share`` of a job's rejected rows, some of them ``spoiled``; as a CSV, or as JSON.
+    """Correct a ``share`` of a job's rejected rows, some of them ``spoiled``; as a CSV, or as JSON.
 
     ``sensible``: of a job that allows it.
     """

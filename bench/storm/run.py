@@ -14,7 +14,7 @@ from pathlib import Path
 
 from collect.admin.check import check
 from collect.storage.object_store import open_blobs
-from storm import logs, mending
+from storm import correcting, logs
 from storm.book import Book
 from storm.ending import Ending
 from storm.exports import Exports
@@ -57,7 +57,7 @@ class Result:
     rest_seconds: float
     undos: int
     compared: int
-    mended: int
+    corrected: int
     findings: Sequence[Found]
 
 
@@ -189,7 +189,7 @@ class _Storm:
             exports = Exports(field=field, findings=findings)
             exports.check()
             states = Counter(job["state"] for job in field.db.jobs.find({}, {"state": 1}))
-            mended = sum(map(len, mending.written(field.db).values()))
+            corrected = sum(map(len, correcting.written(field.db).values()))
             stored = Counter({name: field.db[name].estimated_document_count() for name in STORED})
             undos = ending.take_back() + Teams(field=field, sheets=self._sheets, findings=findings).take_back()
             exports.take_back()
@@ -209,7 +209,7 @@ class _Storm:
             rest_seconds=rest_seconds,
             undos=undos,
             compared=exports.compared,
-            mended=mended,
+            corrected=corrected,
             findings=findings.all,
         )
 

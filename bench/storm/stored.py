@@ -28,22 +28,22 @@ class Sheets:
 
     def __init__(self, sheets: Iterable[Sheet]) -> None:
         self._by_name = {sheet.name: sheet for sheet in sheets}
-        self._mended: dict[str, frozenset[int]] = {}
+        self._corrected: dict[str, frozenset[int]] = {}
         self._of_job: dict[str, Sheet] = {}
 
-    def mended(self, rows: Mapping[str, Iterable[int]]) -> None:
+    def corrected(self, rows: Mapping[str, Iterable[int]]) -> None:
         """Take in which rows of which job have been corrected."""
-        self._mended = {job_id: frozenset(of_job) for job_id, of_job in rows.items()}
+        self._corrected = {job_id: frozenset(of_job) for job_id, of_job in rows.items()}
         self._of_job = {}
 
     def of(self, job: Document) -> Sheet:
         """The file of the job, with the rows as they have been corrected."""
         job_id, name = job["_id"], str(job["file"]["name"])
         sheet = self._by_name[name.removesuffix(".gz").removesuffix(".csv")]
-        if job_id not in self._mended:
+        if job_id not in self._corrected:
             return sheet
         if job_id not in self._of_job:
-            self._of_job[job_id] = replace(sheet, mended=self._mended[job_id])
+            self._of_job[job_id] = replace(sheet, corrected=self._corrected[job_id])
         return self._of_job[job_id]
 
 

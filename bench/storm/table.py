@@ -21,7 +21,7 @@ def told(result: Result) -> str:
         f"  acts       {_counted(result.acts)}; {result.left_out} had not begun when it was over",
         f"  faults     {sum(result.faults.values())}: {_counted(result.faults)}",
         f"  jobs       {sum(result.states.values())}: {_counted(result.states)}",
-        f"  stored     {_counted(result.stored)} at rest; {result.mended:,} rows had been mended",
+        f"  stored     {_counted(result.stored)} at rest; {result.corrected:,} rows had been corrected",
         f"  watched    {result.looks} looks at both organisations, {result.samples} jobs that had to stand still",
         f"  exports    {result.compared} results compared with those of quiet runs",
         f"  calm       {result.rest_seconds:.1f} s after the storm; then all was taken back with {result.undos} undos",

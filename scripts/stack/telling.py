@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 class StackError(Exception):
-    """Something the person at the keyboard can mend; the message says how."""
+    """Something the person at the keyboard can correct; the message says how."""
 
 
 def say(text: str) -> None:

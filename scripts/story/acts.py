@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from collect.client import CollectClient
-from collect.client.cli import mending
+from collect.client.cli import suggestions
 from collect.client.cli.words import milliseconds
 from collect.client.models import Action, Job
 from collect.demo.baseline import NAME, Survey, save_csv
@@ -80,12 +80,12 @@ class Story:
         seen = self._client.jobs.preview("upload", {"file_id": self._sent("wrong.csv"), "dataset": NAME})
         warned = next((warning for warning in seen.warnings if warning.code == "columns_swapped"), None)
         if warned is None or warned.suggestion is None:
-            raise CheckFailed("the preview warns of columns_swapped, and suggests how to mend it")
+            raise CheckFailed("the preview warns of columns_swapped, and suggests how to correct it")
         self._tell.fact("warning", warned.message)
-        self._tell.fact("suggestion", mending.options(warned.suggestion))
+        self._tell.fact("suggestion", suggestions.options(warned.suggestion))
         one, other = EXCHANGED
-        mended = warned.suggestion == {"column_map": {one: other, other: one}}
-        self._tell.check(mended, f"it names {one} and {other}, and what reads each as the other")
+        corrected = warned.suggestion == {"column_map": {one: other, other: one}}
+        self._tell.check(corrected, f"it names {one} and {other}, and what reads each as the other")
         return warned.suggestion
 
     def start_wrong(self, title: str) -> Job:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from collect.client import CollectClient
-from collect.client.cli import mending
+from collect.client.cli import suggestions
 from collect.client.models import Job, Preview
 from collect.jobs.states import State
 from collect.storage.database import Database
@@ -78,12 +78,12 @@ class TeamStory:
         seen = self._client.jobs.preview("teams", {"file_id": file_id, "mode": "upsert"})
         warned = next((warning for warning in seen.warnings if warning.code == "column_shifted"), None)
         if warned is None or warned.suggestion is None:
-            raise CheckFailed("the preview warns of column_shifted, and suggests how to mend it")
+            raise CheckFailed("the preview warns of column_shifted, and suggests how to correct it")
         self._tell_preview(seen)
         self._tell.fact("warning", warned.message)
-        self._tell.fact("suggestion", mending.options(warned.suggestion))
-        mended = warned.suggestion == {"column_shift": {"manager_phone": -SLIPPED_ROWS}}
-        self._tell.check(mended, f"it names the column, and moves it up by {SLIPPED_ROWS} rows")
+        self._tell.fact("suggestion", suggestions.options(warned.suggestion))
+        corrected = warned.suggestion == {"column_shift": {"manager_phone": -SLIPPED_ROWS}}
+        self._tell.check(corrected, f"it names the column, and moves it up by {SLIPPED_ROWS} rows")
         return file_id, warned.suggestion
 
     def _tell_preview(self, seen: Preview) -> None:

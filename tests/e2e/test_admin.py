@@ -42,7 +42,7 @@ def test_a_dead_letter_is_explained_and_sent_once_more_the_way_it_had_come(town:
     assert (listed()[0]["id"], listed()[0]["queue"]) == ("01kd", "jobs.upload")
     assert "Nonsense" in listed()[0]["why"]
     assert town.admin("dead-letters", "replay", "01kd").code == 0
-    until(lambda: len(listed()) == 1, seconds=20, what="it is set aside again, because nothing was mended")
+    until(lambda: len(listed()) == 1, seconds=20, what="it is set aside again, because nothing was corrected")
     assert town.admin("dead-letters", "purge", "--yes").code == 0
     assert listed() == []
 

@@ -7,7 +7,7 @@ from e2e.shell import BIN, Terminal, Town
 SLOW = ("--max-rows-per-second", 2_000)
 
 
-def test_a_file_with_some_bad_rows_from_preview_to_mended_rejects(town: Town, folder: Path) -> None:
+def test_a_file_with_some_bad_rows_from_preview_to_corrected_rejects(town: Town, folder: Path) -> None:
     path = town.csv(folder / "a.csv", rows=3_000, first=1, rejects="1/100")
 
     preview = town.collect("preview", path, "--dataset", "baseline", "--json")

@@ -167,7 +167,7 @@ def test_a_row_that_is_left_fails_it_and_its_dataset_is_named_as_left_behind(tow
         town.db.rows.delete_one({"_id": run.row["_id"]})
 
 
-class NotMended(Tampered):
+class NotCorrected(Tampered):
     """The restart reads the columns as they stand in the file."""
 
     def _preview(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -177,7 +177,7 @@ class NotMended(Tampered):
 
 def test_rows_that_are_not_what_the_right_file_says_fail_it(town: Town) -> None:
     with (
-        in_this_process(town, NotMended) as run,
+        in_this_process(town, NotCorrected) as run,
         pytest.raises(StepFailed, match="R00000001 differs from the file"),
     ):
         run.play()

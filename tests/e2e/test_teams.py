@@ -1,4 +1,4 @@
-"""Teams from the command line: a list that has slipped, rejected rows that are mended, another file instead."""
+"""Teams from the command line: a list that has slipped, rejected rows that are corrected, another file instead."""
 
 import csv
 from collections.abc import Callable
@@ -27,10 +27,10 @@ def everything(town: Town) -> list[dict[str, Any]]:
     return [*town.db.teams.find().sort("_id", 1), *town.db.members.find().sort("_id", 1)]
 
 
-def change(path: Path, mend: Callable[[Row], Row]) -> Path:
-    """The file, with each of its rows mended."""
+def change(path: Path, correct: Callable[[Row], Row]) -> Path:
+    """The file, with each of its rows corrected."""
     with path.open(encoding="utf-8", newline="") as lines:
-        rows = [mend(row) for row in csv.DictReader(lines)]
+        rows = [correct(row) for row in csv.DictReader(lines)]
     with path.open("w", encoding="utf-8", newline="") as out:
         writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
         writer.writeheader()
@@ -38,7 +38,7 @@ def change(path: Path, mend: Callable[[Row], Row]) -> Path:
     return path
 
 
-def test_a_list_that_has_slipped_is_mended_by_the_command_that_starts_it(town: Town, folder: Path) -> None:
+def test_a_list_that_has_slipped_is_corrected_by_the_command_that_starts_it(town: Town, folder: Path) -> None:
     right = town.roster(folder / "right.csv", rows=TEAMS, first=1)
     slipped = town.roster(folder / "slipped.csv", rows=TEAMS, first=1, shift="manager_phone=10")
     made = town.collect("jobs", "create", "teams", right, "--reason", "Round 1", "--wait", "--json")
@@ -47,11 +47,11 @@ def test_a_list_that_has_slipped_is_mended_by_the_command_that_starts_it(town: T
 
     preview = town.collect("jobs", "preview", slipped, "--kind", "teams", "--mode", "upsert")
     assert preview.code == 0, preview.err
-    assert "add --column-shift manager_phone=-10, or --mend" in preview.out
+    assert "add --column-shift manager_phone=-10, or --apply-suggestions" in preview.out
 
-    done = town.collect("create", "teams", slipped, "--mode", "upsert", "--mend", "--wait", "--json")
+    done = town.collect("create", "teams", slipped, "--mode", "upsert", "--apply-suggestions", "--wait", "--json")
     assert done.code == 0, done.err
-    assert "Mended: --column-shift manager_phone=-10" in done.err
+    assert "Corrected: --column-shift manager_phone=-10" in done.err
     assert stored(town, right) == managers(right)
     rejects = town.collect("rejects", done.json["id"], "--json").json
     assert [(reject["row"], reject["code"]) for reject in rejects] == [
@@ -59,7 +59,7 @@ def test_a_list_that_has_slipped_is_mended_by_the_command_that_starts_it(town: T
     ]
 
 
-def test_rejected_rows_run_once_more_in_the_same_job_when_they_are_mended(town: Town, folder: Path) -> None:
+def test_rejected_rows_run_once_more_in_the_same_job_when_they_are_corrected(town: Town, folder: Path) -> None:
     right = town.roster(folder / "right.csv", rows=TEAMS, first=1_001)
     phones = {name: manager for name, (manager,) in managers(right).items()}
 

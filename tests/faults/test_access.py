@@ -157,7 +157,7 @@ def test_a_job_goes_its_whole_way_with_least_rights(shared: Plant) -> None:
     assert shared.client.jobs.resume(job, reason="go on").state == State.QUEUED
     shared.client.jobs.patch(job, max_rows_per_second=None)
     shared.succeeded(job, rows=ROWS, rejected=ROWS // 100)
-    shared.client.jobs.correct(job, rows=[{"row": 100, "values": {"gender": "nothing"}}], reason="not mended")
+    shared.client.jobs.correct(job, rows=[{"row": 100, "values": {"gender": "nothing"}}], reason="not corrected")
     shared.succeeded(job, rows=ROWS, rejected=ROWS // 100)
     shared.client.jobs.undo(job, reason="not batch")
     shared.until_state(job, State.UNDONE)
@@ -192,8 +192,8 @@ def test_teams_and_corrections_go_their_whole_way_with_least_rights(shared: Plan
     job = shared.client.jobs.create("teams", params, reason="a test").id
     shared.until_state(job, State.SUCCEEDED)
     assert shared.client.jobs.get(job).progress.rejected == 1
-    mended = [{"row": TEAMS, "values": {"manager_phone": "9000000000"}}]
-    shared.client.jobs.correct(job, rows=mended, reason="asked by phone")
+    corrected = [{"row": TEAMS, "values": {"manager_phone": "9000000000"}}]
+    shared.client.jobs.correct(job, rows=corrected, reason="asked by phone")
     shared.until_state(job, State.SUCCEEDED)
     assert shared.db.teams.count_documents({"values.managers": "+919000000000"}) == 1
     shared.sound()

@@ -132,7 +132,7 @@ def test_f18_an_alarm_stops_publishing_and_loses_nothing(shared: Plant, servers:
     all_succeed(shared, [slow, *jobs])
 
 
-def test_f21_a_missing_binding_is_seen_and_mended_and_nothing_is_lost(shared: Plant, broker: Broker) -> None:
+def test_f21_a_missing_binding_is_seen_and_corrected_and_nothing_is_lost(shared: Plant, broker: Broker) -> None:
     shared.worker()
     all_succeed(shared, uploads(shared, 1))
     broker.unbind()

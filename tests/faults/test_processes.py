@@ -55,7 +55,7 @@ def test_f6_a_row_that_kills_its_process_each_time_is_poison_for_its_job_alone(s
     shared.until_state(after, State.SUCCEEDED)
     worker.kill()
     shared.worker()
-    shared.client.jobs.resume(bad, reason="the row is mended")
+    shared.client.jobs.resume(bad, reason="the row is corrected")
     shared.until_state(bad, State.SUCCEEDED)
     assert shared.written(bad) == ROWS
 

@@ -51,7 +51,7 @@ def undo(db: Database, window: int) -> Database | None:
 
 
 def correct(db: Database, window: int) -> Database | None:
-    """Mended rejects become one more part of the same job."""
+    """Corrected rejects become one more part of the same job."""
     free = db.job.state == "paused" or (db.job.state in ("succeeded", "failed") and not db.line)
     zero = db.parts[0]
     plans = zero.phase is Phase.PLAN and zero.status is not Status.DONE

@@ -14,7 +14,7 @@ from collect.jobs.model import FileRef, Job, Phase, entry_id
 from collect.jobs.progress import summed
 from collect.jobs.states import State, Verb
 from collect.protocol import commits, corrections, creation, plan_commits, verbs
-from collect.protocol.corrections import Mended
+from collect.protocol.corrections import Corrected
 from collect.protocol.lease import Lease
 from collect.protocol.verbs import Options, Request
 from collect.runtime.task import ChunkSize
@@ -28,7 +28,7 @@ ORG = "labs"
 
 
 @dataclass
-class Mending:
+class CorrectedJob:
     """One upload, whose every step the test takes."""
 
     db: Database
@@ -40,7 +40,7 @@ class Mending:
         self.task = UploadTask(db=self.db, blobs=self.blobs)
 
     @classmethod
-    def begin(cls, db: Database, blobs: Blobs, data: bytes, *, dataset: str, **params: Any) -> "Mending":
+    def begin(cls, db: Database, blobs: Blobs, data: bytes, *, dataset: str, **params: Any) -> "CorrectedJob":
         blob = f"files/{ORG}/{str(ULID()).lower()}"
         blobs.write(blob, [data])
         new = creation.NewJob(
@@ -117,7 +117,7 @@ class Mending:
                 write=lambda mark, session, chunk=chunk: self.task.apply(  # type: ignore[misc]
                     job, lease.part, chunk, entry_id=mark, session=session
                 ),
-                mended=chunk.mended,
+                corrected=chunk.corrected,
             )
         if lease.part.n == 0 and self.job.parts_left == 1:
             commits.finished(lease, None)
@@ -155,7 +155,7 @@ class Mending:
         source: dict[str, Any] = part["source"]
         return source
 
-    def prepare(self, rows: Mapping[int, Mapping[str, str]]) -> Mended:
+    def prepare(self, rows: Mapping[int, Mapping[str, str]]) -> Corrected:
         """What the gateway makes of a request: the rows as an input of their own."""
         given = csv_corrections.from_values(rows.items(), self.sheet)
         found = corrections.correctable(self.db, self.job, rows, most_bytes=1 << 20)
@@ -167,14 +167,14 @@ class Mending:
             numbers=tuple(one.row for one in given),
         )  # fmt: skip
         own = {name: self._source()[name] for name in ("columns", "template")}
-        return Mended(
+        return Corrected(
             revisions={row: rejects.revision_of(found[row]) for row in rows},
             source={**source.document(), **own},
             cursor=cursor(0, 1),
         )
 
     def correct(self, rows: Mapping[int, Mapping[str, str]]) -> Job:
-        return self.ask(Verb.CORRECT, mended=self.prepare(rows))
+        return self.ask(Verb.CORRECT, corrected=self.prepare(rows))
 
     def ask(self, verb: Verb, **options: Any) -> Job:
         request = Request(actor=ACTOR, reason="test", requested_at=datetime.now(UTC))

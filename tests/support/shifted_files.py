@@ -18,7 +18,7 @@ _THINGS = {"manager_phone": "managers", "member_phones": "lists of members", "fo
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """A file of teams. ``moves``: what mends each column that has slipped. ``stored``: column, then name."""
+    """A file of teams. ``moves``: what corrects each column that has slipped. ``stored``: column, then name."""
 
     names: tuple[str, ...]
     cells: Mapping[str, list[str]]

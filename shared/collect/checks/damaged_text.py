@@ -82,7 +82,7 @@ _WINDOWS_OF = {"latin-1": "windows-1252"}
 class Damage(Enum):
     """The kinds of damage to a cell. The value says what happened and how to correct it."""
 
-    FORMULA = "the error of a formula in a spreadsheet: mend the formula, or map the text in value_map"
+    FORMULA = "the error of a formula in a spreadsheet: correct the formula, or map the text in value_map"
     TOO_NARROW = "what a spreadsheet shows in a column that is too narrow: widen it and save the file again"
     LOST = "letters that could not be decoded and are lost: take the file from its source, in UTF-8"
     QUESTION_MARKS = "question marks in the place of letters, which are lost: save the file again, in UTF-8"

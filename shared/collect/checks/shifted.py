@@ -46,14 +46,14 @@ class _Slip:
     """A shifted column, and the counts that show it. Moving its cells by ``shift`` rows (down, if > 0) corrects it.
 
     ``compared``: rows with both a cell and a stored value. ``changing``: those of them in which the two differ now.
-    ``mended``: rows that differ now and match after the move.
+    ``corrected``: rows that differ now and match after the move.
     """
 
     column: ShiftColumn
     shift: int
     compared: int
     changing: int
-    mended: int
+    corrected: int
 
 
 def find(
@@ -207,7 +207,9 @@ def _slip(column: ShiftColumn, compared: _Compared, *, shift: int | None = None)
     sure = FOLLOWING if shift is not None else SURE + math.log10(2 * farthest)
     if _surprise(compared, best) < sure:
         return None
-    return _Slip(column=column, shift=best, compared=rows, changing=rows - matching, mended=_mended(compared, best))
+    return _Slip(
+        column=column, shift=best, compared=rows, changing=rows - matching, corrected=_corrected(compared, best)
+    )
 
 
 def _worth(compared: _Compared, farthest: int, shift: int | None) -> list[int]:
@@ -224,8 +226,8 @@ def _worth(compared: _Compared, farthest: int, shift: int | None) -> list[int]:
     at = rows - shifts[None, :]
     within = (at >= 0) & (at < compared.rows)
     at = np.clip(at, 0, compared.rows - 1)
-    mends = [(cells[at] == stored[rows]) for cells, stored in zip(compared.cells, compared.stored, strict=True)]
-    share = ((mends[0] | mends[1]) & within).sum(axis=0) / np.maximum(within.sum(axis=0), 1)
+    corrects = [(cells[at] == stored[rows]) for cells, stored in zip(compared.cells, compared.stored, strict=True)]
+    share = ((corrects[0] | corrects[1]) & within).sum(axis=0) / np.maximum(within.sum(axis=0), 1)
     share[within.sum(axis=0) * 2 < len(rows)] = 0
     if not len(share) or share.max() <= 0:
         return []
@@ -233,7 +235,7 @@ def _worth(compared: _Compared, farthest: int, shift: int | None) -> list[int]:
     return best
 
 
-def _mended(compared: _Compared, shift: int) -> int:
+def _corrected(compared: _Compared, shift: int) -> int:
     """Return how many rows do not match now, and match when the column is moved."""
     here, _ = _overlap(compared.rows, shift)
     now = compared.matches(0)[here]
@@ -250,7 +252,7 @@ def _surprise(compared: _Compared, shift: int) -> float:
     here, _ = _overlap(compared.rows, shift)
     rows = np.flatnonzero((compared.compared(0) & (compared.others | compared.matches(0)))[here])
     wrong = ~compared.matches(0)[here][rows]
-    mends = compared.matches(shift)[rows]
+    corrects = compared.matches(shift)[rows]
     pairs = compared.cells[0][here][rows].astype(np.int64) * (2**31) + compared.stored[0][here][rows]
     pairs[~wrong] = -1
     begins = np.flatnonzero(np.diff(pairs, prepend=-2))
@@ -258,14 +260,14 @@ def _surprise(compared: _Compared, shift: int) -> float:
     taken = wrong[begins]
     if not taken.any():
         return 0.0
-    mended = np.add.reduceat(mends, begins)[taken] * 2 > (ends - begins)[taken]
+    corrected = np.add.reduceat(corrects, begins)[taken] * 2 > (ends - begins)[taken]
     lengths = (rows[ends - 1] - rows[begins] + 1)[taken]
-    borders = mended & (lengths <= abs(shift)) & (lengths >= _LEAST_BORDER * abs(shift))
+    borders = corrected & (lengths <= abs(shift)) & (lengths >= _LEAST_BORDER * abs(shift))
     if int(borders.sum()) >= max(_FEWEST_BORDERS, _MOST_BORDERS * len(lengths)):
         return SURE + math.log10(2 * FARTHEST)
-    if int(mended.sum()) < _FEWEST_MATCHES:
+    if int(corrected.sum()) < _FEWEST_MATCHES:
         return 0.0
-    return _unlikely(int(mended.sum()), len(mended), compared.by_chance)
+    return _unlikely(int(corrected.sum()), len(corrected), compared.by_chance)
 
 
 def _unlikely(found: int, of: int, chance: float) -> float:
@@ -286,13 +288,13 @@ def _said(slips: Sequence[_Slip]) -> str:
     """Return the message about columns that are all shifted by the same number of rows."""
     first = slips[0]
     changing = f"{first.changing:,} of {first.compared:,} {first.column.things} change"
-    mended = f"makes {first.mended:,} of them match"
+    corrected = f"makes {first.corrected:,} of them match"
     others = "".join(
-        f", and {slip.mended:,} of the {slip.changing:,} {slip.column.things} that change" for slip in slips[1:]
+        f", and {slip.corrected:,} of the {slip.changing:,} {slip.column.things} that change" for slip in slips[1:]
     )
     columns = alignment.listed(_columns(slips))
-    return f"{changing}; moving {columns} {alignment.way(first.shift)} {mended}{others} what is stored."
+    return f"{changing}; moving {columns} {alignment.way(first.shift)} {corrected}{others} what is stored."
 
 
 def _evidence(slip: _Slip) -> dict[str, Any]:
-    return {"by": "stored", "compared": slip.compared, "changing": slip.changing, "mended": slip.mended}
+    return {"by": "stored", "compared": slip.compared, "changing": slip.changing, "mended": slip.corrected}

@@ -49,16 +49,16 @@ def find(
         pairs = [(found, _of_levels(found))] if found else []
     else:
         pairs = [((each.one, each.other), _told(each)) for each in clear]
-    mended = dict(column_map)
+    corrected = dict(column_map)
     for (one, other), _ in pairs:
-        mended |= {one.header: other.name, other.header: one.name}
+        corrected |= {one.header: other.name, other.header: one.name}
     warnings = [
         Warning(
             code="columns_swapped",
             message=message,
             columns=(one.name, other.name),
             evidence=evidence,
-            suggestion={"column_map": mended},
+            suggestion={"column_map": corrected},
         )
         for (one, other), (message, evidence) in pairs
     ]

@@ -49,7 +49,7 @@ def key_changes(
     names = [name for name in template.key if name in sheet.columns]
     for one in given:
         before = sheet.shown(sheet.parsed(rejects[one.row]["line"]))
-        after = sheet.mended(rejects[one.row]["line"], one)
+        after = sheet.corrected(rejects[one.row]["line"], one)
         wrong = wrong_columns(rejects[one.row], template)
         for name in names:
             place = sheet.columns.index(name)

@@ -74,7 +74,7 @@ class Sheet:
         """Return a row's cells as a file of rejects shows them: exactly one for each column."""
         return [*cells, *[""] * len(self.columns)][: len(self.columns)]
 
-    def mended(self, line: str, given: Given) -> list[str]:
+    def corrected(self, line: str, given: Given) -> list[str]:
         """Return the row's cells with the given ones in their places: one for each column of the file.
 
         A row with another number of cells is corrected as a file of rejects shows it. Then all of its cells have to be
@@ -91,13 +91,13 @@ class Sheet:
             own = self.shown(own) if given.is_line else [""] * len(self.columns)
         return [cells.get(place, cell) for place, cell in enumerate(own)]
 
-    def mend(self, line: str, given: Given) -> str:
+    def correct(self, line: str, given: Given) -> str:
         """Return the row's text with the given cells in their places.
 
         Raises:
-            ValueError: see :meth:`mended`.
+            ValueError: see :meth:`corrected`.
         """
-        return record(self.mended(line, given), self.delimiter)
+        return record(self.corrected(line, given), self.delimiter)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -372,7 +372,7 @@ def text_of(
             errors.add(str(one.row), "incomplete_row", said)
             continue
         try:
-            line = sheet.mend(lines[one.row], one).encode()
+            line = sheet.correct(lines[one.row], one).encode()
         except ValueError as unclear:
             said = f"Row {one.row:,} {unclear}: give all of its columns."
             errors.add(str(one.row), "incomplete_row", said)

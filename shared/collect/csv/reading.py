@@ -71,7 +71,7 @@ class Lot:
         return self.listed or range(self.row, self.row + self.rows)
 
     @property
-    def mended(self) -> Mapping[int, str]:
+    def corrected(self) -> Mapping[int, str]:
         """The text of each row by its number, if these are rejected rows that were corrected; empty for other lots."""
         return {row: self.line(row) for row in self.listed}
 

@@ -5,7 +5,6 @@ The diagram in the docs, the API's 409 and ``allowed_verbs`` are made from :data
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -69,40 +68,50 @@ class Move:
     why: str
 
 
-def _moves() -> Iterator[Move]:
-    s, t = State, Trigger
-    yield Move(t.CONFIRM, s.AWAITING_CONFIRMATION, s.QUEUED, "somebody has seen how big it is and wants it")
-    yield Move(t.PAUSE, s.QUEUED, s.PAUSED, "it has not begun, and shall not yet")
-    yield Move(t.PAUSE, s.RUNNING, s.PAUSED, "nothing more is written until it is resumed")
-    yield Move(t.RESUME, s.PAUSED, s.QUEUED, "it goes on from its cursors")
-    yield Move(t.RESUME, s.FAILED, s.QUEUED, "what made it fail has been mended")
-    for source in (s.AWAITING_CONFIRMATION, s.QUEUED, s.RUNNING, s.PAUSED):
-        yield Move(t.STOP, source, s.STOPPED, "what was committed is kept, the rest is not wanted")
-        yield Move(t.TERMINATE, source, s.TERMINATED, "nothing was written, so nothing has to be taken back")
-    for source in (s.QUEUED, s.RUNNING, s.PAUSED):
-        yield Move(t.TERMINATE, source, s.TERMINATING, "what was written is taken back")
-    for source in (s.SUCCEEDED, s.STOPPED, s.FAILED, s.UNDO_FAILED):
-        yield Move(t.UNDO, source, s.UNDOING, "what was written is not wanted after all")
-    for source in (s.SUCCEEDED, s.STOPPED, s.FAILED):
-        yield Move(t.UNDO, source, s.UNDONE, "nothing was written, so nothing has to be taken back")
-    for source in (s.UNDONE, s.TERMINATED):
-        yield Move(t.UNDO, source, s.UNDOING, "conflicts were left, and may be gone by now")
-    yield Move(t.CORRECT, s.SUCCEEDED, s.QUEUED, "rejected rows have been mended, and are to be written after all")
-    yield Move(
-        t.CORRECT, s.FAILED, s.QUEUED, "rejected rows have been mended; they and what was left are to be written"
-    )
-    yield Move(t.CORRECT, s.PAUSED, s.PAUSED, "rejected rows have been mended, and wait with the others")
-    yield Move(t.BEGIN, s.QUEUED, s.RUNNING, "a worker has claimed a part")
-    for source in (s.QUEUED, s.RUNNING):
-        yield Move(t.FINISH, source, s.SUCCEEDED, "every part is done and the task has finished")
-        yield Move(t.FAIL, source, s.FAILED, "it cannot go on; what was committed is kept")
-    yield Move(t.TAKEN_BACK, s.TERMINATING, s.TERMINATED, "everything that could be taken back has been")
-    yield Move(t.TAKEN_BACK, s.UNDOING, s.UNDONE, "everything that could be taken back has been")
-    for source in (s.TERMINATING, s.UNDOING):
-        yield Move(t.FAIL, source, s.UNDO_FAILED, "taking back cannot go on; the lock is kept, undo tries again")
+_S, _T = State, Trigger
 
-
-MOVES: tuple[Move, ...] = tuple(_moves())
+# fmt: off
+MOVES: tuple[Move, ...] = (
+    #    trigger        from                      to              why
+    Move(_T.CONFIRM,    _S.AWAITING_CONFIRMATION, _S.QUEUED,      "the caller has seen its size, and confirms it"),
+    Move(_T.PAUSE,      _S.QUEUED,                _S.PAUSED,      "it has not begun, and waits until it is resumed"),
+    Move(_T.PAUSE,      _S.RUNNING,               _S.PAUSED,      "nothing more is written until it is resumed"),
+    Move(_T.RESUME,     _S.PAUSED,                _S.QUEUED,      "it goes on from its cursors"),
+    Move(_T.RESUME,     _S.FAILED,                _S.QUEUED,      "the cause of the failure was removed"),
+    Move(_T.STOP,       _S.AWAITING_CONFIRMATION, _S.STOPPED,     "what was committed is kept, the rest is not run"),
+    Move(_T.STOP,       _S.QUEUED,                _S.STOPPED,     "what was committed is kept, the rest is not run"),
+    Move(_T.STOP,       _S.RUNNING,               _S.STOPPED,     "what was committed is kept, the rest is not run"),
+    Move(_T.STOP,       _S.PAUSED,                _S.STOPPED,     "what was committed is kept, the rest is not run"),
+    Move(_T.TERMINATE,  _S.AWAITING_CONFIRMATION, _S.TERMINATED,  "nothing was written, so nothing is taken back"),
+    Move(_T.TERMINATE,  _S.QUEUED,                _S.TERMINATED,  "nothing was written, so nothing is taken back"),
+    Move(_T.TERMINATE,  _S.RUNNING,               _S.TERMINATED,  "nothing was written, so nothing is taken back"),
+    Move(_T.TERMINATE,  _S.PAUSED,                _S.TERMINATED,  "nothing was written, so nothing is taken back"),
+    Move(_T.TERMINATE,  _S.QUEUED,                _S.TERMINATING, "what was written is taken back"),
+    Move(_T.TERMINATE,  _S.RUNNING,               _S.TERMINATING, "what was written is taken back"),
+    Move(_T.TERMINATE,  _S.PAUSED,                _S.TERMINATING, "what was written is taken back"),
+    Move(_T.UNDO,       _S.SUCCEEDED,             _S.UNDOING,     "what was written is taken back"),
+    Move(_T.UNDO,       _S.STOPPED,               _S.UNDOING,     "what was written is taken back"),
+    Move(_T.UNDO,       _S.FAILED,                _S.UNDOING,     "what was written is taken back"),
+    Move(_T.UNDO,       _S.UNDO_FAILED,           _S.UNDOING,     "what was written is taken back"),
+    Move(_T.UNDO,       _S.SUCCEEDED,             _S.UNDONE,      "nothing was written, so nothing is taken back"),
+    Move(_T.UNDO,       _S.STOPPED,               _S.UNDONE,      "nothing was written, so nothing is taken back"),
+    Move(_T.UNDO,       _S.FAILED,                _S.UNDONE,      "nothing was written, so nothing is taken back"),
+    Move(_T.UNDO,       _S.UNDONE,                _S.UNDOING,     "the last undo left conflicts; they may be gone"),
+    Move(_T.UNDO,       _S.TERMINATED,            _S.UNDOING,     "the last undo left conflicts; they may be gone"),
+    Move(_T.CORRECT,    _S.SUCCEEDED,             _S.QUEUED,      "corrected rows are to be written"),
+    Move(_T.CORRECT,    _S.FAILED,                _S.QUEUED,      "corrected rows and open parts are to be written"),
+    Move(_T.CORRECT,    _S.PAUSED,                _S.PAUSED,      "corrected rows wait with the other rows"),
+    Move(_T.BEGIN,      _S.QUEUED,                _S.RUNNING,     "a worker has claimed a part"),
+    Move(_T.FINISH,     _S.QUEUED,                _S.SUCCEEDED,   "every part is done, and the task has finished"),
+    Move(_T.FINISH,     _S.RUNNING,               _S.SUCCEEDED,   "every part is done, and the task has finished"),
+    Move(_T.FAIL,       _S.QUEUED,                _S.FAILED,      "it cannot go on; what was committed is kept"),
+    Move(_T.FAIL,       _S.RUNNING,               _S.FAILED,      "it cannot go on; what was committed is kept"),
+    Move(_T.FAIL,       _S.TERMINATING,           _S.UNDO_FAILED, "it cannot go on, keeps the lock; undo tries again"),
+    Move(_T.FAIL,       _S.UNDOING,               _S.UNDO_FAILED, "it cannot go on, keeps the lock; undo tries again"),
+    Move(_T.TAKEN_BACK, _S.TERMINATING,           _S.TERMINATED,  "everything that could be taken back has been"),
+    Move(_T.TAKEN_BACK, _S.UNDOING,               _S.UNDONE,      "everything that could be taken back has been"),
+)
+# fmt: on
 LEGAL = frozenset((move.trigger, move.source, move.target) for move in MOVES)
 
 ACTIVE = frozenset({State.QUEUED, State.RUNNING, State.TERMINATING, State.UNDOING})

@@ -91,7 +91,7 @@ def _documents(count: int) -> str:
 
 def _left(job: Job, progress: Progress) -> str:
     if job.corrections and progress.done == progress.total:
-        return "; rejected rows that were mended are being written"
+        return "; rejected rows that were corrected are being written"
     if progress.seconds_left is None:
         return ""
     seconds = round(progress.seconds_left)

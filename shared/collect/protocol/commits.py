@@ -34,11 +34,11 @@ def chunk(
     write: Callable[[str, ClientSession], Applied],
     rows: int = 0,
     numbers: Sequence[int] = (),
-    mended: Mapping[int, str] | None = None,
+    corrected: Mapping[int, str] | None = None,
 ) -> Applied:
     """Commit one chunk: the task's writes, the rejects, the ledger entry, then the cursor and the right to write.
 
-    ``rows``: how many rows the chunk has. ``numbers``: their numbers in the file. ``mended`` is set in a part of
+    ``rows``: how many rows the chunk has. ``numbers``: their numbers in the file. ``corrected`` is set in a part of
     corrected rows: row number to corrected text. These rows are stored as rejects until this commit.
 
     Raises:
@@ -48,10 +48,10 @@ def chunk(
     entry = entry_id(job.id, part.n, part.seq)
 
     def work(tx: Transaction) -> tuple[Applied, Counts]:
-        taken = corrections.take(tx, part=part, mended=mended or {})
+        taken = corrections.take(tx, part=part, corrected=corrected or {})
         applied = write(entry, tx.session)
         reject_limit.check(tx.db, job=job, part=part, applied=applied, numbers=numbers, rows=rows, session=tx.session)
-        applied = corrections.close(tx, job=job, part=part, taken=taken, mended=mended or {}, applied=applied)
+        applied = corrections.close(tx, job=job, part=part, taken=taken, corrected=corrected or {}, applied=applied)
         _store_rejects(tx, job, part, applied)
         ledger.insert(tx, part=part, applied=applied)
         counts = _added(part.counts, applied)

@@ -30,7 +30,7 @@ MOST_NAMED = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mended:
+class Corrected:
     """Corrected rows that will run again as one part.
 
     ``revisions``: for each row number, the revision that the corrected text replaces. ``source`` and ``cursor``: the
@@ -81,7 +81,7 @@ def uncorrected(db: Database, job: Job, *, most_bytes: int) -> list[dict[str, An
     return found
 
 
-def start(tx: Transaction, job: Job, mended: Mended, request: Request) -> Job:
+def start(tx: Transaction, job: Job, corrected: Corrected, request: Request) -> Job:
     """Add the corrected rows to the job as one more part, and return the job.
 
     The job is succeeded, failed or paused, so no worker writes any of it now. A paused job stays paused; the others are
@@ -96,8 +96,8 @@ def start(tx: Transaction, job: Job, mended: Mended, request: Request) -> Job:
         raise Conflict(
             "It is not known yet which rows there are: the file has not been read to its end.", code="no_plan"
         )
-    part = _add_part(tx, job, mended)
-    _mark(tx, job, mended.revisions, part.n)
+    part = _add_part(tx, job, corrected)
+    _mark(tx, job, corrected.revisions, part.n)
     this = {"_id": part_id(job.id, 0), "phase": Phase.FINISH.value}
     tx.db.parts.update_one(this, {"$set": {"status": PartStatus.DONE.value}}, session=tx.session)
     changes = {"parts_left": job.parts_left + 1, "corrections": job.corrections + 1, "result": None}
@@ -114,26 +114,32 @@ def start(tx: Transaction, job: Job, mended: Mended, request: Request) -> Job:
     return job
 
 
-def take(tx: Transaction, *, part: Part, mended: Mapping[int, str]) -> list[dict[str, Any]]:
+def take(tx: Transaction, *, part: Part, corrected: Mapping[int, str]) -> list[dict[str, Any]]:
     """Delete the stored rejects of these rows and return them, in the order of their rows.
 
     Rows that are rejected again are stored again by :func:`close`, in the same transaction.
     """
-    if not mended:
+    if not corrected:
         return []
-    query = {"_id": {"$in": [rejects.reject_id(part.job_id, row) for row in mended]}, "correction": part.n}
+    query = {"_id": {"$in": [rejects.reject_id(part.job_id, row) for row in corrected]}, "correction": part.n}
     found = list(tx.db.rejects.find(query, session=tx.session).sort("row", ASCENDING))
-    if len(found) < len(mended):
+    if len(found) < len(corrected):
         here = {"_id": part.id, "epoch": part.epoch, "seq": part.seq}
         if tx.db.parts.find_one(here, {"_id": 1}, session=tx.session) is None:
             raise Again  # already committed, perhaps by an earlier try of ours: Lease.commit then reads who holds it
-        raise LookupError(f"{len(mended) - len(found)} rejects that part {part.id} corrects are missing")
+        raise LookupError(f"{len(corrected) - len(found)} rejects that part {part.id} corrects are missing")
     tx.db.rejects.delete_many(query, session=tx.session)
     return found
 
 
 def close(
-    tx: Transaction, *, job: Job, part: Part, taken: list[dict[str, Any]], mended: Mapping[int, str], applied: Applied
+    tx: Transaction,
+    *,
+    job: Job,
+    part: Part,
+    taken: list[dict[str, Any]],
+    corrected: Mapping[int, str],
+    applied: Applied,
 ) -> Applied:
     """Record the outcome of the rows that :func:`take` returned: their corrected text was written or rejected.
 
@@ -142,14 +148,16 @@ def close(
     """
     if not taken:
         return applied
-    again = [reject for reject in applied.rejects if reject.row in mended]
+    again = [reject for reject in applied.rejects if reject.row in corrected]
     became = dict.fromkeys((reject.row for reject in again), "rejected")
-    history = [_closed(part, reject, mended[reject["row"]], became.get(reject["row"], "written")) for reject in taken]
+    history = [
+        _closed(part, reject, corrected[reject["row"]], became.get(reject["row"], "written")) for reject in taken
+    ]
     tx.db.corrections.insert_many(history, ordered=False, session=tx.session)
     revisions = {reject["row"]: rejects.revision_of(reject) + 1 for reject in taken}
     rejects.insert(tx.db, job=job, rejects=again, revisions=revisions, session=tx.session)
-    others = tuple(reject for reject in applied.rejects if reject.row not in mended)
-    return replace(applied, rejected=applied.rejected - len(mended), rejects=others)
+    others = tuple(reject for reject in applied.rejects if reject.row not in corrected)
+    return replace(applied, rejected=applied.rejected - len(corrected), rejects=others)
 
 
 def revisions(db: Database, *, job_id: str, rows: Iterable[int], session: ClientSession) -> dict[int, int]:
@@ -186,7 +194,7 @@ def page(
     return found[:limit], (found[limit - 1]["row"], found[limit - 1]["revision"])
 
 
-def _add_part(tx: Transaction, job: Job, mended: Mended) -> Part:
+def _add_part(tx: Transaction, job: Job, corrected: Corrected) -> Part:
     """Insert the part of the corrected rows and return it.
 
     Its ``total`` is 0: its rows already have an outcome, so they are already counted in the job's total.
@@ -195,8 +203,8 @@ def _add_part(tx: Transaction, job: Job, mended: Mended) -> Part:
     n = (newest or {"n": -1})["n"] + 1
     part = Part(
         id=part_id(job.id, n), job_id=job.id, org_id=job.org_id, kind=job.kind, n=n, phase=Phase.RUN,
-        status=PartStatus.IDLE, source=mended.source, cursor=mended.cursor,
-        correction=Correction(rows=len(mended.revisions), audit_seq=job.audit_seq + 1),
+        status=PartStatus.IDLE, source=corrected.source, cursor=corrected.cursor,
+        correction=Correction(rows=len(corrected.revisions), audit_seq=job.audit_seq + 1),
     )  # fmt: skip
     tx.db.parts.insert_one(part.model_dump(by_alias=True), session=tx.session)
     return part

@@ -63,7 +63,7 @@ def move(
     fields: dict[str, Any] = {"state": target.value, **_ended(tx, job, target, now), **(changes or {})}
     if target in CORRECTED:  # no chunk can commit now: cut parts fail, and this snapshot shows all that was committed
         is_whole = job.file is not None and job.total_rows is not None
-        fields["correctable"] = is_whole and rejects.can_be_mended(tx, job_id=job.id)
+        fields["correctable"] = is_whole and rejects.can_be_corrected(tx, job_id=job.id)
     if trigger.value in _VERBS:
         fields["last_action"] = action(trigger, request, tx.cut_sessions.get(job.id, []))
     document = tx.db.jobs.find_one_and_update(

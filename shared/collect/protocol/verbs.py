@@ -17,7 +17,7 @@ from collect.errors import IllegalTransition, PreconditionFailed
 from collect.jobs.model import Action, Job, MaxRejected, Reason
 from collect.jobs.states import REPEATS, State, Trigger, Verb, sources
 from collect.protocol import admission, corrections, scheduling, transitions, undo
-from collect.protocol.corrections import Mended
+from collect.protocol.corrections import Corrected
 from collect.protocol.transitions import Request
 from collect.storage import jobs, locks, parts
 from collect.storage.database import Database, Transaction, now, stored, transact
@@ -31,7 +31,7 @@ OVER_LIMIT = "rejections_over_limit"
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The options of a verb: ``until`` of pause, ``max_rejected`` of resume, ``mended`` (corrected rows) of correct.
+    """The options of a verb: ``until`` of pause, ``max_rejected`` of resume, ``corrected`` (corrected rows) of correct.
 
     ``why``: the reason that is stored on the job when the system itself pauses or stops it.
     """
@@ -39,7 +39,7 @@ class Options:
     until: datetime | None = None
     max_rejected: MaxRejected | None = None
     why: Reason | None = None
-    mended: Mended | None = None
+    corrected: Corrected | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,9 +197,9 @@ def _has_begun(tx: Transaction, job: Job, options: Options | None) -> bool:
 
     Unlike ``_is_ours``, this also finds the correction when other verbs came after it.
     """
-    if options is None or options.mended is None:
+    if options is None or options.corrected is None:
         return False
-    this = {"job_id": job.id, "source.blob": options.mended.source["blob"]}
+    this = {"job_id": job.id, "source.blob": options.corrected.source["blob"]}
     return tx.db.parts.find_one(this, {"_id": 1}, session=tx.session) is not None
 
 
@@ -280,9 +280,9 @@ def _undo(tx: Transaction, job: Job, request: Request, options: Options) -> Job:
 
 
 def _correct(tx: Transaction, job: Job, request: Request, options: Options) -> Job:
-    if options.mended is None:
-        raise ValueError("which rows are mended")
-    return corrections.start(tx, job, options.mended, request)
+    if options.corrected is None:
+        raise ValueError("which rows are corrected")
+    return corrections.start(tx, job, options.corrected, request)
 
 
 def _starts_later(job: Job) -> bool:

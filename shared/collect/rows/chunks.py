@@ -54,6 +54,6 @@ def chunk(lot: Lot, payload: Any, rejects: tuple[Reject, ...]) -> Chunk:
         rows=lot.rows,
         payload=payload,
         rejects=rejects,
-        mended=lot.mended,
+        corrected=lot.corrected,
         numbers=lot.numbers,
     )

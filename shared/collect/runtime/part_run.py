@@ -227,7 +227,7 @@ class PartRun:
         try:
             return commits.chunk(
                 self.lease, self.job, cursor=chunk.cursor, write=write, rows=chunk.rows, numbers=chunk.numbers,
-                mended=chunk.mended,
+                corrected=chunk.corrected,
             )  # fmt: skip
         except TransactionTooBig as error:
             if chunk.rows == 1:

@@ -19,7 +19,7 @@ ROWS_OF_PARENT = "rows_of_parent"
 
 def store_full(error: StoreFull, phase: Phase) -> Reason:
     """Return the reason of a job that failed because the file store accepts no more data."""
-    first = "Make room" if error.code == StoreFull.code else "Mend what the store refuses"
+    first = "Make room" if error.code == StoreFull.code else "Correct what the store refuses"
     return Reason(code=error.code, message=error.detail, hint=f"{first}, then {_again(phase)}.")
 
 

@@ -44,14 +44,14 @@ class Chunk:
     """The data that one transaction will commit: computed, validated and encoded.
 
     ``cursor``: where the next chunk begins. ``numbers``: the numbers of its rows in the job's file, ascending; empty
-    if the task rejects no rows. ``mended``: row number → text of the row, if the rows are corrected rejects of the job.
+    if the task rejects no rows. ``corrected``: row number → text of the row, for corrected rejects of the job.
     """
 
     cursor: dict[str, Any]
     rows: int
     payload: Any
     rejects: tuple[Reject, ...] = ()
-    mended: Mapping[int, str] = field(default_factory=dict)
+    corrected: Mapping[int, str] = field(default_factory=dict)
     numbers: Sequence[int] = ()
 
 

@@ -63,7 +63,7 @@ def some(
     yield from db.rejects.find({"_id": {"$in": [reject_id(job_id, row) for row in rows]}}, fields, session=session)
 
 
-def can_be_mended(tx: Transaction, *, job_id: str) -> bool:
+def can_be_corrected(tx: Transaction, *, job_id: str) -> bool:
     """Return whether the job has a stored reject that no correction is working on."""
     return tx.db.rejects.find_one({"job_id": job_id, "correction": None}, {"_id": 1}, session=tx.session) is not None
 

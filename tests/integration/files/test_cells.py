@@ -115,7 +115,7 @@ def test_all_that_is_wrong_with_a_row_is_in_one_reject(desk: Desk) -> None:
     ]
 
 
-def test_rejects_come_back_as_a_file_that_can_be_mended_and_sent_again(desk: Desk) -> None:
+def test_rejects_come_back_as_a_file_that_can_be_corrected_and_sent_again(desk: Desk) -> None:
     dataset = desk.new_dataset(COLUMNS)
     first = desk.run(b'k,n,s\na,1,x\nb,"2,5","say ""no"", he said\nb"\nc,x\n', dataset=dataset)
     assert set(first.rejected) == {2, 3}
@@ -124,8 +124,8 @@ def test_rejects_come_back_as_a_file_that_can_be_mended_and_sent_again(desk: Des
     assert rows[0][:6] == ["b", "2,5", 'say "no", he said\nb', "2", "not_an_integer", "n"]
     assert rows[1][:6] == ["c", "x", "", "3", "wrong_number_of_cells", ""]
     path = desk.folder / f"rejects-{first.job.id}.csv"
-    mended = path.read_text().replace('"2,5"', "25").replace("c,x,", "c,3,")
-    again = desk.run(mended.encode(), dataset=dataset)
+    corrected = path.read_text().replace('"2,5"', "25").replace("c,x,", "c,3,")
+    again = desk.run(corrected.encode(), dataset=dataset)
     assert (again.state, again.rejects) == ("succeeded", [])
     assert {k: row["n"] for k, row in again.rows.items()} == {"a": 1, "b": 25, "c": 3}
 

@@ -30,7 +30,7 @@ def dataset(desk: Desk) -> str:
 @pytest.mark.parametrize(
     "swap", [("district", "block"), ("latitude", "longitude"), ("phone_number", "collector_phone")]
 )
-def test_exchanged_columns_are_told_by_the_preview_and_mended_by_its_suggestion(
+def test_exchanged_columns_are_told_by_the_preview_and_corrected_by_its_suggestion(
     desk: Desk, dataset: str, swap: tuple[str, str]
 ) -> None:
     wrong = desk.send(text(Survey(rows=ROWS, swap=swap)))
@@ -40,8 +40,8 @@ def test_exchanged_columns_are_told_by_the_preview_and_mended_by_its_suggestion(
     assert set(warning.columns) == set(swap)
     assert warning.suggestion is not None
 
-    mended = {**params, **warning.suggestion}
-    assert desk.client.jobs.preview("upload", mended).warnings == []
+    corrected = {**params, **warning.suggestion}
+    assert desk.client.jobs.preview("upload", corrected).warnings == []
     outcome = desk.run(text(Survey(rows=ROWS, swap=swap)), dataset=dataset, **warning.suggestion)
     assert outcome.state == "succeeded"
     right = dict(zip(baseline.COLUMNS, next(baseline.blocks(Survey(rows=ROWS)))[7], strict=True))

@@ -13,7 +13,7 @@ from integration.gateway.conftest import Running
 from support.team_jobs import team
 
 WHY = {"reason": "a test"}
-MENDED = {"rows": [{"row": 3, "values": {"age": "5"}}]}
+CORRECTED = {"rows": [{"row": 3, "values": {"age": "5"}}]}
 PUBLIC = {
     ("GET", "/healthz"),
     ("GET", "/readyz"),
@@ -51,7 +51,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/v1/jobs/<job_id>/audit"): Route(role="viewer", named="job"),
     ("GET", "/v1/jobs/<job_id>/parts"): Route(role="viewer", named="job"),
     ("GET", "/v1/jobs/<job_id>/rejects"): Route(role="viewer", named="job"),
-    ("POST", "/v1/jobs/<job_id>/corrections"): Route(role="operator", body=MENDED, named="job"),
+    ("POST", "/v1/jobs/<job_id>/corrections"): Route(role="operator", body=CORRECTED, named="job"),
     ("GET", "/v1/jobs/<job_id>/corrections"): Route(role="viewer", named="job"),
     ("GET", "/v1/jobs/<job_id>/unprocessed"): Route(role="viewer", named="job"),
     ("GET", "/v1/jobs/<job_id>/conflicts"): Route(role="viewer", named="job"),

@@ -12,10 +12,10 @@ from werkzeug.test import TestResponse
 
 from collect.storage import organisations
 from collect.storage.object_store import GridFsBlobs
-from integration.gateway import mended
+from integration.gateway import corrected
 from integration.gateway.calls import CSV, TEMPLATE, UNKNOWN_ID, Api, upload
 from integration.gateway.described import DESCRIPTION
-from integration.gateway.test_access import MENDED, ROUTES
+from integration.gateway.test_access import CORRECTED, ROUTES
 from integration.storage.failpoints import failing
 from support import exported
 from support.team_jobs import team
@@ -128,12 +128,12 @@ def verb(api: Api, path: str, code: int) -> TestResponse:
 
 
 def corrections(api: Api, code: int) -> TestResponse:
-    job = mended.succeeded(api).job_id
+    job = corrected.succeeded(api).job_id
     if code == 409:
         api.verb(job, "undo")
     headers = {"If-Match": '"99"'} if code == 412 else {}
     query = "?validate_only=true" if code == 200 else ""
-    return api.post(f"/v1/jobs/{job}/corrections{query}", MENDED, headers=headers)
+    return api.post(f"/v1/jobs/{job}/corrections{query}", CORRECTED, headers=headers)
 
 
 def put_dataset(api: Api, code: int) -> TestResponse:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from integration.gateway import mended
+from integration.gateway import corrected
 from integration.gateway.calls import Api
-from integration.gateway.mended import HEADER
+from integration.gateway.corrected import HEADER
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from integration.gateway.mended import HEADER
     ],
 )  # fmt: skip
 def test_a_value_of_json_becomes_the_cell_that_a_file_would_have(api: Api, value: Any, cell: str) -> None:
-    made = mended.succeeded(api, (HEADER + "r-1,Pune,x\nr-2,Nashik,44\nr-3,Satara,not a number\n").encode())
+    made = corrected.succeeded(api, (HEADER + "r-1,Pune,x\nr-2,Nashik,44\nr-3,Satara,not a number\n").encode())
     rows = [{"row": 1, "values": {"age": 34}}, {"row": 3, "values": {"district": value, "age": None}}]
     answer = api.post(f"/v1/jobs/{made.job_id}/corrections", {"rows": rows})
     assert answer.status_code == 202, answer.text
@@ -30,7 +30,7 @@ def test_a_value_of_json_becomes_the_cell_that_a_file_would_have(api: Api, value
 @pytest.mark.parametrize("by_value", [False, True])
 @pytest.mark.parametrize("value", ["'=literal", "=literal", "'x"])
 def test_a_text_of_json_is_stored_as_typed_though_the_file_is_guarded(api: Api, value: str, by_value: bool) -> None:
-    made = mended.succeeded(api, (HEADER + "r-1,'=x,1\nr-2,'=y,44\nr-3,'=z,no\n").encode(), formula_guarded=True)
+    made = corrected.succeeded(api, (HEADER + "r-1,'=x,1\nr-2,'=y,44\nr-3,'=z,no\n").encode(), formula_guarded=True)
     assert made.rows()["r-1"]["values"]["district"] == "=x"
     if by_value:
         body: dict[str, Any] = {"value_map": {"age": {"no": 3}, "district": {"=z": value}}}

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from integration.gateway import mended
+from integration.gateway import corrected
 from integration.gateway.calls import Api
-from integration.gateway.mended import HEADER
+from integration.gateway.corrected import HEADER
 from integration.gateway.test_corrections import send, send_csv
 
 PREVIEW = "?validate_only=true"
@@ -16,7 +16,7 @@ def by_code(preview: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_a_written_row_that_would_be_replaced_is_named_and_becomes_a_reject(api: Api) -> None:
-    made = mended.succeeded(api, SAME_KEY)
+    made = corrected.succeeded(api, SAME_KEY)
     before = api.stored(made.job_id)
     preview = send(api, made.job_id, (1, {"age": "1"}), query=PREVIEW).get_json()
     warning = by_code(preview)["row_replaced"]
@@ -32,8 +32,8 @@ def test_a_written_row_that_would_be_replaced_is_named_and_becomes_a_reject(api:
 
 
 def test_a_key_that_is_there_already_would_be_rejected(api: Api) -> None:
-    other = mended.succeeded(api, (HEADER + "r-9,Pune,9\n").encode())
-    made = mended.succeeded(api, (HEADER + "r-1,Pune,1\nr-2,Pune,x\nr-2,Pune,y\nr-3,Pune,z\n").encode())
+    other = corrected.succeeded(api, (HEADER + "r-9,Pune,9\n").encode())
+    made = corrected.succeeded(api, (HEADER + "r-1,Pune,1\nr-2,Pune,x\nr-2,Pune,y\nr-3,Pune,z\n").encode())
     rows: list[tuple[int, dict[str, str]]] = [
         (2, {"respondent_id": "r-1", "age": "2"}), (3, {"respondent_id": "r-9", "age": "3"}), (4, {"age": "4"}),
     ]  # fmt: skip
@@ -48,9 +48,9 @@ def test_a_key_that_is_there_already_would_be_rejected(api: Api) -> None:
 
 
 def test_an_upsert_names_what_it_would_change_and_empty(api: Api) -> None:
-    other = mended.succeeded(api, (HEADER + "r-9,Pune,9\n").encode())
+    other = corrected.succeeded(api, (HEADER + "r-9,Pune,9\n").encode())
     data = (HEADER + "r-1,Pune,x\nr-1,Agra,2\nr-3,Pune,x\nr-4,Pune,4\nr-4,Pune,x\n").encode()
-    made = mended.succeeded(api, data, mode="upsert")
+    made = corrected.succeeded(api, data, mode="upsert")
     rows: list[tuple[int, dict[str, str]]] = [
         (1, {"age": "1"}), (3, {"respondent_id": "r-9", "age": ""}), (5, {"age": "5"}),
     ]  # fmt: skip
@@ -65,7 +65,7 @@ def test_an_upsert_names_what_it_would_change_and_empty(api: Api) -> None:
 
 
 def test_lines_that_a_quote_swallows_are_warned_of(api: Api) -> None:
-    made = mended.succeeded(api, (HEADER + "r-1,Pune,x\nr-2,Pune,y\nr-3,Pune,z\n").encode())
+    made = corrected.succeeded(api, (HEADER + "r-1,Pune,x\nr-2,Pune,y\nr-3,Pune,z\n").encode())
     text = 'respondent_id,age,district,row\nr-1,1,"a\nr-2,2,b",1\n'
     warning = by_code(send_csv(api, made.job_id, text, PREVIEW).get_json())["quoted_lines"]
     assert "A cell in quotes holds line 3 of the file, 'r-2,2,b\",1'" in warning["message"]
@@ -74,7 +74,7 @@ def test_lines_that_a_quote_swallows_are_warned_of(api: Api) -> None:
 
 
 def test_cells_that_were_not_wrong_and_change_are_counted_and_shown(api: Api) -> None:
-    made = mended.succeeded(api, (HEADER + "r-1,1-2,x\nr-2,Pune,y\n").encode())
+    made = corrected.succeeded(api, (HEADER + "r-1,1-2,x\nr-2,Pune,y\n").encode())
     text = "respondent_id,district,age,row\nr-1,02-Jan,1,1\nr-2,Pune,2,2\n"
     warning = by_code(send_csv(api, made.job_id, text, PREVIEW).get_json())["cells_changed"]
     assert warning["message"].startswith("1 cell of `district` that was not wrong changes: row 1 '1-2' → '02-Jan'.")

@@ -1,4 +1,4 @@
-"""Rejected rows are mended in the same job, over the API: who may, which rows, in which form, and what is answered."""
+"""Rejected rows are corrected in the same job, over the API: roles, rows, forms and answers."""
 
 import gzip
 from typing import Any
@@ -13,9 +13,9 @@ from collect.jobs.states import State, Verb
 from collect.protocol import corrections as stored_corrections
 from collect.protocol import verbs
 from gateway.jobs import correct
-from integration.gateway import mended
+from integration.gateway import corrected
 from integration.gateway.calls import CSV, TEMPLATE, UNKNOWN_ID, Api, fields, form, problem, upload
-from integration.gateway.mended import HEADER
+from integration.gateway.corrected import HEADER
 from support.waiting import eventually
 
 BAD = (HEADER + "r-1,Pune,x\nr-2,Nashik,44\nr-3,Satara,not a number\nr-4,Pune,-5\n").encode()
@@ -41,8 +41,8 @@ def history(api: Api, job_id: str, query: str = "") -> list[tuple[int, int, str]
     return [(one["row"], one["revision"], one["became"]) for one in items]
 
 
-def test_rows_are_mended_in_the_same_job_which_counts_them_once(api: Api) -> None:
-    made = mended.succeeded(api, BAD)
+def test_rows_are_corrected_in_the_same_job_which_counts_them_once(api: Api) -> None:
+    made = corrected.succeeded(api, BAD)
     seen = api.get(f"/v1/jobs/{made.job_id}").get_json()
     assert "correct" in seen["allowed_verbs"]
     assert (seen["progress"]["succeeded"], seen["progress"]["rejected"]) == (1, 3)
@@ -62,8 +62,8 @@ def test_rows_are_mended_in_the_same_job_which_counts_them_once(api: Api) -> Non
     assert api.get("/v1/datasets/baseline/rows?key=r-3").get_json()["items"][0]["values"]["age"] == 7
 
 
-def test_a_part_of_mended_rows_says_how_many_are_done(api: Api) -> None:
-    made = mended.succeeded(api, BAD)
+def test_a_part_of_corrected_rows_says_how_many_are_done(api: Api) -> None:
+    made = corrected.succeeded(api, BAD)
     send(api, made.job_id, (1, {"age": "31"}), (3, {"age": "7"}))
     made.step(1, size=1, chunks=1)
     parts = api.get(f"/v1/jobs/{made.job_id}/parts").get_json()["items"]
@@ -72,12 +72,12 @@ def test_a_part_of_mended_rows_says_how_many_are_done(api: Api) -> None:
     ]  # fmt: skip
 
 
-def test_a_file_of_rejects_that_was_mended_is_a_correction(api: Api) -> None:
-    made = mended.succeeded(api, BAD)
+def test_a_file_of_rejects_that_was_corrected_is_a_correction(api: Api) -> None:
+    made = corrected.succeeded(api, BAD)
     given = api.get(f"/v1/jobs/{made.job_id}/rejects?format=csv").text
     assert given.splitlines()[0].endswith(",row,code,field,message")
     text = given.replace("not a number", "7").replace(",x,", ",31,")
-    assert send_csv(api, made.job_id, text, "?reason=mended").get_json()["last_action"]["reason"] == "mended"
+    assert send_csv(api, made.job_id, text, "?reason=corrected").get_json()["last_action"]["reason"] == "corrected"
     made.run()
     assert history(api, made.job_id) == [(1, 1, "written"), (3, 1, "written"), (4, 1, "rejected")]
     (left,) = rejects(api, made.job_id).values()
@@ -86,7 +86,7 @@ def test_a_file_of_rejects_that_was_mended_is_a_correction(api: Api) -> None:
 
 @pytest.mark.parametrize("sent", ["multipart", "gzip", "semicolons", "cp1252", "cp1252 in parts"])
 def test_a_correction_comes_in_the_forms_in_which_files_come(api: Api, sent: str) -> None:
-    made = mended.succeeded(api, BAD)
+    made = corrected.succeeded(api, BAD)
     match sent:
         case "multipart":
             parts = form(file=b"row,age\n1,31\n", reason="a form")
@@ -113,7 +113,7 @@ def test_a_correction_comes_in_the_forms_in_which_files_come(api: Api, sent: str
 def test_the_columns_of_a_file_that_was_mapped_are_called_by_either_name(api: Api) -> None:
     data = b"id,place,years\nr-1,Pune,x\nr-2,Nashik,y\n"
     names = {"id": "respondent_id", "place": None, "years": "age"}
-    made = mended.succeeded(api, data, column_map=names)
+    made = corrected.succeeded(api, data, column_map=names)
     assert send(api, made.job_id, (1, {"age": "5"})).status_code == 202
     made.run()
     given = api.get(f"/v1/jobs/{made.job_id}/rejects?format=csv").text
@@ -124,7 +124,7 @@ def test_the_columns_of_a_file_that_was_mapped_are_called_by_either_name(api: Ap
 
 
 def test_rows_that_cannot_be_corrected_are_named_and_none_is(api: Api) -> None:
-    made = mended.succeeded(api, BAD)
+    made = corrected.succeeded(api, BAD)
     send(api, made.job_id, (1, {"age": "31"}))
     made.ask(Verb.PAUSE)
     before = api.stored(made.job_id)
@@ -158,7 +158,7 @@ def test_rows_that_cannot_be_corrected_are_named_and_none_is(api: Api) -> None:
 def test_a_correction_that_is_wrong_in_itself_is_422_and_says_where(
     api: Api, body: dict[str, Any], wrong: list[str]
 ) -> None:
-    job = mended.succeeded(api, BAD).job_id
+    job = corrected.succeeded(api, BAD).job_id
     assert fields(problem(api.post(f"/v1/jobs/{job}/corrections", body), 422)) == wrong
     assert api.stored(job).state is State.SUCCEEDED
 
@@ -177,18 +177,18 @@ def test_a_correction_that_is_wrong_in_itself_is_422_and_says_where(
     ],
 )
 def test_a_csv_that_is_wrong_in_itself_is_422(api: Api, data: bytes, code: str) -> None:
-    job = mended.succeeded(api, BAD).job_id
+    job = corrected.succeeded(api, BAD).job_id
     problem(send_csv(api, job, data), 422, code)
     assert api.stored(job).state is State.SUCCEEDED
 
 
 def test_an_encoding_that_is_not_known_is_422(api: Api) -> None:
-    job = mended.succeeded(api, BAD).job_id
+    job = corrected.succeeded(api, BAD).job_id
     problem(send_csv(api, job, "row,age\n1,31\n", "?encoding=ebcdic"), 422, "unknown_encoding")
 
 
-def test_a_row_with_another_number_of_cells_is_mended_whole(api: Api) -> None:
-    made = mended.succeeded(api, (HEADER + "r-1,Pune,West,5\n").encode())
+def test_a_row_with_another_number_of_cells_is_corrected_whole(api: Api) -> None:
+    made = corrected.succeeded(api, (HEADER + "r-1,Pune,West,5\n").encode())
     problem(send(api, made.job_id, (1, {"age": "5"})), 422, "incomplete_row")
     whole = {"respondent_id": "r-1", "district": "Pune, West", "age": "5"}
     assert send(api, made.job_id, (1, whole)).status_code == 202
@@ -198,7 +198,7 @@ def test_a_row_with_another_number_of_cells_is_mended_whole(api: Api) -> None:
 
 @pytest.mark.parametrize("state", [state for state in State if state not in {"succeeded", "failed", "paused"}])
 def test_in_other_states_it_is_refused_with_what_is_allowed(api: Api, state: State) -> None:
-    job = mended.succeeded(api, BAD).job_id
+    job = corrected.succeeded(api, BAD).job_id
     api.db.jobs.update_one({"_id": job}, {"$set": {"state": state.value}})
     before = api.stored(job)
     found = problem(send(api, job, (1, {"age": "1"})), 409, "verb_not_allowed")
@@ -208,7 +208,7 @@ def test_in_other_states_it_is_refused_with_what_is_allowed(api: Api, state: Sta
 
 
 def test_a_job_that_is_being_undone_is_not_corrected(api: Api) -> None:
-    made = mended.succeeded(api, BAD)
+    made = corrected.succeeded(api, BAD)
     assert api.verb(made.job_id, "undo").get_json()["state"] == "undoing"
     problem(send(api, made.job_id, (1, {"age": "1"})), 409, "verb_not_allowed")
     made.run()
@@ -217,34 +217,34 @@ def test_a_job_that_is_being_undone_is_not_corrected(api: Api) -> None:
 
 
 def test_a_dataset_that_another_job_holds_is_409_and_names_it(api: Api) -> None:
-    made = mended.succeeded(api, BAD)
+    made = corrected.succeeded(api, BAD)
     other = api.job()["id"]
     assert problem(send(api, made.job_id, (1, {"age": "1"})), 409, "dataset_held")["holder"] == other
     assert api.stored(made.job_id).state is State.SUCCEEDED
 
 
 def test_a_job_that_reads_no_file_is_not_corrected(api: Api) -> None:
-    job = mended.succeeded(api, BAD).job_id
+    job = corrected.succeeded(api, BAD).job_id
     api.db.jobs.update_one({"_id": job}, {"$set": {"kind": "export"}})
     problem(send(api, job, (1, {"age": "1"})), 409, "no_file")
 
 
 def test_a_template_that_has_changed_since_is_409(api: Api) -> None:
-    made = mended.succeeded(api, BAD)
+    made = corrected.succeeded(api, BAD)
     other = {**TEMPLATE, "columns": [*TEMPLATE["columns"], {"name": "more", "type": "string"}]}
     assert api.call("PUT", "/v1/datasets/baseline", json=other, key="admin").status_code == 200
     problem(send(api, made.job_id, (1, {"age": "1"})), 409, "template_changed")
 
 
 def test_a_job_of_another_organisation_is_404(api: Api) -> None:
-    made = mended.succeeded(api, BAD)
+    made = corrected.succeeded(api, BAD)
     problem(send(api, made.job_id, (1, {"age": "1"}), key="other operator"), 404)
     problem(api.get(f"/v1/jobs/{made.job_id}/corrections", key="other admin"), 404)
     problem(send(api, UNKNOWN_ID, (1, {"age": "1"})), 404)
 
 
 def test_the_same_key_corrects_once_and_is_answered_alike(api: Api) -> None:
-    made = mended.succeeded(api, BAD)
+    made = corrected.succeeded(api, BAD)
     key = {"Idempotency-Key": "once"}
     first = send(api, made.job_id, (1, {"age": "1"}), headers=key)
     again = send(api, made.job_id, (1, {"age": "1"}), headers=key)
@@ -257,7 +257,7 @@ def test_the_same_key_corrects_once_and_is_answered_alike(api: Api) -> None:
 
 
 def test_a_correction_on_an_older_look_is_refused(api: Api) -> None:
-    made = mended.succeeded(api, BAD)
+    made = corrected.succeeded(api, BAD)
     seen = api.get(f"/v1/jobs/{made.job_id}").headers["ETag"]
     assert send(api, made.job_id, (1, {"age": "x"}), headers={"If-Match": seen}).status_code == 202
     made.run()
@@ -265,7 +265,7 @@ def test_a_correction_on_an_older_look_is_refused(api: Api) -> None:
 
 
 def test_it_is_answered_when_the_job_rests_again(api: Api) -> None:
-    made = mended.begun(api, BAD)
+    made = corrected.begun(api, BAD)
     made.step(0, chunks=1, size=2)
     made.ask(Verb.PAUSE)
     answer = send(api, made.job_id, (1, {"age": "1"}), query="?wait_seconds=5")
@@ -276,7 +276,7 @@ def test_it_is_answered_when_the_job_rests_again(api: Api) -> None:
 def test_nothing_is_left_of_a_correction_that_was_refused(
     api: Api, inside: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = mended.succeeded(api, BAD)
+    made = corrected.succeeded(api, BAD)
     before = sorted(found["filename"] for found in api.db["blobs.files"].find())
     problem(send_csv(api, made.job_id, "row,age\n2,1\n"), 409)
 
@@ -289,7 +289,7 @@ def test_nothing_is_left_of_a_correction_that_was_refused(
 
 
 def test_what_may_have_begun_after_all_keeps_its_rows(inside: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = mended.succeeded(inside, BAD)
+    made = corrected.succeeded(inside, BAD)
 
     def lost(*_: Any, **__: Any) -> Any:
         raise Transient("nobody knows")
@@ -301,7 +301,7 @@ def test_what_may_have_begun_after_all_keeps_its_rows(inside: Api, monkeypatch: 
 
 
 def test_a_correction_that_is_too_large_is_413(api: Api, inside: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = mended.succeeded(api, BAD)
+    made = corrected.succeeded(api, BAD)
     monkeypatch.setattr(correct, "MAX_BYTES", 40)
     problem(send_csv(inside, made.job_id, b"row,age\n" + b"1,5\n" * 20), 413, "too_large")
     problem(send_csv(inside, made.job_id, gzip.compress(b"row,age\n1," + b"5" * 100)), 413, "too_large")
@@ -310,7 +310,7 @@ def test_a_correction_that_is_too_large_is_413(api: Api, inside: Api, monkeypatc
 
 
 def test_the_history_is_paged_and_found_by_row(api: Api) -> None:
-    made = mended.succeeded(api, BAD)
+    made = corrected.succeeded(api, BAD)
     for age in ("y", "z", "5"):
         assert send(api, made.job_id, (1, {"age": age}), (3, {"age": age})).status_code == 202
         made.run()
@@ -328,7 +328,7 @@ def test_the_history_is_paged_and_found_by_row(api: Api) -> None:
 
 
 def test_a_failed_job_that_is_corrected_says_why_no_longer(api: Api) -> None:
-    made = mended.succeeded(api, BAD)
+    made = corrected.succeeded(api, BAD)
     reason = Reason(code="poison", message="It failed.").model_dump()
     api.db.jobs.update_one({"_id": made.job_id}, {"$set": {"state": "failed", "reason": reason}})
     job = send(api, made.job_id, (1, {"age": "1"})).get_json()
@@ -336,7 +336,7 @@ def test_a_failed_job_that_is_corrected_says_why_no_longer(api: Api) -> None:
 
 
 def test_a_restart_of_a_corrected_job_reads_its_file_as_it_was_sent(api: Api) -> None:
-    made = mended.succeeded(api, BAD)
+    made = corrected.succeeded(api, BAD)
     send(api, made.job_id, (1, {"age": "31"}))
     made.run()
     job = made.job
@@ -352,7 +352,7 @@ def test_a_restart_of_a_corrected_job_reads_its_file_as_it_was_sent(api: Api) ->
 def test_a_restart_with_a_corrected_file_or_other_columns_names_its_parent_and_merges_params(api: Api) -> None:
     parent = api.job(params={"mode": "upsert", "on_conflict": "queue", "max_rejected": {"rows": 3}})["id"]
     api.verb(parent, "terminate")
-    sent = form(file=CSV, reason="mended", params='{"column_map":{"district":null}}')
+    sent = form(file=CSV, reason="corrected", params='{"column_map":{"district":null}}')
     child = api.call("POST", f"/v1/jobs/{parent}/restart", **sent).get_json()
     assert child["parent_id"] == parent
     assert child["params"]["column_map"] == {"district": None}
@@ -369,14 +369,14 @@ def test_a_restart_with_a_corrected_file_or_other_columns_names_its_parent_and_m
 
 
 def test_corrections_of_one_row_at_once_are_taken_once(api: Api, inside: Api) -> None:
-    made = mended.succeeded(api, BAD)
+    made = corrected.succeeded(api, BAD)
     job = made.job
     with pytest.MonkeyPatch.context() as patch:
         first = made.prepare({1: {"age": "5"}})
         real = corrections.text_of
 
         def meanwhile(*given: Any, **lacking: Any) -> bytes:
-            made.ask(Verb.CORRECT, mended=first)
+            made.ask(Verb.CORRECT, corrected=first)
             made.run()
             patch.setattr(corrections, "text_of", real)
             return real(*given, **lacking)
@@ -388,7 +388,7 @@ def test_corrections_of_one_row_at_once_are_taken_once(api: Api, inside: Api) ->
 
 
 def test_what_a_correction_publishes_is_sent_at_once(api: Api) -> None:
-    made = mended.succeeded(api, BAD)
+    made = corrected.succeeded(api, BAD)
     api.db.outbox.delete_many({})
     assert send(api, made.job_id, (1, {"age": "1"})).status_code == 202
     verbs_of = [entry["verb"] for entry in api.get(f"/v1/jobs/{made.job_id}/audit").get_json()["items"]]

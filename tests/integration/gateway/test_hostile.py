@@ -251,8 +251,8 @@ def test_a_restart_with_a_file_is_kept_once_under_its_key(api: Api) -> None:
     parent, key = api.job()["id"], {"Idempotency-Key": "again"}
     api.verb(parent, "stop")
     path = f"/v1/jobs/{parent}/restart"
-    first = api.call("POST", path, headers=key, **form(file=CSV, reason="mended"))
-    again = api.call("POST", path, headers=key, **form(file=CSV, reason="mended"))
+    first = api.call("POST", path, headers=key, **form(file=CSV, reason="corrected"))
+    again = api.call("POST", path, headers=key, **form(file=CSV, reason="corrected"))
     assert first.status_code == 202, first.text
     assert (again.headers.get("Idempotency-Replayed"), again.get_json()) == ("true", first.get_json())
     assert api.db.jobs.count_documents({}) == 2

@@ -1,12 +1,12 @@
 """What is said of a correction that is refused: the line, the row, and what to do."""
 
-from integration.gateway import mended
+from integration.gateway import corrected
 from integration.gateway.calls import Api, problem
 from integration.gateway.test_corrections import BAD, send, send_csv
 
 
 def test_a_row_that_was_corrected_since_is_named_with_the_time_of_that(api: Api) -> None:
-    made = mended.succeeded(api, BAD)
+    made = corrected.succeeded(api, BAD)
     send(api, made.job_id, (3, {"age": "7"}))
     made.run()
     (closed,) = api.get(f"/v1/jobs/{made.job_id}/corrections?row=3").get_json()["items"]
@@ -17,7 +17,7 @@ def test_a_row_that_was_corrected_since_is_named_with_the_time_of_that(api: Api)
 
 
 def test_a_title_above_the_header_of_a_correction_is_named(api: Api) -> None:
-    made = mended.succeeded(api, BAD)
+    made = corrected.succeeded(api, BAD)
     text = "My title\nrespondent_id,district,age,row\nr-1,Pune,31,1\n"
     found = problem(send_csv(api, made.job_id, text), 422, "unknown_column")
     assert "set skip_lines to 1" in found["detail"]

@@ -11,26 +11,26 @@ from collect.storage.object_store import GridFsBlobs
 from gateway.jobs import restart
 from gateway.schemas.requests import RestartBody
 from integration.gateway.calls import Api, fields, form, problem, upload
-from support.corrections import Mending
+from support.corrections import CorrectedJob
 
 ROWS = 6
 DATA = b"respondent_id,district,age\n" + b"".join(b"r-%d,Pune,%d\n" % (n, n) for n in range(1, ROWS + 1))
 LIMITS = ("priority", "max_rows_per_second", "max_rejected", "time_limit_seconds")
 
 
-def made(api: Api, job_id: str) -> Mending:
+def made(api: Api, job_id: str) -> CorrectedJob:
     """The job, run by hand. Its file is as it was sent, which is none of these tests' business."""
     api.db.jobs.update_one({"_id": job_id}, {"$set": {"file.sha256": ""}})
-    return Mending(db=api.db, blobs=GridFsBlobs(db=api.db), job_id=job_id, dataset="baseline")
+    return CorrectedJob(db=api.db, blobs=GridFsBlobs(db=api.db), job_id=job_id, dataset="baseline")
 
 
-def begun(api: Api, **body: Any) -> Mending:
+def begun(api: Api, **body: Any) -> CorrectedJob:
     job = made(api, api.job(file_id=api.file(DATA), **body)["id"])
     job.plan()
     return job
 
 
-def stopped(api: Api, *, rows: int, **body: Any) -> Mending:
+def stopped(api: Api, *, rows: int, **body: Any) -> CorrectedJob:
     job = begun(api, **body)
     job.step(0, size=1, chunks=rows)
     job.ask(Verb.STOP)

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from integration.gateway import mended
+from integration.gateway import corrected
 from integration.gateway.calls import Api, problem
-from support.corrections import Mending
+from support.corrections import CorrectedJob
 from support.team_jobs import succeeded
 
 
@@ -48,7 +48,7 @@ def test_a_look_at_what_a_verb_would_do_is_refused_as_the_verb_is(api: Api, verb
 
 
 def test_a_verb_that_has_happened_already_is_looked_at_as_it_is_answered(api: Api) -> None:
-    made = mended.succeeded(api)
+    made = corrected.succeeded(api)
     api.verb(made.job_id, "undo")
     assert api.get(f"/v1/jobs/{made.job_id}").get_json()["state"] == "undoing"
     assert would_undo(api, made.job_id) == {"will_delete": 2, "will_restore": 0, "conflicts": 0}
@@ -60,7 +60,7 @@ def test_a_verb_that_has_happened_already_is_looked_at_as_it_is_answered(api: Ap
 
 
 def test_who_holds_the_dataset_meanwhile_is_told(api: Api) -> None:
-    made = mended.succeeded(api)
+    made = corrected.succeeded(api)
     holder = api.job()["id"]
     counts = {"will_delete": 2, "will_restore": 0, "conflicts": 0}
     assert would_undo(api, made.job_id) == {**counts, "conflict": {"holder": holder}}
@@ -86,9 +86,9 @@ def test_a_look_at_what_was_left_is_refused_after_the_time_for_undo_as_the_undo_
         problem(api.verb(made.job_id, "undo", query), 409, "verb_not_allowed")
 
 
-def with_a_conflict_left(api: Api) -> Mending:
+def with_a_conflict_left(api: Api) -> CorrectedJob:
     """A job that has been undone, but for a row that somebody else had changed."""
-    made = mended.succeeded(api)
+    made = corrected.succeeded(api)
     api.db.rows.update_one({"values.respondent_id": "r-1"}, {"$set": {"written_by": "somebody:1:0"}})
     api.verb(made.job_id, "undo")
     made.run()

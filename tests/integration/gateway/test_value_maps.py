@@ -10,9 +10,9 @@ import pytest
 from collect.csv import corrections
 from collect.jobs.states import State, Verb
 from gateway.jobs import reject_summary
-from integration.gateway import mended
+from integration.gateway import corrected
 from integration.gateway.calls import TEMPLATE, Api, fields, form, problem
-from support.corrections import Mending
+from support.corrections import CorrectedJob
 
 COLUMNS = [
     {"name": "respondent_id", "type": "string", "required": True},
@@ -24,10 +24,10 @@ BAD = HEADER + 'r-1;Puna;31\nr-2;Nashik;44\nr-3;"Pune ";k.A.\nr-4;Puna;-5\nr-7;N
 
 
 @pytest.fixture
-def made(api: Api) -> Mending:
+def made(api: Api) -> CorrectedJob:
     answer = api.call("PUT", "/v1/datasets/baseline", json={**TEMPLATE, "columns": COLUMNS}, key="admin")
     assert answer.status_code == 200, answer.text
-    made = mended.succeeded(api, BAD.encode())
+    made = corrected.succeeded(api, BAD.encode())
     assert made.counts == (2, 5)
     return made
 
@@ -37,11 +37,11 @@ def summary(api: Api, job_id: str) -> dict[str, Any]:
     return found
 
 
-def correct(api: Api, made: Mending, body: dict[str, Any], query: str = "", **options: Any) -> Any:
+def correct(api: Api, made: CorrectedJob, body: dict[str, Any], query: str = "", **options: Any) -> Any:
     return api.post(f"/v1/jobs/{made.job_id}/corrections{query}", body, **options)
 
 
-def test_what_is_wrong_is_summed_up_by_column_and_code(api: Api, made: Mending) -> None:
+def test_what_is_wrong_is_summed_up_by_column_and_code(api: Api, made: CorrectedJob) -> None:
     found = summary(api, made.job_id)
     ways = [(item["field"], item["code"], item["count"], item["distinct"], item["more"]) for item in found["items"]]
     assert ways == [
@@ -57,7 +57,7 @@ def test_what_is_wrong_is_summed_up_by_column_and_code(api: Api, made: Mending) 
     }  # fmt: skip
 
 
-def test_a_map_made_of_the_summary_corrects_all_of_them_in_one_request(api: Api, made: Mending) -> None:
+def test_a_map_made_of_the_summary_corrects_all_of_them_in_one_request(api: Api, made: CorrectedJob) -> None:
     value_map = summary(api, made.job_id)["value_map"]
     filled = {"district": dict.fromkeys(value_map["district"], "Pune"), "age": {"k.A.": None, "-5": 5}}
     answer = correct(api, made, {"value_map": filled, "reason": "spelling"})
@@ -70,7 +70,7 @@ def test_a_map_made_of_the_summary_corrects_all_of_them_in_one_request(api: Api,
     assert [item["code"] for item in summary(api, made.job_id)["items"]] == ["wrong_number_of_cells"]
 
 
-def test_rows_that_are_still_wrong_are_rejected_again_for_the_rest(api: Api, made: Mending) -> None:
+def test_rows_that_are_still_wrong_are_rejected_again_for_the_rest(api: Api, made: CorrectedJob) -> None:
     assert correct(api, made, {"value_map": {"district": {"Puna": "Pune", "Pune ": "Pune"}}}).status_code == 202
     made.run()
     left = {row: reject["errors"] for row, reject in made.rejected().items()}
@@ -89,7 +89,7 @@ def test_rows_that_are_still_wrong_are_rejected_again_for_the_rest(api: Api, mad
     [{"district": {"Mumbai": "Pune"}}, {"district": {}}, {"district": {"Puna": "Puna"}}, {"age": {"31": 32}}],
 )
 def test_a_map_that_matches_nothing_is_422_and_says_so(
-    api: Api, made: Mending, value_map: dict[str, dict[str, Any]]
+    api: Api, made: CorrectedJob, value_map: dict[str, dict[str, Any]]
 ) -> None:
     found = problem(correct(api, made, {"value_map": value_map}), 422, "nothing_matches")
     assert fields(found) == ["value_map"]
@@ -107,12 +107,12 @@ def test_a_map_that_matches_nothing_is_422_and_says_so(
         ({"reason": "nothing"}, "rows"),
     ],
 )
-def test_a_map_that_is_wrong_in_itself_is_422(api: Api, made: Mending, body: dict[str, Any], field: str) -> None:
+def test_a_map_that_is_wrong_in_itself_is_422(api: Api, made: CorrectedJob, body: dict[str, Any], field: str) -> None:
     for query in ("", "?validate_only=true"):
         assert fields(problem(correct(api, made, body, query), 422)) == [field]
 
 
-def test_rows_may_be_given_beside_the_map_and_win(api: Api, made: Mending) -> None:
+def test_rows_may_be_given_beside_the_map_and_win(api: Api, made: CorrectedJob) -> None:
     rows = [{"row": 4, "values": {"age": 50}}, {"row": 3, "values": {"district": "Nashik", "age": None}}]
     body = {"rows": rows, "value_map": {"district": {"Puna": "Pune", "Pune ": "Pune"}, "age": {"-5": 5}}}
     assert correct(api, made, body).status_code == 202
@@ -124,7 +124,7 @@ def test_rows_may_be_given_beside_the_map_and_win(api: Api, made: Mending) -> No
     }  # fmt: skip
 
 
-def test_rows_whose_correction_is_under_way_are_left(api: Api, made: Mending) -> None:
+def test_rows_whose_correction_is_under_way_are_left(api: Api, made: CorrectedJob) -> None:
     assert correct(api, made, {"rows": [{"row": 1, "values": {"district": "Pune"}}]}).status_code == 202
     made.ask(Verb.PAUSE)
     preview = correct(api, made, {"value_map": {"district": {"Puna": "Pune"}}}, "?validate_only=true").get_json()
@@ -137,7 +137,7 @@ def test_a_number_of_json_has_the_decimal_mark_of_the_file(api: Api) -> None:
     assert (
         api.call("PUT", "/v1/datasets/baseline", json={**TEMPLATE, "columns": columns}, key="admin").status_code == 200
     )
-    made = mended.succeeded(
+    made = corrected.succeeded(
         api, b"respondent_id;weight\nr-1;heavy\nr-2;1,5\nr-3;light\n", decimal=",", mode="insert",
         value_map={"weight": {}},
     )  # fmt: skip
@@ -147,13 +147,13 @@ def test_a_number_of_json_has_the_decimal_mark_of_the_file(api: Api) -> None:
     assert history == {1: "r-1;80,5", 3: "r-3;0,25"}
 
 
-def _run(api: Api, made: Mending) -> list[dict[str, Any]]:
+def _run(api: Api, made: CorrectedJob) -> list[dict[str, Any]]:
     made.run()
     items: list[dict[str, Any]] = api.get(f"/v1/jobs/{made.job_id}/corrections").get_json()["items"]
     return [one for one in items if one["revision"] == 1]
 
 
-def test_the_summary_as_a_csv_is_a_table_to_fill_in(api: Api, made: Mending) -> None:
+def test_the_summary_as_a_csv_is_a_table_to_fill_in(api: Api, made: CorrectedJob) -> None:
     answer = api.get(f"/v1/jobs/{made.job_id}/rejects?summary=true&format=csv")
     assert answer.headers["Content-Type"].startswith("text/csv")
     assert list(csv.reader(io.StringIO(answer.text))) == [
@@ -173,7 +173,7 @@ def test_a_job_without_rejects_has_an_empty_summary(api: Api) -> None:
 
 
 def test_more_rows_than_are_stored_or_read_are_said(
-    api: Api, inside: Api, made: Mending, monkeypatch: pytest.MonkeyPatch
+    api: Api, inside: Api, made: CorrectedJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reject_summary, "MOST_EXAMINED_BYTES", 20)
     api.db.rejects.delete_one({"job_id": made.job_id, "row": 6})
@@ -182,7 +182,7 @@ def test_more_rows_than_are_stored_or_read_are_said(
 
 
 def test_a_map_corrects_as_many_rows_as_a_correction_may_have_and_leaves_the_others(
-    inside: Api, made: Mending, monkeypatch: pytest.MonkeyPatch
+    inside: Api, made: CorrectedJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(corrections, "MOST_ROWS", 2)
     assert correct(inside, made, {"value_map": {"district": {"Puna": "Pune"}}}).status_code == 202
@@ -190,7 +190,7 @@ def test_a_map_corrects_as_many_rows_as_a_correction_may_have_and_leaves_the_oth
     assert sorted(row for row, reject in made.rejected().items() if reject["code"] == "not_in_values") == [3, 7]
 
 
-def test_a_correction_that_changes_a_key_says_so_before_it_runs(api: Api, made: Mending) -> None:
+def test_a_correction_that_changes_a_key_says_so_before_it_runs(api: Api, made: CorrectedJob) -> None:
     body = {"rows": [{"row": 1, "values": {"respondent_id": "r-9", "district": "Pune"}}]}
     (warning,) = correct(api, made, body, "?validate_only=true").get_json()["warnings"]
     assert (warning["code"], warning["columns"], warning["evidence"]["count"]) == ("key_changed", ["respondent_id"], 1)
@@ -206,7 +206,7 @@ def test_a_correction_that_changes_a_key_says_so_before_it_runs(api: Api, made: 
     assert made.rows()["r-9"]["row"] == 1
 
 
-def test_a_key_that_a_file_changes_is_told_as_well(api: Api, made: Mending) -> None:
+def test_a_key_that_a_file_changes_is_told_as_well(api: Api, made: CorrectedJob) -> None:
     data = "row;respondent_id;district\n1;1;Pune\n"
     path = f"/v1/jobs/{made.job_id}/corrections"
     for sent in ({"data": data, "content_type": "text/csv"}, form(file=data.encode())):
@@ -221,7 +221,7 @@ def test_a_key_that_a_file_changes_is_told_as_well(api: Api, made: Mending) -> N
 
 
 def test_a_key_that_was_what_was_wrong_may_become_another(api: Api) -> None:
-    made = mended.succeeded(api, b"respondent_id,district,age\nr-1,Pune,1\nr-1,Pune,2\n,Pune,3\n")
+    made = corrected.succeeded(api, b"respondent_id,district,age\nr-1,Pune,1\nr-1,Pune,2\n,Pune,3\n")
     body = {"rows": [{"row": 2, "values": {"respondent_id": "r-2"}}, {"row": 3, "values": {"respondent_id": "r-3"}}]}
     (warning,) = correct(api, made, body, "?validate_only=true").get_json()["warnings"]
     assert (warning["code"], warning["evidence"]["count"]) == ("key_changed", 2)
@@ -232,7 +232,7 @@ def test_a_key_that_was_what_was_wrong_may_become_another(api: Api) -> None:
 
 def test_rows_that_come_back_as_they_were_shown_are_read_as_they_were_shown(api: Api) -> None:
     header = "respondent_id,district,age\n"
-    made = mended.succeeded(api, f"{header}r-1,Pune,31,old note\nr-2,Pune\nr-3,Pune,x\n".encode())
+    made = corrected.succeeded(api, f"{header}r-1,Pune,31,old note\nr-2,Pune\nr-3,Pune,x\n".encode())
     assert made.counts == (0, 3)
     given_out = api.get(f"/v1/jobs/{made.job_id}/rejects?format=csv").text
     path = f"/v1/jobs/{made.job_id}/corrections"
@@ -251,7 +251,7 @@ def test_rows_that_come_back_as_they_were_shown_are_read_as_they_were_shown(api:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_a_file_of_rejects_may_pass_through_a_spreadsheet(api: Api, encoding: str, delimiter: str) -> None:
-    made = mended.succeeded(api, "respondent_id,district,age\nr-1,Pöna,x\nr-2,Pune,\n".encode())
+    made = corrected.succeeded(api, "respondent_id,district,age\nr-1,Pöna,x\nr-2,Pune,\n".encode())
     rows = list(csv.reader(io.StringIO(api.get(f"/v1/jobs/{made.job_id}/rejects?format=csv").text)))
     rows[1][2] = "5"
     saved = io.StringIO()
@@ -275,7 +275,9 @@ STILL_WRONG = {
 }
 
 
-def test_a_preview_of_a_correction_names_who_holds_the_dataset_and_changes_nothing(api: Api, made: Mending) -> None:
+def test_a_preview_of_a_correction_names_the_holder_of_the_dataset_and_changes_nothing(
+    api: Api, made: CorrectedJob
+) -> None:
     other = api.job()["id"]
     before = (api.stored(made.job_id), api.db["blobs.files"].count_documents({}))
     body = {"value_map": {"district": {"Puna": "Pune"}}}
@@ -299,7 +301,9 @@ HOW = {
 def test_a_file_of_corrections_may_be_written_in_another_way_than_the_file_of_the_job(api: Api, in_query: bool) -> None:
     answer = api.call("PUT", "/v1/datasets/baseline", json={**TEMPLATE, "columns": WEIGHTS}, key="admin")
     assert answer.status_code == 200
-    made = mended.succeeded(api, b"respondent_id,district,weight,born\nr-1,Pune,heavy,2017-05-31\nr-2,Nashik,light,x\n")
+    made = corrected.succeeded(
+        api, b"respondent_id,district,weight,born\nr-1,Pune,heavy,2017-05-31\nr-2,Nashik,light,x\n"
+    )
     path = f"/v1/jobs/{made.job_id}/corrections"
     if in_query:
         answer = api.call("POST", f"{path}?{urlencode(HOW)}", data=GERMAN, content_type="text/csv")
@@ -314,14 +318,14 @@ def test_a_file_of_corrections_may_be_written_in_another_way_than_the_file_of_th
 
 def test_rows_of_json_may_be_written_in_another_way_too(api: Api) -> None:
     api.call("PUT", "/v1/datasets/baseline", json={**TEMPLATE, "columns": WEIGHTS}, key="admin")
-    made = mended.succeeded(api, b"respondent_id,weight\nr-1,heavy\nr-2,light\n")
+    made = corrected.succeeded(api, b"respondent_id,weight\nr-1,heavy\nr-2,light\n")
     rows = [{"row": 1, "values": {"weight": "1,5"}}, {"row": 2, "values": {"weight": 2.5}}]
     assert correct(api, made, {"rows": rows, "decimal": ","}).status_code == 202
     made.run()
     assert {key: row["values"]["weight"] for key, row in made.rows().items()} == {"r-1": 1.5, "r-2": 2.5}
 
 
-def test_a_file_without_a_header_has_the_columns_of_a_file_of_rejects(api: Api, made: Mending) -> None:
+def test_a_file_without_a_header_has_the_columns_of_a_file_of_rejects(api: Api, made: CorrectedJob) -> None:
     data = "r-1;Pune;31;1;not_in_values;district;what was wrong\n"
     path = f"/v1/jobs/{made.job_id}/corrections?has_header=false"
     assert api.call("POST", path, data=data, content_type="text/csv").status_code == 202
@@ -329,7 +333,7 @@ def test_a_file_without_a_header_has_the_columns_of_a_file_of_rejects(api: Api, 
     assert made.rows()["r-1"]["values"]["district"] == "Pune"
 
 
-def test_a_map_may_come_with_a_file(api: Api, made: Mending) -> None:
+def test_a_map_may_come_with_a_file(api: Api, made: CorrectedJob) -> None:
     parts = form(file=b"row;age\n3;5\n", value_map='{"district": {"Puna": "Pune", "Pune ": "Pune"}}')
     assert api.call("POST", f"/v1/jobs/{made.job_id}/corrections", **parts).status_code == 202
     made.run()
@@ -343,7 +347,7 @@ def test_a_map_may_come_with_a_file(api: Api, made: Mending) -> None:
         ("skip_lines=-1", "skip_lines"), ("blank=leave", "blank"), ("trim=x", "trim"),
     ],
 )  # fmt: skip
-def test_a_way_of_writing_that_is_none_is_422(api: Api, made: Mending, query: str, field: str) -> None:
+def test_a_way_of_writing_that_is_none_is_422(api: Api, made: CorrectedJob, query: str, field: str) -> None:
     answer = api.call(
         "POST", f"/v1/jobs/{made.job_id}/corrections?{query}", data="row;age\n3;5\n", content_type="text/csv"
     )
@@ -352,7 +356,7 @@ def test_a_way_of_writing_that_is_none_is_422(api: Api, made: Mending, query: st
 
 def test_a_row_that_is_emptied_keeps_its_place_among_the_others(api: Api) -> None:
     """A line of nothing but delimiters is no row of a file; of a correction it is one."""
-    made = mended.succeeded(api, b"respondent_id,district,age\nr-1,Pune,x\nr-2,Pune,x\n")
+    made = corrected.succeeded(api, b"respondent_id,district,age\nr-1,Pune,x\nr-2,Pune,x\n")
     empty = {"respondent_id": "", "district": "", "age": ""}
     rows = [{"row": 1, "values": empty}, {"row": 2, "values": {"age": 2}}]
     assert correct(api, made, {"rows": rows, "change_keys": True}).status_code == 202
@@ -362,7 +366,7 @@ def test_a_row_that_is_emptied_keeps_its_place_among_the_others(api: Api) -> Non
 
 
 def test_a_row_with_text_behind_a_quote_that_comes_back_as_it_was_shown_is_read_as_it_was_shown(api: Api) -> None:
-    made = mended.succeeded(api, b'respondent_id,district,age\nr-1,"Pune"x,31\nr-2,Pune,2\n')
+    made = corrected.succeeded(api, b'respondent_id,district,age\nr-1,"Pune"x,31\nr-2,Pune,2\n')
     assert sorted(made.rejected()) == [1]
     given_out = api.get(f"/v1/jobs/{made.job_id}/rejects?format=csv").text
     (shown,) = csv.DictReader(io.StringIO(given_out))

@@ -26,7 +26,7 @@ def warned(api: Api, data: bytes, **params: Any) -> dict[str, dict[str, Any]]:
     return {warning["code"]: warning for warning in body["warnings"]}
 
 
-def test_exchanged_columns_are_mended_by_merging_the_suggestion(api: Api) -> None:
+def test_exchanged_columns_are_corrected_by_merging_the_suggestion(api: Api) -> None:
     warning = warned(api, EXCHANGED)["columns_swapped"]
     assert set(warning["columns"]) == {"district", "age"}
     assert "`district` and `age` look exchanged" in warning["message"]
@@ -77,7 +77,7 @@ def test_values_that_are_like_nothing_that_is_stored_are_told(api: Api) -> None:
     ids = [f"s-{n:05d}" for n in range(1_000, 1_000 + ROWS)]
     warning = warned(api, text("respondent_id,district,age", ids, codes, AGES))["values_unlike_stored"]
     assert warning["columns"] == ["district"]
-    assert "suggestion" not in warning  # nothing would mend it
+    assert "suggestion" not in warning  # nothing would correct it
     good = [f"MH-{n % 40:02d}" for n in range(ROWS)]
     assert warned(api, text("respondent_id,district,age", ids, good, AGES)) == {}
 

@@ -272,7 +272,7 @@ def test_names_that_stand_twice_are_said_before(office: Office, mode: str, follo
     assert follows in warning.message
 
 
-def test_a_column_that_slipped_is_said_before_and_mended_by_the_suggestion(office: Office) -> None:
+def test_a_column_that_slipped_is_said_before_and_corrected_by_the_suggestion(office: Office) -> None:
     right = Roster(teams=600)
     office.run(right)
     before, people = managers(office), office.people()
@@ -291,10 +291,10 @@ def test_a_column_that_slipped_is_said_before_and_mended_by_the_suggestion(offic
     assert managers(office) == before
 
     again = office.client.jobs.restart(wrong.id, reason="as suggested", params=warning.suggestion)
-    mended = office.rest(again)
-    assert mended.parent_id == wrong.id
-    assert mended.params["mode"] == "upsert"
-    assert office.rejected(mended) == dict.fromkeys(range(591, 601), "no_cell")
+    corrected = office.rest(again)
+    assert corrected.parent_id == wrong.id
+    assert corrected.params["mode"] == "upsert"
+    assert office.rejected(corrected) == dict.fromkeys(range(591, 601), "no_cell")
     assert managers(office) == before
     assert office.people() == people
     assert office.preview(slipped, mode="upsert", **warning.suggestion).warnings == []

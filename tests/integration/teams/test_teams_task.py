@@ -170,12 +170,12 @@ class Work:
             return
         self.db.rejects.delete_many({"job_id": self.job.id, "row": {"$in": list(numbers)}})
         text = "".join(row.line for row, _ in zip(rows, numbers, strict=False)).encode()
-        self.hands.blobs.write("mended", [text])
-        source = Source(blob="mended", start=0, end=len(text), first_row=1, delimiter=",", numbers=numbers)
+        self.hands.blobs.write("corrected", [text])
+        source = Source(blob="corrected", start=0, end=len(text), first_row=1, delimiter=",", numbers=numbers)
         part, n = self.hands.parts[1], max(self.hands.parts) + 1
-        mended = {"id": part_id(self.job.id, n), "n": n, "seq": 0, "cursor": cursor(0, 1), "counts": Counts()}
-        mended["source"] = {**part.source, **source.document()}
-        self.hands.parts[n] = part.model_copy(update=mended)
+        corrected = {"id": part_id(self.job.id, n), "n": n, "seq": 0, "cursor": cursor(0, 1), "counts": Counts()}
+        corrected["source"] = {**part.source, **source.document()}
+        self.hands.parts[n] = part.model_copy(update=corrected)
         self.db.parts.insert_one(self.hands.parts[n].model_dump(by_alias=True))
         for chunk in self.hands.chunks(n, ChunkSize(rows=self.case.sizes[0])):
             self.hands.commit(n, chunk, tries=self.case.tries)
@@ -260,22 +260,22 @@ WITHOUT_MANAGER = a_case("upsert", [Row("South", "", ())])
 @given(
     case=CASES,
     other=CASES,
-    mended=st.lists(RIGHT, max_size=5),
-    mended_later=st.booleans(),
+    corrected=st.lists(RIGHT, max_size=5),
+    corrected_later=st.booleans(),
     undone=st.lists(st.booleans(), max_size=4),
 )
-@example(case=AND_A_TEAM, other=WITHOUT_MANAGER, mended=[Row("North", "", ())], mended_later=True, undone=[True])
+@example(case=AND_A_TEAM, other=WITHOUT_MANAGER, corrected=[Row("North", "", ())], corrected_later=True, undone=[True])
 def test_two_jobs_and_a_correction_are_taken_back_in_any_order(
-    db: Database, case: Case, other: Case, mended: list[Row], mended_later: bool, undone: list[bool]
+    db: Database, case: Case, other: Case, corrected: list[Row], corrected_later: bool, undone: list[bool]
 ) -> None:
     first = Work(db, case)
     first.run()
-    if not mended_later:
-        first.correct(mended)
+    if not corrected_later:
+        first.correct(corrected)
     second = Work(db, replace(other, teams_before={}, people_before=set()), org=first.org)
     second.run()
-    if mended_later:
-        first.correct(mended)
+    if corrected_later:
+        first.correct(corrected)
 
     for is_second in (*undone, False, True, False):
         (second if is_second else first).undo()

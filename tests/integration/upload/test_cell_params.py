@@ -88,8 +88,8 @@ def test_a_correction_is_read_as_the_file_is(db: Database) -> None:
     upload = run(db, **RULES)
     db.rejects.delete_many({"job_id": upload.job.id, "row": {"$in": [3, 4]}})
     text = b"c; 3,5 ;01/06/2017;male;x\nd;1;02/06/2017;?;x\n"
-    upload.blobs.write("mended", [text])
-    source = Source(blob="mended", start=0, end=len(text), first_row=1, delimiter=";", numbers=(3, 4))
+    upload.blobs.write("corrected", [text])
+    source = Source(blob="corrected", start=0, end=len(text), first_row=1, delimiter=";", numbers=(3, 4))
     part = upload.parts[1]
     changed = {"id": part_id(upload.job.id, 9), "n": 9, "seq": 0, "cursor": cursor(0, 1), "counts": Counts()}
     changed["source"] = {**part.source, **source.document(), "v": part.source["v"]}

@@ -1,4 +1,4 @@
-"""A file with errors that are mended row by row ends as the file that was right from the start, whatever the order."""
+"""A file with errors that are corrected row by row ends as the right file, in any order."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +17,7 @@ from collect.jobs.template import Template
 from collect.protocol import corrections
 from collect.storage import indexes
 from collect.storage.database import Database
-from support.corrections import ORG, Mending
+from support.corrections import ORG, CorrectedJob
 from support.in_memory import MemoryBlobs
 from support.upload_driver import new_dataset
 
@@ -38,7 +38,7 @@ def forget_all(db: Database) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """Rows as they should be, the cells that some of them have instead, and what happens while they are mended."""
+    """Rows as they should be, the cells that some of them have instead, and what happens while they are corrected."""
 
     mode: str
     rows: list[tuple[str, str]]
@@ -80,13 +80,13 @@ def dataset_of(db: Database, case: Case) -> str:
     return name
 
 
-def start(db: Database, case: Case, *, right: bool = False) -> Mending:
-    made = Mending.begin(db, MemoryBlobs(), case.text(right=right), dataset=dataset_of(db, case), mode=case.mode)
+def start(db: Database, case: Case, *, right: bool = False) -> CorrectedJob:
+    made = CorrectedJob.begin(db, MemoryBlobs(), case.text(right=right), dataset=dataset_of(db, case), mode=case.mode)
     made.plan(cut_at=case.cut_at)
     return made
 
 
-def seen(made: Mending) -> dict[str, Any]:
+def seen(made: CorrectedJob) -> dict[str, Any]:
     """The dataset, but for which chunk of the job touched a row first."""
     return {
         key: {
@@ -99,7 +99,7 @@ def seen(made: Mending) -> dict[str, Any]:
     }
 
 
-def is_sound(made: Mending) -> None:
+def is_sound(made: CorrectedJob) -> None:
     """Each row has one outcome at every step, and the invariants hold."""
     succeeded, rejected = made.counts
     reached = sum(
@@ -112,7 +112,7 @@ def is_sound(made: Mending) -> None:
     assert not findings(made)
 
 
-def findings(made: Mending) -> list[str]:
+def findings(made: CorrectedJob) -> list[str]:
     """What does not hold of this job."""
     with made.db.client.start_session(snapshot=True) as session:
         (facts,) = Snapshot(made.db, session).facts([made.job_id])
@@ -126,7 +126,7 @@ def findings(made: Mending) -> list[str]:
 
 @given(case=cases(), data=st.data())
 @settings(max_examples=30)
-def test_rows_that_are_mended_in_any_order_end_as_the_file_that_was_right(
+def test_rows_that_are_corrected_in_any_order_end_as_the_file_that_was_right(
     db: Database, case: Case, data: st.DataObject
 ) -> None:
     forget_all(db)
@@ -194,10 +194,10 @@ def test_undo_takes_corrections_back_like_everything_else(db: Database, case: Ca
     assert not findings(made)
 
 
-def small(db: Database, text: str, *, mode: str = "insert", cut_at: tuple[int, ...] = ()) -> Mending:
+def small(db: Database, text: str, *, mode: str = "insert", cut_at: tuple[int, ...] = ()) -> CorrectedJob:
     """A job of its own whose rows are these, run to its end."""
     forget_all(db)
-    made = Mending.begin(db, MemoryBlobs(), text.encode(), dataset=new_dataset(db, TEMPLATE), mode=mode)
+    made = CorrectedJob.begin(db, MemoryBlobs(), text.encode(), dataset=new_dataset(db, TEMPLATE), mode=mode)
     made.plan(cut_at=cut_at)
     made.run()
     return made
@@ -258,7 +258,7 @@ def test_each_revision_is_kept_with_what_was_wrong_and_what_became_of_it(db: Dat
     assert following is None
 
 
-def made_page(db: Database, made: Mending, after: tuple[int, int] | None) -> Any:
+def made_page(db: Database, made: CorrectedJob, after: tuple[int, int] | None) -> Any:
     return corrections.page(db, org_id=ORG, job_id=made.job_id, limit=1, after=after)
 
 
@@ -281,9 +281,9 @@ def test_rows_that_cannot_be_corrected_are_named_and_nothing_is_written(db: Data
 def test_of_two_corrections_of_one_row_that_were_prepared_at_once_the_first_is_taken(db: Database) -> None:
     made = small(db, "k,n\na,x\n")
     first, second = made.prepare({1: {"n": "bad"}}), made.prepare({1: {"n": "2"}})
-    made.ask(Verb.CORRECT, mended=first)
+    made.ask(Verb.CORRECT, corrected=first)
     made.run()
     with pytest.raises(Conflict) as refused:
-        made.ask(Verb.CORRECT, mended=second)
+        made.ask(Verb.CORRECT, corrected=second)
     assert [(error.field, error.code) for error in refused.value.errors] == [("1", "corrected_meanwhile")]
     assert made.is_in(State.SUCCEEDED)

@@ -13,7 +13,7 @@ from collect.storage import datasets, locks, rejects
 from collect.storage import parts as parts_store
 from collect.storage.database import Again, Database, Transaction, begin, transact
 from integration.upload.test_corrections import TEMPLATE, findings, forget_all, small
-from support.corrections import ORG, Mending
+from support.corrections import ORG, CorrectedJob
 from support.in_memory import MemoryBlobs
 from support.protocol_driver import holding
 from support.upload_driver import new_dataset
@@ -22,14 +22,14 @@ from support.upload_driver import new_dataset
 def test_a_correction_takes_the_lock_if_it_is_free(db: Database) -> None:
     made = small(db, "k,n\na,x\n")
     lock = datasets.lock_name(org_id=ORG, name=made.dataset)
-    mended = made.prepare({1: {"n": "1"}})
+    corrected = made.prepare({1: {"n": "1"}})
     transact(db, lambda tx: locks.take_free(tx, lock, "another"))
     with pytest.raises(DatasetHeld) as held:
-        made.ask(Verb.CORRECT, mended=mended)
+        made.ask(Verb.CORRECT, corrected=corrected)
     assert held.value.holder == "another"
     assert made.is_in(State.SUCCEEDED)
     db.locks.update_one({"_id": lock}, {"$set": {"queue": []}})
-    made.ask(Verb.CORRECT, mended=mended)
+    made.ask(Verb.CORRECT, corrected=corrected)
     assert datasets.holder(db, org_id=ORG, name=made.dataset) == made.job_id
     made.run()
     assert datasets.holder(db, org_id=ORG, name=made.dataset) is None
@@ -37,7 +37,7 @@ def test_a_correction_takes_the_lock_if_it_is_free(db: Database) -> None:
 
 def test_a_paused_job_is_corrected_where_it_is_and_keeps_its_time(db: Database) -> None:
     forget_all(db)
-    made = Mending.begin(db, MemoryBlobs(), b"k,n\na,x\nb,2\nc,3\n", dataset=new_dataset(db, TEMPLATE))
+    made = CorrectedJob.begin(db, MemoryBlobs(), b"k,n\na,x\nb,2\nc,3\n", dataset=new_dataset(db, TEMPLATE))
     made.plan(cut_at=(2,))
     made.step(1)
     until = datetime.now(UTC) + timedelta(hours=1)
@@ -73,7 +73,7 @@ def test_a_job_that_stops_in_a_correction_keeps_what_was_committed_of_it(db: Dat
 
 def test_a_failed_job_goes_on_when_it_is_corrected(db: Database) -> None:
     forget_all(db)
-    made = Mending.begin(db, MemoryBlobs(), b"k,n\na,x\nb,2\nc,3\n", dataset=new_dataset(db, TEMPLATE))
+    made = CorrectedJob.begin(db, MemoryBlobs(), b"k,n\na,x\nb,2\nc,3\n", dataset=new_dataset(db, TEMPLATE))
     made.plan(cut_at=(2,))
     made.step(1)
     with holding(db, made.job, 2) as lease:
@@ -89,19 +89,19 @@ def test_a_failed_job_goes_on_when_it_is_corrected(db: Database) -> None:
 
 def test_a_job_whose_plan_is_not_whole_is_not_corrected(db: Database) -> None:
     made = small(db, "k,n\na,x\n")
-    mended = made.prepare({1: {"n": "1"}})
+    corrected = made.prepare({1: {"n": "1"}})
     db.jobs.update_one({"_id": made.job_id}, {"$set": {"total_rows": None}})
     with pytest.raises(Conflict) as refused:
-        made.ask(Verb.CORRECT, mended=mended)
+        made.ask(Verb.CORRECT, corrected=corrected)
     assert refused.value.code == "no_plan"
 
 
 def test_what_could_not_be_undone_any_more_is_not_written_either(db: Database) -> None:
     made = small(db, "k,n\na,x\n")
-    mended = made.prepare({1: {"n": "1"}})
+    corrected = made.prepare({1: {"n": "1"}})
     db.jobs.update_one({"_id": made.job_id}, {"$set": {"undo_until": datetime.now(UTC) - timedelta(seconds=1)}})
     with pytest.raises(IllegalTransition, match="Correct was possible until"):
-        made.ask(Verb.CORRECT, mended=mended)
+        made.ask(Verb.CORRECT, corrected=corrected)
 
 
 def test_where_rejects_are_not_all_stored_those_that_are_make_room_and_none_is_lost(
@@ -138,7 +138,7 @@ def test_what_another_job_has_written_since_is_as_if_it_had_been_there_before_th
     text = "k,n\na,x\na,2\n"
     for mode, outcome in (("insert", (1, 1)), ("upsert", (2, 0))):
         made = small(db, text, mode=mode)
-        other = Mending.begin(db, made.blobs, b"k,n\na,7\n", dataset=made.dataset, mode="upsert")
+        other = CorrectedJob.begin(db, made.blobs, b"k,n\na,7\n", dataset=made.dataset, mode="upsert")
         other.plan()
         other.run()
         made.correct({1: {"n": "1"}})
@@ -159,7 +159,7 @@ def test_rows_that_somebody_has_committed_meanwhile_are_seen_outside(db: Databas
     made.run()
 
     def late(tx: Transaction) -> None:
-        corrections.take(tx, part=part, mended={1: "a,1"})
+        corrections.take(tx, part=part, corrected={1: "a,1"})
 
     with db.client.start_session() as session, pytest.raises(Again), begin(session):
         late(Transaction(db=db, session=session))

@@ -1,4 +1,4 @@
-"""Waiting for servers: it says for what, ends once for all of them, and does not wait for what time does not mend."""
+"""Waiting for servers: it names them, has one deadline for all, and does not wait for refusals."""
 
 from collections.abc import Callable
 from email.message import Message
@@ -53,7 +53,7 @@ def test_it_says_what_it_waits_for_and_again_only_when_that_is_something_else(
     [*map(answered, (400, 401, 403, 404)), OperationFailure("not authorized", 13), InvalidURI("no URL")],
     ids=lambda error: f"{type(error).__name__} {getattr(error, 'code', '')}",
 )
-def test_what_time_does_not_mend_is_raised_at_once_with_the_servers_name(error: Exception) -> None:
+def test_what_time_does_not_correct_is_raised_at_once_with_the_servers_name(error: Exception) -> None:
     act, left = failing(error, ConnectionRefusedError())
     with pytest.raises(ServerUnavailable, match=r"^the server: ") as raised:
         Waiting(LONG).until_there(act, what="the server")

@@ -125,7 +125,7 @@ def test_each_kind_of_damage_says_what_to_do_and_where() -> None:
     formula, lost = warnings(["#REF!", "#REF!", "M\ufffdller", "x"])
     assert formula.message == (
         "Text looks damaged in 2 cells of `t`, such as '#REF!' in row 1: the error of a formula in a spreadsheet: "
-        "mend the formula, or map the text in value_map."
+        "correct the formula, or map the text in value_map."
     )
     assert "1 cell of `t`, such as 'M\ufffdller' in row 3: letters that could not be decoded" in lost.message
 

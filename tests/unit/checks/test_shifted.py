@@ -52,7 +52,7 @@ def test_good_files_of_teams_give_no_alarm_whatever_is_stored(stored: bool | Non
 
 
 @pytest.mark.detectors
-def test_of_200_files_beside_stored_teams_95_percent_are_found_and_mended() -> None:
+def test_of_200_files_beside_stored_teams_95_percent_are_found_and_corrected() -> None:
     files = [shifted_files.shifted(seed) for seed in SEEDS]
     hits = sum(moves(looked(file)) == file.moves for file in files)
     assert hits >= 0.95 * len(files), hits
@@ -84,7 +84,7 @@ def test_ten_thousand_managers_ten_rows_too_far_down() -> None:
 @pytest.mark.detectors
 @settings(max_examples=60, deadline=None)
 @given(shift=st.integers(-900, 900).filter(bool), seed=st.integers(0, 100))
-def test_a_slip_of_any_length_is_mended_by_its_contrary(shift: int, seed: int) -> None:
+def test_a_slip_of_any_length_is_corrected_by_its_contrary(shift: int, seed: int) -> None:
     right = phones(2_000, seed=seed)
     names, column = managers(shifted_files.slipped(right, shift, "rotated", random.Random(seed)), right)
     assert moves(shifted.find(names, [column])) == {"manager_phone": -shift}

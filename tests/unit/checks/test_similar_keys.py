@@ -34,7 +34,7 @@ def test_a_key_is_alike_to_an_earlier_row_or_to_a_stored_key_but_not_to_itself()
     assert similar_keys.find({"a": 1, "b": 2}, ["a", "c"]) == []
 
 
-def test_the_warning_names_the_rows_and_suggests_trim_where_that_mends_all() -> None:
+def test_the_warning_names_the_rows_and_suggests_trim_where_that_corrects_all() -> None:
     (warning,) = similar_keys.warnings([Alike("a ", 7, "a", 2)], column="k", may_trim=True)
     assert (warning.code, warning.columns, warning.suggestion) == ("keys_alike", ("k",), {"trim": True})
     assert "'a ' in row 7 and 'a' in row 2" in warning.message

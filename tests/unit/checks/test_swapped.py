@@ -52,7 +52,7 @@ def test_good_files_with_any_template_beside_any_stored_rows_give_no_alarm(hundr
 
 
 @pytest.mark.detectors
-def test_of_200_files_with_two_columns_exchanged_95_percent_are_found_and_mended() -> None:
+def test_of_200_files_with_two_columns_exchanged_95_percent_are_found_and_corrected() -> None:
     hits = 0
     for seed in SEEDS:
         file = file_generators.swapped(seed)
@@ -135,7 +135,7 @@ def test_the_suggestion_is_laid_over_the_request_s_own_column_map() -> None:
     assert found.suggestion == {"column_map": {"ZILA": "block", "block": "district", "note": None}}
 
 
-def test_two_exchanges_in_one_file_are_mended_by_the_suggestion_of_either() -> None:
+def test_two_exchanges_in_one_file_are_corrected_by_the_suggestion_of_either() -> None:
     wrong = survey(500, swap=("latitude", "longitude"))
     by_name = {each.name: each for each in wrong}
     texts = by_name["age"].texts, by_name["gender"].texts
@@ -148,8 +148,8 @@ def test_two_exchanges_in_one_file_are_mended_by_the_suggestion_of_either() -> N
         for each in wrong
     ]
     found = swapped.find(both, stored={}, column_map={})
-    mended = {"column_map": {"latitude": "longitude", "longitude": "latitude", "age": "gender", "gender": "age"}}
-    assert [each.suggestion for each in found] == [mended, mended]
+    corrected = {"column_map": {"latitude": "longitude", "longitude": "latitude", "age": "gender", "gender": "age"}}
+    assert [each.suggestion for each in found] == [corrected, corrected]
 
 
 def test_where_several_columns_could_be_the_other_one_none_is_suggested() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collect.client.cli import file_options, mending
+from collect.client.cli import file_options, suggestions
 from collect.client.cli.parameters import Mapping, Shift
 from unit.client.commandline import run, sent
 from unit.client.scripted import Answer, Scripted, answering, job
@@ -84,7 +84,7 @@ def test_a_preview_says_what_would_become_of_the_teams_and_what_to_add_to_the_co
     assert "people: 15 would be new\nmanagers: 9,990 teams would have others\nphones: 2 would be in" in ran.out
     assert "names:" not in ran.out
     assert "  manager_phone replaces the managers.\n" in ran.out
-    assert "Warning: Something slipped.\n  add --column-shift manager_phone=-10, or --mend\n" in ran.out
+    assert "Warning: Something slipped.\n  add --column-shift manager_phone=-10, or --apply-suggestions\n" in ran.out
 
 
 def test_a_preview_asks_for_uploads_into_the_baseline_as_it_always_did(path: Path) -> None:
@@ -93,10 +93,10 @@ def test_a_preview_asks_for_uploads_into_the_baseline_as_it_always_did(path: Pat
     ran = run(gateway, "preview", path)
 
     assert sent(gateway, 1) == {"kind": "upload", "params": {"file_id": "01kf", "dataset": "baseline"}}
-    assert "  add --column-map district=block --column-map block=district, or --mend\n" in ran.out
+    assert "  add --column-map district=block --column-map block=district, or --apply-suggestions\n" in ran.out
 
 
-def test_mending_starts_the_job_as_the_preview_suggests_and_says_so(path: Path) -> None:
+def test_applied_suggestions_start_the_job_as_the_preview_suggests_and_says_so(path: Path) -> None:
     found = previewed(warning("many_rejects", None), warning("columns_swapped", EXCHANGED))
     gateway = Scripted(stored(), found, answering(202, job()))
 
@@ -105,16 +105,16 @@ def test_mending_starts_the_job_as_the_preview_suggests_and_says_so(path: Path) 
     asked, started = sent(gateway, 1)["params"], sent(gateway, 2)["params"]
     assert asked == {"file_id": "01kf", "dataset": "b", "column_map": {"x": "y"}}
     assert started == {**asked, "column_map": {"x": "y", "district": "block", "block": "district"}}
-    assert "Something slipped.\nMended: --column-map district=block --column-map block=district\n" in ran.err
+    assert "Something slipped.\nApplied: --column-map district=block --column-map block=district\n" in ran.err
 
 
-def test_mending_changes_nothing_but_how_columns_are_read(path: Path) -> None:
+def test_applied_suggestions_change_nothing_but_how_columns_are_read(path: Path) -> None:
     gateway = Scripted(stored(), previewed(warning("duplicate_keys", {"mode": "upsert"})), answering(202, job()))
 
     ran = run(gateway, "create", "teams", path, "--mend")
 
     assert sent(gateway, 2)["params"] == {"file_id": "01kf"}
-    assert "Nothing was found that could be mended." in ran.err
+    assert "The preview has no suggestions for columns." in ran.err
 
 
 def test_a_restart_reads_the_columns_of_the_same_file_otherwise() -> None:
@@ -141,15 +141,15 @@ def test_a_restart_may_have_other_limits_and_is_previewed() -> None:
     assert "Warning: Something slipped." in ran.out
 
 
-def test_a_restart_with_a_mended_file_sends_it_first(path: Path) -> None:
+def test_a_restart_with_a_corrected_file_sends_it_first(path: Path) -> None:
     gateway = Scripted(stored("01kg"), answering(202, job(parent_id="01ka")))
 
-    run(gateway, "jobs", "restart", "01ka", "--reason", "Mended", "--file", path)
+    run(gateway, "jobs", "restart", "01ka", "--reason", "Corrected", "--file", path)
 
-    assert sent(gateway, 1) == {"reason": "Mended", "file_id": "01kg"}
+    assert sent(gateway, 1) == {"reason": "Corrected", "file_id": "01kg"}
 
 
-def test_a_restart_that_mends_looks_at_the_file_of_the_first_job() -> None:
+def test_a_restart_that_corrects_looks_at_the_file_of_the_first_job() -> None:
     params = {"file_id": "01kf", "mode": "upsert", "on_conflict": "supersede", "supersedes": "01k0"}
     parent = answering(200, job(id="01ka", kind="teams", state="undone", params=params))
     found = previewed(warning("column_shifted", UP_BY_TEN))
@@ -231,7 +231,7 @@ def test_a_delimiter_that_is_none_is_wrong_usage(path: Path) -> None:
     )
 )  # fmt: skip
 def test_what_is_suggested_is_shown_as_options_that_mean_it(params: dict[str, Any]) -> None:
-    words = shlex.split(mending.options(params))
+    words = shlex.split(suggestions.options(params))
     seen: dict[str, Any] = {}
 
     @click.command()
@@ -251,7 +251,7 @@ def test_what_is_suggested_is_shown_as_options_that_mean_it(params: dict[str, An
 def test_the_options_that_are_shown_are_read_back_as_the_suggestion(
     columns: dict[str, str | None], rows: dict[str, int]
 ) -> None:
-    words = shlex.split(mending.options({"column_map": columns, "column_shift": rows}))
+    words = shlex.split(suggestions.options({"column_map": columns, "column_shift": rows}))
     typed = list(zip(words[::2], words[1::2], strict=True))
 
     mapped = [Mapping().convert(value, None, None) for option, value in typed if option == "--column-map"]

@@ -16,7 +16,7 @@ from unit.client.scripted import Scripted, Time, answering, job, problem, transp
 ROWS = [{"row": 17, "values": {"manager_phone": "+919431000017"}}]
 
 
-def test_mended_rows_go_into_the_job_that_rejected_them() -> None:
+def test_corrected_rows_go_into_the_job_that_rejected_them() -> None:
     gateway = Scripted(answering(202, job(state="queued")))
 
     found = JobsApi(transport=transport(gateway)).correct("01kj", rows=ROWS, reason="Read again")
@@ -26,7 +26,7 @@ def test_mended_rows_go_into_the_job_that_rejected_them() -> None:
     assert json.loads(gateway.bodies[0]) == {"reason": "Read again", "rows": ROWS}
 
 
-def test_a_mended_file_goes_with_its_reason_and_again_under_the_same_key_when_nobody_answers(tmp_path: Path) -> None:
+def test_a_corrected_file_goes_with_its_reason_and_again_under_the_same_key_when_nobody_answers(tmp_path: Path) -> None:
     path = tmp_path / "rejects.csv"
     path.write_text("row,team_name\n17,Team Pune\n")
     gateway = Scripted(answering(503, problem(503)), answering(202, job()))
@@ -124,7 +124,7 @@ def test_the_command_takes_a_file_or_a_table_or_both(tmp_path: Path) -> None:
     gateway = Scripted(answering(202, job(state="queued")))
     assert run(gateway, "correct", "01kj", path, "--map", f"district={path}").code == 0
     assert b'name="value_map"\r\n\r\n{"district": {"a": "b"}}\r\n' in gateway.bodies[0]
-    with pytest.raises(click.UsageError, match="FILE with the mended rows, or a --map"):
+    with pytest.raises(click.UsageError, match="FILE with the corrected rows, or --map"):
         run(Scripted(), "correct", "01kj")
 
 
@@ -217,10 +217,10 @@ def test_rejects_are_summed_up_by_their_values(tmp_path: Path) -> None:
     assert json.loads(machine.out)["value_map"] == SUMMARY["value_map"]
 
 
-def test_what_became_of_mended_rows_is_told_revision_by_revision() -> None:
+def test_what_became_of_corrected_rows_is_told_revision_by_revision() -> None:
     wrong = {"row": 17, "revision": 1, "code": "not_a_phone", "message": "manager_phone '12' is no phone number."}
-    mended = {"line": "Team Pune,12", "corrected_line": "Team Pune,9431000017", "became": "written"}
-    gateway = Scripted(answering(200, {"items": [{**wrong, **mended, "at": "2017-08-01T10:00:00.000Z"}]}))
+    corrected = {"line": "Team Pune,12", "corrected_line": "Team Pune,9431000017", "became": "written"}
+    gateway = Scripted(answering(200, {"items": [{**wrong, **corrected, "at": "2017-08-01T10:00:00.000Z"}]}))
 
     ran = run(gateway, "jobs", "corrections", "01kj", "--row", 17)
 

@@ -1,4 +1,4 @@
-"""Rows that somebody has mended: which they are, what their columns are called, and their text."""
+"""Rows that somebody has corrected: which they are, what their columns are called, and their text."""
 
 import csv
 import io

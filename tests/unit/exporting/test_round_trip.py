@@ -164,7 +164,7 @@ def test_without_being_told_an_upload_takes_nothing_off_a_text() -> None:
     assert row["text"] == "'=1+1"
 
 
-def test_cells_that_look_guarded_are_warned_of_and_the_suggestion_mends_them() -> None:
+def test_cells_that_look_guarded_are_warned_of_and_the_suggestion_corrects_them() -> None:
     data = exported([{"text": "=1+1"}, {"text": "x"}, {"choice": "=maybe"}], columns=["k", "text"])
     template = Template.model_validate({"key": ["k"], "columns": COLUMNS})
     blobs = MemoryBlobs()

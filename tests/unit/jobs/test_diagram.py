@@ -1,4 +1,4 @@
-"""What docs/protocol.md shows of the states is what the table has."""
+"""docs/protocol.md shows the moves of the table."""
 
 from pathlib import Path
 

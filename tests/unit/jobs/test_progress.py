@@ -97,7 +97,7 @@ def test_sentences_say_what_one_wants_to_know() -> None:
     assert "about" in sentence(job(), part(succeeded=100))
     corrected = sentence(job(corrections=1), part(succeeded=990, rejected=10))
     assert corrected == (
-        "Running: 990 of 1,000 rows written, 10 rejected; rejected rows that were mended are being written."
+        "Running: 990 of 1,000 rows written, 10 rejected; rejected rows that were corrected are being written."
     )
     paused = job(State.PAUSED, reason=Reason(code="time_limit", message="It has run for as long as it may."))
     assert sentence(paused).endswith("It has run for as long as it may.")

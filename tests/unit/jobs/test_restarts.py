@@ -27,7 +27,7 @@ def test_the_same_file_is_read_as_before(given: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("given", "with_file"), [({"file_id": "f2"}, False), ({}, True)])
-def test_another_file_is_read_without_what_mended_the_first(given: dict[str, Any], with_file: bool) -> None:
+def test_another_file_is_read_without_what_corrected_the_first(given: dict[str, Any], with_file: bool) -> None:
     found = restarted(given, with_file=with_file)
     assert found == {"file_id": "f1", "mode": "upsert", "column_map": {"a": "b"}, "trim": True} | given
 

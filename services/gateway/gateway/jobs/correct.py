@@ -17,7 +17,7 @@ from collect.errors import Conflict, FieldError, InvalidInput
 from collect.jobs.model import Job
 from collect.jobs.template import Template
 from collect.protocol import corrections
-from collect.protocol.corrections import Mended
+from collect.protocol.corrections import Corrected
 from collect.storage import parts, rejects
 from gateway.jobs import csv_downloads
 from gateway.jobs.sheet_lines import SheetLines
@@ -113,7 +113,7 @@ def correction(job: Job, wanted: Wanted) -> Correction:
     )  # fmt: skip
 
 
-def prepare(job: Job, wanted: Wanted) -> Mended:
+def prepare(job: Job, wanted: Wanted) -> Corrected:
     """Build the correction and store its text as a blob. No part reads the blob until the correction has begun.
 
     Raises:
@@ -126,7 +126,7 @@ def prepare(job: Job, wanted: Wanted) -> Mended:
     source = made.source(f"jobs/{job.id}/correction-{secrets.token_hex(6)}")
     services().blobs.write(source.blob, [made.text])
     document = source.document()
-    return Mended(
+    return Corrected(
         revisions={row: rejects.revision_of(reject) for row, reject in made.rejects.items()},
         source={
             **document,
@@ -137,12 +137,12 @@ def prepare(job: Job, wanted: Wanted) -> Mended:
     )
 
 
-def discard(job: Job, mended: Mended) -> None:
+def discard(job: Job, corrected: Corrected) -> None:
     """Delete the text of a correction that has not begun.
 
     Keeps the text when a part reads it: the correction may have begun in a commit whose answer was lost.
     """
-    blob = mended.source["blob"]
+    blob = corrected.source["blob"]
     if not parts.is_read(services().db, job_id=job.id, blob=blob):
         services().blobs.delete(blob)
 
@@ -254,7 +254,7 @@ def _planned(job: Job, template: Template) -> dict[str, Any]:
         raise Conflict("No row of the file has been read yet.", code="no_plan")
     if source["template"] != template.fingerprint():
         raise Conflict(
-            "The template of the dataset has changed since the file was read, so its rows can no longer be mended "
+            "The template of the dataset has changed since the file was read, so its rows can no longer be corrected "
             "one by one. Restart the job with a corrected file.",
             code="template_changed",
         )

@@ -281,13 +281,13 @@ def _note(seen: CsvPreview) -> str:
 
 
 def _warning(warning: Warning) -> dict[str, Any]:
-    mends = {} if warning.suggestion is None else {"suggestion": dict(warning.suggestion)}
+    corrects = {} if warning.suggestion is None else {"suggestion": dict(warning.suggestion)}
     return {
         "code": warning.code,
         "message": warning.message,
         "columns": list(warning.columns),
         "evidence": dict(warning.evidence),
-        **mends,
+        **corrects,
     }
 
 

@@ -1,4 +1,4 @@
-"""Corrections: rejected rows that are mended in the same job, and what became of each."""
+"""Corrections: rejected rows that are corrected in the same job, and what became of each."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def show_corrections(path: JobPath, query: CorrectionsQuery) -> dict[str, Any]:
 def _from_file(path: JobPath, query: CorrectQuery, sent: Sent, said: CorrectionsForm) -> Response:
     file = sent.file
     if file is None:
-        raise InvalidInput("A multipart body has the part `file`: the mended rows as CSV.", code="no_file")
+        raise InvalidInput("A multipart body has the part `file`: the corrected rows as CSV.", code="no_file")
     given = said.model_dump(
         include={"reason", "encoding"} | said.model_fields_set & CorrectionsForm.model_fields.keys()
     )
@@ -207,14 +207,14 @@ def _perform(job: Job, reason: str, wanted: Wanted, keep: Keep) -> Outcome:
         )
         keep(tx, Answer(status=202, body=body, headers={"ETag": etag(corrected)}))
 
-    mended = jobs_correct.prepare(job, wanted)
+    corrected = jobs_correct.prepare(job, wanted)
     try:
         return verbs.perform(
             services().db, org_id=job.org_id, job_id=job.id, verb=Verb.CORRECT, request=asked,
-            options=Options(mended=mended), along=along,
+            options=Options(corrected=corrected), along=along,
         )  # fmt: skip
     except (Transient, PyMongoError):  # it may have begun after all, and then needs its rows
         raise
     except Exception:  # whatever it was passes on
-        jobs_correct.discard(job, mended)
+        jobs_correct.discard(job, corrected)
         raise

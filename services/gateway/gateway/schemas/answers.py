@@ -125,7 +125,7 @@ class AuditShown(BaseModel):
 
 
 class PartShown(BaseModel):
-    """A range of a job that one worker runs alone. ``corrects``: its rows are rejects that were mended."""
+    """A range of a job that one worker runs alone. ``corrects``: its rows are rejects that were corrected."""
 
     n: int
     phase: Phase

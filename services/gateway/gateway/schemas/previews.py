@@ -30,7 +30,7 @@ class FieldErrorShown(BaseModel):
 
 
 class WarningShown(BaseModel):
-    """What looks wrong; ``suggestion``, where there is one, mends it when it is merged into ``params``."""
+    """What looks wrong; ``suggestion``, where there is one, corrects it when it is merged into ``params``."""
 
     code: str
     message: str

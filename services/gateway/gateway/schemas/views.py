@@ -114,7 +114,7 @@ def action(last: Action) -> dict[str, Any]:
 
 
 def part(found: Part) -> dict[str, Any]:
-    """A part. One of mended rows counts them, which add nothing to the job's."""
+    """A part. One of corrected rows counts them, which add nothing to the job's."""
     done, total = found.counts.done, found.total
     if found.correction is not None:
         done, total = found.cursor["row"] - found.source["first_row"], found.correction.rows
@@ -136,7 +136,7 @@ def part(found: Part) -> dict[str, Any]:
 
 
 def reject(found: Mapping[str, Any], job: Job) -> dict[str, Any]:
-    """A row that was not written. A correction that was stopped with its job mends it no more."""
+    """A row that was not written. A correction that was stopped with its job corrects it no more."""
     names = ("row", "field", "code", "message", "line", "errors")
     under_way = found.get("correction") is not None and job.state not in FINAL
     return {**{name: found[name] for name in names}, "revision": revision_of(found), "correcting": under_way}

@@ -45,9 +45,9 @@ def correct(
     wait: bool,
     **given: Any,
 ) -> int:
-    """Run rejected rows of job ID once more, mended: FILE is what `rejects ID -o FILE` has written, put right.
+    """Correct rejected rows of job ID and run them again. FILE is the corrected file that `rejects ID -o FILE` wrote.
 
-    Or by values: `rejects ID --summary -o values.csv`, fill in the column `replacement`, `correct ID --map values.csv`.
+    To correct by value: `rejects ID --summary -o values.csv`, fill in `replacement`, `correct ID --map values.csv`.
     """  # fmt: skip
     asked = _asked(path, given)
     if only_preview or (shell.interactive and not yes):
@@ -77,7 +77,7 @@ def _asked(path: Path | None, given: dict[str, Any]) -> dict[str, Any]:
     """
     asked = file_options.params(given)
     if path is None and "value_map" not in asked:
-        raise click.UsageError("Give the FILE with the mended rows, or a --map with values and their replacements.")
+        raise click.UsageError("Give the FILE with the corrected rows, or --map with values and their replacements.")
     return {"path": path, **asked} if path else {"value_map": asked["value_map"]}
 
 

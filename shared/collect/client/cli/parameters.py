@@ -100,10 +100,21 @@ column_map = click.option("--column-map", type=Mapping(), multiple=True, help="R
 column_shift = click.option(
     "--column-shift", type=Shift(), multiple=True, help="Move a column's cells: up when negative, down when positive."
 )
-mend = click.option(
+
+
+class _Renamed(click.Option):
+    """An option whose further names still work, but are not shown."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        return self.opts[0], self.help or ""
+
+
+apply_suggestions = click.option(
+    "--apply-suggestions",
     "--mend",
+    cls=_Renamed,
     is_flag=True,
-    help="Ask for a preview first, and read columns that slipped or changed places as it suggests.",
+    help="Run the preview first, and apply its suggestions for shifted or exchanged columns.",
 )
 max_rejected = click.option("--max-rejected", type=Share(), help="Pause above so many rejected rows: 100, or 20%.")
 contended = together(

@@ -66,7 +66,7 @@ def audit(shell: Shell, job_id: str) -> None:
 
 @click.command()
 @job_argument
-@click.option("-o", "--output", metavar="FILE", help="The whole of them as a CSV to mend and send again; - is stdout.")
+@click.option("-o", "--output", metavar="FILE", help="Write all rejects as a CSV, to be corrected; - is stdout.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="Without -o: how many.")
 @click.option(
     "--summary",
@@ -110,8 +110,8 @@ def unprocessed(shell: Shell, job_id: str, output: str) -> int:
 @json_option
 @pass_shell
 def corrections(shell: Shell, job_id: str, row: int | None) -> None:
-    """Rows that were rejected and have been mended: what was wrong, and what became of them."""
-    headers = ("row", "revision", "code", "message", "mended", "became", "at")
+    """List the corrected rows of job ID: what was wrong, and the outcome."""
+    headers = ("row", "revision", "code", "message", "corrected", "became", "at")
     shell.answers(shell.client.jobs.corrections(job_id, row=row), headers, _correction_cells)
 
 

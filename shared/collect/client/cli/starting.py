@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from collect.client.cli import exits, file_options, mending, parameters, words
+from collect.client.cli import exits, file_options, parameters, suggestions, words
 from collect.client.cli.console import Shell, json_option, pass_shell
 from collect.client.cli.watching import follow
 from collect.client.models import File, Job, Preview
@@ -19,7 +19,7 @@ file_argument = click.argument("path", metavar="FILE", type=parameters.FILE)
 _of_file_jobs = parameters.together(
     file_options.reading,
     parameters.contended,
-    parameters.mend,
+    parameters.apply_suggestions,
     parameters.max_rows_per_second,
     parameters.starting,
     json_option,
@@ -62,7 +62,7 @@ def _create(
     kind: str,
     path: Path,
     *,
-    mend: bool,
+    apply_suggestions: bool,
     max_rows_per_second: float | None,
     priority: str | None,
     reason: str | None,
@@ -74,8 +74,8 @@ def _create(
         given["on_conflict"] = "supersede"
     file = send(shell, path, idempotency_key=f"{idempotency_key}-file" if idempotency_key else None)
     params = {"file_id": file.id, **file_options.params(given)}
-    if mend:
-        params = mending.mended(shell, kind, params)
+    if apply_suggestions:
+        params = suggestions.applied(shell, kind, params)
     job = shell.client.jobs.create(
         kind,
         params,
@@ -117,7 +117,7 @@ def preview(shell: Shell, /, path: Path, kind: str, dataset: str, **given: Any) 
 @parameters.column_map
 @parameters.column_shift
 @file_options.reading
-@parameters.mend
+@parameters.apply_suggestions
 @parameters.max_rows_per_second
 @click.option("--priority", type=click.Choice(["low", "normal", "high"]))
 @click.option(
@@ -136,7 +136,7 @@ def restart(
     reason: str,
     path: Path | None,
     params: str | None,
-    mend: bool,
+    apply_suggestions: bool,
     wait: bool,
     only_preview: bool,
     priority: str | None,
@@ -151,8 +151,8 @@ def restart(
     limits = {"priority": priority, "confirm": confirm, "max_rows_per_second": max_rows_per_second}
     changed = (_json_object(params) if params is not None else {}) | file_options.params(given)
     file_id = send(shell, path).id if path is not None else None
-    if mend:
-        changed = _mended(shell, job_id, changed, file_id)
+    if apply_suggestions:
+        changed = _with_suggestions(shell, job_id, changed, file_id)
     asked: dict[str, Any] = {"reason": reason, "file_id": file_id, "params": changed or None, **limits}
     if only_preview:
         found = shell.client.jobs.will_restart(job_id, **asked)
@@ -162,13 +162,13 @@ def restart(
     return started(shell, job, wait=wait)
 
 
-def _mended(shell: Shell, job_id: str, changed: dict[str, Any], file_id: str | None) -> dict[str, Any]:
+def _with_suggestions(shell: Shell, job_id: str, changed: dict[str, Any], file_id: str | None) -> dict[str, Any]:
     """Return the changed params, with the suggestions for columns from the preview of the new job."""
     parent = shell.client.jobs.get(job_id)
     given = {**changed, **({"file_id": file_id} if file_id else {})}
     other_file = restarts.reads_other_file(parent.params, given)
-    found = mending.mended(shell, parent.kind, restarts.params(parent.params, given, other_file=other_file))
-    return changed | {name: found[name] for name in mending.HOW_COLUMNS_ARE_READ & found.keys()}
+    params = suggestions.applied(shell, parent.kind, restarts.params(parent.params, given, other_file=other_file))
+    return changed | {name: params[name] for name in suggestions.HOW_COLUMNS_ARE_READ & params.keys()}
 
 
 def started(shell: Shell, job: Job, *, wait: bool) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from collect.client.cli import mending
+from collect.client.cli import suggestions
 from collect.client.cli.console import Shell
 from collect.client.models import (
     Action,
@@ -100,8 +100,8 @@ def preview(shell: Shell, found: Preview) -> None:
 def _warning(shell: Shell, notice: Notice) -> None:
     shell.out.print(Text(f"Warning: {notice.message}", style="yellow"))
     if notice.suggestion:
-        or_mend = ", or --mend" if mending.mends(notice.suggestion) else ""
-        shell.out.print(Text(f"  add {mending.options(notice.suggestion)}{or_mend}"))
+        or_apply = ", or --apply-suggestions" if suggestions.is_applicable(notice.suggestion) else ""
+        shell.out.print(Text(f"  add {suggestions.options(notice.suggestion)}{or_apply}"))
 
 
 def _teams(found: TeamsTouched, total_rows: int | None) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Corrections in a storm: which rows people mend and how, and afterwards what has become of them."""
+"""Corrections in a storm: which rows people correct and how, and afterwards what has become of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from collect.storage.database import Database
 from storm.files import Sheet
 
 MOST_REJECTS = 400
-"""That somebody looks at before he mends some of them."""
+"""That somebody looks at before he corrects some of them."""
 BAD = {"upload": {"age": "unknown"}, "teams": {"team_name": ""}}
 """What makes any row bad, or leaves it so."""
 Row = dict[str, Any]
@@ -30,9 +30,9 @@ def rows(
     share: float,
     spoiled: float,
 ) -> list[Row]:
-    """Some of the rejected rows that are bad in their file, mended, but for some that are as bad as before.
+    """Some of the rejected rows that are bad in their file, corrected, but for some that are as bad as before.
 
-    A row that is good, and lost to another with its key, is left alone. With none to mend it is the first one, spoilt.
+    Good rows that lost to another row with their key are left alone. Without bad rows it is the first one, spoilt.
     """
     found: list[Row] = []
     first = 1
@@ -57,7 +57,7 @@ def save_csv(chosen: Sequence[Row], path: Path) -> Path:
 
 
 def written(db: Database) -> dict[str, dict[int, str]]:
-    """Job → the rows of its file that were written once they had been mended, each with its text."""
+    """Job → the rows of its file that were written once they had been corrected, each with its text."""
     found: dict[str, dict[int, str]] = {}
     fields = {"job_id": 1, "row": 1, "became": 1, "corrected_line": 1}
     for closed in db.corrections.find({}, fields).sort([("job_id", 1), ("row", 1), ("revision", 1)]):
@@ -71,12 +71,12 @@ def written(db: Database) -> dict[str, dict[int, str]]:
 
 def is_wrong(sheet: Sheet, row: int, text: str) -> str | None:
     """What speaks against a row having been written with this text."""
-    right = replace(sheet, bad=0, mended=frozenset())
-    if right.cells(row) == replace(sheet, mended=frozenset()).cells(row):
-        return f"row {row} was good, and nobody mended it"
+    right = replace(sheet, bad=0, corrected=frozenset())
+    if right.cells(row) == replace(sheet, corrected=frozenset()).cells(row):
+        return f"row {row} was good, and nobody corrected it"
     cells = _cells(text)
     expected = list(right.cells(row).values())
-    return None if cells == expected else f"row {row} was mended as {expected}, and written as {cells}"
+    return None if cells == expected else f"row {row} was corrected as {expected}, and written as {cells}"
 
 
 def _place(line: str, sheets: Mapping[str, Sheet]) -> tuple[Sheet | None, int]:

@@ -1,4 +1,4 @@
-"""Plants in which a job has succeeded with many rejected rows: they are mended under fire."""
+"""Plants in which a job has succeeded with many rejected rows: they are corrected under fire."""
 
 import csv
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ AGAIN = REJECTED // STILL_BAD
 GATEWAY = "gateway"
 
 
-class Mender(Plant):
+class Corrector(Plant):
     """Gateway, monitor and an upload, which is there at the beginning of each test; it starts its workers."""
 
     job_kind = "upload"
@@ -36,7 +36,7 @@ class Mender(Plant):
 
     def open(self) -> None:
         super().open()
-        worker = self.mender()
+        worker = self.corrector()
         self.until_state(self.start(self.text(rejects=0)), State.SUCCEEDED)
         self._right = {row["row"]: row["values"] for row in self.written_rows()}
         self.empty()
@@ -46,7 +46,7 @@ class Mender(Plant):
         self.stand()
         assert len(self.standing["rejects"]) == REJECTED
 
-    def mender(self, *, slots: int = 2, wait: bool = True, **settings: str) -> Service:
+    def corrector(self, *, slots: int = 2, wait: bool = True, **settings: str) -> Service:
         """Start a worker."""
         return self.worker(kind=self.job_kind, slots=slots, wait=wait, **settings)
 
@@ -59,19 +59,19 @@ class Mender(Plant):
         return self.upload(path, **params)
 
     def sheet(self) -> Path:
-        """The rejects, mended but for some."""
-        right = self.folder / "mended.csv"
+        """The rejects, corrected but for some."""
+        right = self.folder / "corrected.csv"
         if right.exists():
             return right
         bad = self.folder / "rejects.csv"
         self.client.jobs.save_rejects(self.job, bad)
-        mended = self._cells(self.text(rejects=0))
+        corrected = self._cells(self.text(rejects=0))
         with bad.open(encoding="utf-8", newline="") as given, right.open("w", encoding="utf-8", newline="") as out:
             rows = csv.DictReader(given)
             writer = csv.DictWriter(out, rows.fieldnames or ())
             writer.writeheader()
             for nth, row in enumerate(rows):
-                cells = {} if nth % STILL_BAD == 0 else dict(zip(mended[0], mended[int(row["row"])], strict=True))
+                cells = {} if nth % STILL_BAD == 0 else dict(zip(corrected[0], corrected[int(row["row"])], strict=True))
                 writer.writerow({**row, **cells})
         return right
 
@@ -79,17 +79,17 @@ class Mender(Plant):
         """Send the corrections."""
         if rows_per_second is not None:
             self.client.jobs.patch(self.job, max_rows_per_second=rows_per_second)
-        return self.client.jobs.correct(self.job, path=self.sheet(), reason="mended")
+        return self.client.jobs.correct(self.job, path=self.sheet(), reason="corrected")
 
     def hurry(self) -> None:
         self.client.jobs.patch(self.job, max_rows_per_second=None)
 
-    def mended(self) -> int:
+    def corrected(self) -> int:
         """How many rows have been written by corrections."""
         return self.db.corrections.count_documents({"job_id": self.job, "became": "written"})
 
-    def until_mended(self, *, rows: int = 1) -> None:
-        eventually(lambda: self.mended() >= rows, seconds=REST_SECONDS, what=f"{rows} rows are mended")
+    def until_corrected(self, *, rows: int = 1) -> None:
+        eventually(lambda: self.corrected() >= rows, seconds=REST_SECONDS, what=f"{rows} rows are corrected")
 
     def chunks(self) -> int:
         return self.db.ledger.count_documents({"job_id": self.job})
@@ -98,7 +98,7 @@ class Mender(Plant):
         """What the job writes its rows to, document for document."""
         return list(self.db.rows.find({"dataset": baseline.NAME}).sort("_id", 1))
 
-    def is_mended(self) -> None:
+    def is_corrected(self) -> None:
         """The job succeeds as the file does that was right, but for the rows that are bad still."""
         self.until_state(self.job, State.SUCCEEDED)
         bad = {row["row"] for row in self.db.rejects.find({"job_id": self.job})}
@@ -110,7 +110,7 @@ class Mender(Plant):
         assert (progress.total, progress.done) == (ROWS, ROWS)
         assert (progress.succeeded, progress.rejected) == (ROWS - AGAIN, AGAIN)
         assert self.db.corrections.count_documents({"job_id": self.job}) == REJECTED
-        assert self.mended() == REJECTED - AGAIN
+        assert self.corrected() == REJECTED - AGAIN
         findings = check(self.db, blobs=GridFsBlobs(db=self.db), object_seconds=0.0)
         assert not findings, "\n".join(map(str, findings))
 
@@ -127,7 +127,7 @@ class Mender(Plant):
             return dict(enumerate(csv.reader(lines)))
 
 
-class TeamsMender(Mender):
+class TeamsCorrector(Corrector):
     """The same with a list of teams."""
 
     job_kind = "teams"
@@ -156,7 +156,7 @@ class TeamsMender(Mender):
     def snapshot(self) -> list[Document]:
         return [*self.written_rows(), *self.db.members.find()]
 
-    def is_mended(self) -> None:
-        super().is_mended()
+    def is_corrected(self) -> None:
+        super().is_corrected()
         named = {phone for team in self.written_rows() for role in ROLES for phone in team["values"][role]}
         assert {person["values"]["phone"] for person in self.db.members.find()} == named

@@ -1,4 +1,4 @@
-"""The suggestions of a preview: shown as options of the command, and with ``--mend`` merged into the params."""
+"""The suggestions of a preview: shown as options of the command, or applied by ``--apply-suggestions``."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from collect.client.cli import file_options
 from collect.client.cli.console import Shell
 
 HOW_COLUMNS_ARE_READ = frozenset({"column_map", "column_shift"})
-"""The params that say which cells belong to which column. ``--mend`` changes only these."""
+"""The params that say which cells belong to which column. ``--apply-suggestions`` changes only these."""
 
 
-def mends(suggestion: Mapping[str, Any] | None) -> bool:
-    """Return whether ``--mend`` would apply the suggestion."""
+def is_applicable(suggestion: Mapping[str, Any] | None) -> bool:
+    """Return whether ``--apply-suggestions`` applies the suggestion."""
     return bool(suggestion) and HOW_COLUMNS_ARE_READ.issuperset(suggestion or ())
 
 
-def mended(shell: Shell, kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the params with their preview's suggestions for columns. Writes a message about each change."""
-    now = dict(params)
+def applied(shell: Shell, kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the params with the suggestions of their preview for columns. Prints each change."""
+    changed = dict(params)
     for notice in shell.client.jobs.preview(kind, params).warnings:
-        if notice.suggestion is not None and mends(notice.suggestion):
-            now = merged(now, notice.suggestion)
-            shell.say(f"{notice.message}\nMended: {options(notice.suggestion)}")
-    if now == params:
-        shell.say("Nothing was found that could be mended.")
-    return now
+        if notice.suggestion is not None and is_applicable(notice.suggestion):
+            changed = merged(changed, notice.suggestion)
+            shell.say(f"{notice.message}\nApplied: {options(notice.suggestion)}")
+    if changed == params:
+        shell.say("The preview has no suggestions for columns.")
+    return changed
 
 
 def merged(params: Mapping[str, Any], suggestion: Mapping[str, Any]) -> dict[str, Any]:
     """Return the params with a suggestion merged into them. Headers and columns that it does not name stay."""
-    now = dict(params)
+    result = dict(params)
     for name, value in suggestion.items():
-        there = now.get(name)
-        now[name] = {**there, **value} if isinstance(there, Mapping) and isinstance(value, Mapping) else value
-    return now
+        old = result.get(name)
+        result[name] = {**old, **value} if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result
 
 
 def options(suggestion: Mapping[str, Any]) -> str:
