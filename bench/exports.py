@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from collect.admin import sending
-from collect.client.models import Job
+from collect.api.jobs import Job
 from collect.demo import responses, survey
 from collect.jobs.states import State
 from collect.storage.indexes import EXPORT_INDEX

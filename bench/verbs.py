@@ -11,8 +11,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from collect.api.jobs import Action
 from collect.client.errors import ApiError
-from collect.client.models import Action
 from collect.demo import baseline
 from collect.jobs.states import State
 from collect.testing.system import eventually

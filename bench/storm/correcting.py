@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from collect.client.models import Reject
+from collect.api.jobs import Reject
 from collect.storage.database import Database
 from storm.files import Sheet
 

@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from collect.api.jobs import Job
 from collect.client.api import CollectClient
 from collect.client.errors import ApiError, ClientError, Unreachable
-from collect.client.models import Job
 from collect.client.transport import new_idempotency_key
 from collect.jobs.states import HOLDING, State, Verb, allowed_verbs
 from storm import correcting

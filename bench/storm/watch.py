@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from pymongo.errors import PyMongoError
 
+from collect.api.jobs import Job
 from collect.client.errors import ApiError, ClientError
-from collect.client.models import Job
 from collect.client.transport import Patience
 from collect.jobs.states import FINAL, State
 from collect.storage.database import Database

@@ -8,10 +8,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from collect.api.jobs import Action, Job
 from collect.client import CollectClient
 from collect.client.cli import suggestions
 from collect.client.cli.words import milliseconds
-from collect.client.models import Action, Job
 from collect.demo.baseline import NAME, Survey, save_csv
 from collect.jobs.states import State
 from story.leftovers import OwnJobs

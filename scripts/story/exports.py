@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from collect.admin import sending
+from collect.api.jobs import Job
 from collect.client import CollectClient
-from collect.client.models import Job
 from collect.demo import responses, survey
 from collect.jobs.states import State
 from collect.storage.database import Database

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from collect.api.jobs import Job
 from collect.client import CollectClient, Missing
-from collect.client.models import Job
 
 UNDO_SECONDS = 60.0
 

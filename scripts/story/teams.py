@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from collect.api.jobs import Job
+from collect.api.previews import TeamsPreview
 from collect.client import CollectClient
 from collect.client.cli import suggestions
-from collect.client.models import Job, Preview
 from collect.jobs.states import State
 from collect.storage.database import Database
 from story.leftovers import OwnJobs
@@ -86,9 +87,7 @@ class TeamStory:
         self._tell.check(corrected, f"it names the column, and moves it up by {SLIPPED_ROWS} rows")
         return file_id, warned.suggestion
 
-    def _tell_preview(self, seen: Preview) -> None:
-        if seen.teams is None:
-            raise CheckFailed("the preview says what would become of the teams")
+    def _tell_preview(self, seen: TeamsPreview) -> None:
         self._tell.fact("teams that would change", f"{seen.teams.changed:,} of {seen.teams.examined_rows:,}")
         for effect in seen.effects:
             self._tell.fact("what a row does", effect)

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from collect.api.jobs import Job
 from collect.client.cli.speed import Speed
 from collect.client.cli.watching import sentence
-from collect.client.models import Job
 
 LINE_SECONDS = 1.0
 

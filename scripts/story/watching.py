@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from collect.api.jobs import Job
 from collect.client import CollectClient
-from collect.client.models import Job
 from collect.jobs.states import State
 from story.telling import CheckFailed, Teller
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from collect.admin.check import check
-from collect.client.models import Job
+from collect.api.jobs import Job
 from collect.demo import baseline, survey
 from collect.demo.teams import COLUMNS, Roster
 from collect.jobs.states import State

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pymongo.read_concern import ReadConcern
 
 from collect.admin.check import check
-from collect.client.models import Job
+from collect.api.jobs import Job
 from collect.jobs.forms import FieldType, Form, FormField
 from collect.jobs.states import State
 from collect.storage import forms, results

@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack
 
 from flask import Response, current_app, g, request
-from flask_openapi3 import Info, OpenAPI
+from flask_openapi3 import Info
 from opentelemetry.trace import StatusCode
 from pymongo.errors import PyMongoError
 from ulid import ULID
@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 from collect.errors import CollectError
 from collect.observability import logs, metrics, traces
 from gateway.http import auth, problems
+from gateway.http.answering import Gateway
 from gateway.http.json_body import StrictRequest
 from gateway.http.request_bodies import RequestBody
 from gateway.routes import (
@@ -41,9 +42,9 @@ _JOBS = "/v1/jobs/"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def create_app(made: Services) -> OpenAPI:
+def create_app(made: Services) -> Gateway:
     """Return the gateway's application, which uses the services ``made``. Connects to nothing."""
-    app = OpenAPI(
+    app = Gateway(
         "gateway",
         info=Info(title="Collect Jobs", version="1"),
         security_schemes={"key": {"type": "http", "scheme": "bearer"}},
@@ -84,7 +85,7 @@ def create_app(made: Services) -> OpenAPI:
     return app
 
 
-def _handle_errors(app: OpenAPI) -> None:
+def _handle_errors(app: Gateway) -> None:
     app.register_error_handler(CollectError, problems.from_error)
     app.register_error_handler(HTTPException, problems.from_http)
     app.register_error_handler(PyMongoError, problems.from_store)

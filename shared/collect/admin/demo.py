@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from collect.demo import baseline, survey
 from collect.errors import Unauthorised
+from collect.jobs.limits import Role
 from collect.storage import api_keys, datasets, forms, organisations
 from collect.storage.database import Database, transact
 
@@ -20,7 +21,7 @@ class DemoKey:
 
     variable: str
     org_id: str
-    role: api_keys.Role
+    role: Role
     name: str
 
 

@@ -9,6 +9,7 @@ import click
 
 from collect.admin.connection import Admin, json_option, pass_admin
 from collect.errors import NotFound
+from collect.jobs.limits import ROLES, Role
 from collect.storage import api_keys as store
 from collect.storage import organisations
 
@@ -32,12 +33,12 @@ def list_keys(admin: Admin, org_id: str | None) -> None:
 
 @keys.command("create")
 @click.option("--org", "org_id", help="Organisation of the key; not for role platform.")
-@click.option("--role", required=True, type=click.Choice(store.ROLES))
+@click.option("--role", required=True, type=click.Choice(ROLES))
 @click.option("--name", required=True, help="Name that the audit trail shows.")
 @click.option("--expires", "expires_at", type=click.DateTime(), help="End of its validity (UTC).")
 @json_option
 @pass_admin
-def create_key(admin: Admin, org_id: str | None, role: store.Role, name: str, expires_at: datetime | None) -> None:
+def create_key(admin: Admin, org_id: str | None, role: Role, name: str, expires_at: datetime | None) -> None:
     """Create a key. Its secret is shown only now."""
     if (org_id is None) != (role == "platform"):
         raise click.UsageError("--org is needed for every role except platform, which takes none.")

@@ -6,6 +6,9 @@
 ...     job = client.jobs.wait(job.id)
 """
 
+from collect.api.data import File, Team
+from collect.api.jobs import Job, Manifest, Progress, Reject, UndoPreview
+from collect.api.previews import Preview
 from collect.client.api import CollectClient, NotConfigured
 from collect.client.errors import (
     ApiError,
@@ -23,7 +26,6 @@ from collect.client.errors import (
     Unreachable,
     WaitedInVain,
 )
-from collect.client.models import File, Job, Manifest, Preview, Progress, Reject, Team, UndoPreview
 from collect.client.transport import Patience
 
 __all__ = [

@@ -7,10 +7,10 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
+from collect.api.data import Dataset, Row, Team
 from collect.client.errors import ClientError
 from collect.client.files import FilesApi
 from collect.client.jobs import JobsApi
-from collect.client.models import Dataset, Row, Team
 from collect.client.pages import every
 from collect.client.transport import OnRetry, Patience, Transport
 

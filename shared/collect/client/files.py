@@ -8,8 +8,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import IO
 
+from collect.api.data import File
 from collect.client.errors import ClientError
-from collect.client.models import File
 from collect.client.transport import Transport, new_idempotency_key
 
 PIECE_BYTES = 64 * 1024

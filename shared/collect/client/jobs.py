@@ -8,12 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
-from collect.client.downloads import download
-from collect.client.errors import WaitedInVain
-from collect.client.files import OnBytes, read, save
-from collect.client.models import (
+from collect.api.jobs import (
     AuditEntry,
     Conflict,
     CorrectedRow,
@@ -21,12 +18,15 @@ from collect.client.models import (
     Job,
     Manifest,
     Part,
-    Preview,
     Reject,
+    RejectsPage,
     RejectsSummary,
-    StoredRejects,
     UndoPreview,
 )
+from collect.api.previews import AnyPreview, ExportPreview, TeamsPreview, UploadPreview, preview
+from collect.client.downloads import download
+from collect.client.errors import WaitedInVain
+from collect.client.files import OnBytes, read, save
 from collect.client.pages import Page, every, page
 from collect.client.transport import Transport
 
@@ -69,12 +69,21 @@ class JobsApi:
         )
         return _job(self._transport.create("/v1/jobs", body=body, idempotency_key=idempotency_key))
 
-    def preview(self, kind: str, params: Params, *, confirm: str | None = None) -> Preview:
+    @overload
+    def preview(self, kind: Literal["upload"], params: Params, *, confirm: str | None = ...) -> UploadPreview: ...
+    @overload
+    def preview(self, kind: Literal["teams"], params: Params, *, confirm: str | None = ...) -> TeamsPreview: ...
+    @overload
+    def preview(self, kind: Literal["export"], params: Params, *, confirm: str | None = ...) -> ExportPreview: ...
+    @overload
+    def preview(self, kind: str, params: Params, *, confirm: str | None = ...) -> AnyPreview: ...
+
+    def preview(self, kind: str, params: Params, *, confirm: str | None = None) -> AnyPreview:
         """Return what such a job would do. Raises the same errors as :meth:`create`."""
         query = {"validate_only": "true"}
-        wanted = _given(kind=kind, params=dict(params), confirm=confirm)
-        body, _ = self._transport.json("POST", "/v1/jobs", params=query, body=wanted)
-        return Preview.model_validate(body)
+        asked = _given(kind=kind, params=dict(params), confirm=confirm)
+        body, _ = self._transport.json("POST", "/v1/jobs", params=query, body=asked)
+        return preview(body)
 
     def get(self, job_id: str) -> Job:
         """Return the job in its present state."""
@@ -183,12 +192,12 @@ class JobsApi:
 
     def will_restart(
         self, job_id: str, *, reason: str, file_id: str | None = None, params: Params | None = None, **others: Any
-    ) -> Preview:
+    ) -> AnyPreview:
         """Return what :meth:`restart` would do. It warns of rows of the first job that are still stored."""
         query = {"validate_only": "true"}
         asked = _given(reason=reason, file_id=file_id, params=dict(params) if params else None, **others)
         body, _ = self._transport.json("POST", f"/v1/jobs/{job_id}/restart", params=query, body=asked)
-        return Preview.model_validate(body)
+        return preview(body)
 
     def correct(
         self,
@@ -241,10 +250,10 @@ class JobsApi:
         """Yield the rejected rows by row number: all, or the first ``most``."""
         return every(self._transport, f"/v1/jobs/{job_id}/rejects", Reject, most=most)
 
-    def rejects_stored(self, job_id: str) -> StoredRejects:
+    def rejects_stored(self, job_id: str) -> RejectsPage:
         """Return how many rows were rejected, and how many of these are stored."""
         body, _ = self._transport.json("GET", f"/v1/jobs/{job_id}/rejects", params={"limit": 1})
-        return StoredRejects.model_validate(body)
+        return RejectsPage.model_validate(body)
 
     def rejects_summary(self, job_id: str) -> RejectsSummary:
         """Return the errors of the rejected rows by column and code, with the distinct wrong values."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from collect.client.models import Answer
+from collect.api.answers import Answer
 from collect.client.transport import Transport
 
 A = TypeVar("A", bound=Answer)

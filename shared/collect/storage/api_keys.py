@@ -7,18 +7,15 @@ import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from pymongo import DESCENDING, ReturnDocument
 from ulid import ULID
 
 from collect.errors import NotFound, Unauthorised
+from collect.jobs.limits import ROLES, Role
 from collect.storage.database import Database, Transaction, stored
-
-Role = Literal["viewer", "operator", "admin", "platform"]
-ROLES: tuple[Role, ...] = ("viewer", "operator", "admin", "platform")
-"""The roles, from the least rights to the most. Each role has all rights of those before it."""
 
 PREFIX = "ck"
 SECRET_BYTES = 32

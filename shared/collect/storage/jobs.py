@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -133,6 +133,11 @@ def page(
     documents = db.jobs.find(query, _LISTED).sort("_id", DESCENDING).limit(limit + 1)
     found = [Job.model_validate(document) for document in documents]
     return found[:limit], found[limit - 1].id if len(found) > limit else None
+
+
+def owned(db: Database, *, org_id: str, job_ids: Collection[str]) -> set[str]:
+    """Return those of the jobs that belong to the organisation."""
+    return set(db.jobs.distinct("_id", {"_id": {"$in": list(job_ids)}, "org_id": org_id}))
 
 
 def wait(db: Database, *, org_id: str, job_id: str, until: Callable[[Job], bool], seconds: float) -> Job:

@@ -8,20 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pymongo import ReturnDocument
 
 from collect.errors import NotFound
+from collect.jobs.limits import Limits
 from collect.storage.database import Database
-
-
-class Limits(BaseModel):
-    """What one organisation may use. Changed by its admins."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    concurrent_jobs: int = Field(default=8, ge=1, le=1000)
-    confirm_threshold_rows: int = Field(default=1_000_000, ge=0)
-    max_upload_bytes: int = Field(default=10 * 1024**3, ge=1)
-    undo_days: int = Field(default=7, ge=0, le=365)
-    retention_days: int = Field(default=30, ge=1, le=3650)
-    requests_per_minute: int = Field(default=6_000, ge=1)
 
 
 class Organisation(BaseModel):

@@ -7,7 +7,7 @@ from typing import Any
 from pymongo import ASCENDING
 from pymongo.client_session import ClientSession
 
-from collect.jobs.model import Counts, Part, Sums
+from collect.jobs.model import Counts, Part, PartStatus, Sums
 from collect.storage.database import Database, SessionId
 
 WRITERS_KEPT = 20
@@ -46,6 +46,11 @@ def counted(db: Database, *, job_ids: list[str]) -> dict[str, Sums]:
     ]
     found = {document.pop("_id"): Sums.model_validate(document) for document in db.parts.aggregate(pipeline)}
     return {job_id: found.get(job_id, Sums()) for job_id in job_ids}
+
+
+def count(db: Database, *, org_id: str, kind: str, status: PartStatus) -> int:
+    """Count the organisation's parts of one kind with this status."""
+    return db.parts.count_documents({"org_id": org_id, "kind": kind, "status": status.value})
 
 
 def planned(db: Database, *, job_id: str) -> dict[str, Any] | None:

@@ -16,8 +16,8 @@ import requests
 from ulid import ULID
 
 from collect.admin.check import check
+from collect.api.jobs import Job
 from collect.client.api import CollectClient
-from collect.client.models import Job
 from collect.jobs.forms import FieldType, Form, FormField
 from collect.storage import api_keys, forms
 from collect.testing.system import Service, System

@@ -11,16 +11,16 @@ import requests
 from ulid import ULID
 
 from collect.admin.check import check
+from collect.api.jobs import Job, Reject
 from collect.client.api import CollectClient
 from collect.client.errors import Refused
-from collect.client.models import Job, Reject
+from collect.jobs.restarts import LEFT_ROWS
 from collect.jobs.states import State
 from collect.jobs.template import Template
 from collect.storage import api_keys, datasets
 from collect.storage.database import transact
 from collect.storage.rejects import MOST_STORED
 from collect.testing.system import Service, System
-from gateway.routes.details import LEFT_ROWS
 
 ORG = "labs"
 SECONDS = 60.0
@@ -170,8 +170,8 @@ class Desk(System):
         data = self.unprocessed_bytes(job.id)
         assert data is not None
         csv.field_size_limit(max(csv.field_size_limit(), len(data)))
-        records = csv.reader(io.StringIO(data.decode(), newline=""), delimiter=seen.delimiter)  # type: ignore[attr-defined]
-        return sum(1 for record in records if any(record)) - int(seen.has_header)  # type: ignore[attr-defined]
+        records = csv.reader(io.StringIO(data.decode(), newline=""), delimiter=seen.delimiter or ",")
+        return sum(1 for record in records if any(record)) - int(bool(seen.has_header))
 
     def _adds_up(self, outcome: Outcome) -> None:
         job, progress = outcome.job, outcome.job.progress

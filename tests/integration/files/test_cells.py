@@ -106,7 +106,7 @@ def test_the_values_of_good_cells_are_what_they_say(desk: Desk) -> None:
 def test_all_that_is_wrong_with_a_row_is_in_one_reject(desk: Desk) -> None:
     outcome = desk.run(b"k,n,x,d,p\n,one,two,three,four\n", dataset=desk.new_dataset(COLUMNS))
     (reject,) = outcome.rejects
-    assert [(error["field"], error["code"]) for error in reject.errors] == [  # type: ignore[attr-defined]
+    assert [(error.field, error.code) for error in reject.errors] == [
         ("k", "required"),
         ("n", "not_an_integer"),
         ("x", "not_a_number"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from collect.api.jobs import MaxRejected
 from integration.files.desk import Desk
 from support.waiting import eventually
 
@@ -78,7 +79,7 @@ def test_what_the_first_job_has_written_is_named_when_a_restart_pauses_or_ends(d
     eventually(lambda: desk.client.jobs.get(parent.id).progress.done > 0, seconds=60, what="rows are written")
     desk.client.jobs.stop(parent.id, reason="a test")
     child = desk.client.jobs.restart(parent.id, reason="a test")
-    assert (child.max_rows_per_second, child.max_rejected) == (20_000.0, {"rows": 10})
+    assert (child.max_rows_per_second, child.max_rejected) == (20_000.0, MaxRejected(rows=10))
     paused = desk.outcome(child.id)
     assert (paused.state, paused.code) == ("paused", "rejections_over_limit")
     assert paused.job.reason is not None

@@ -71,7 +71,7 @@ def test_another_delimiter_is_seen_and_said(desk: Desk, delimiter: str, name: st
     data = f"k{delimiter}n{delimiter}s\na{delimiter}1{delimiter}x, y\n".encode()
     dataset = desk.new_dataset()
     seen = desk.client.jobs.preview("upload", {"file_id": desk.send(data), "dataset": dataset})
-    assert seen.delimiter == delimiter  # type: ignore[attr-defined]
+    assert seen.delimiter == delimiter
     outcome = desk.run(data, dataset=dataset)
     assert outcome.rows == {"a": {"k": "a", "n": 1, "s": "x, y"}}
     wrong = desk.refused(data, delimiter=",")

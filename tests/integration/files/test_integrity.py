@@ -77,7 +77,8 @@ def test_a_file_keeps_its_bytes_whatever_is_sent_under_its_name_after_the_previe
     outcome = desk.outcome(desk.start(file_id, dataset))
     assert {key: row["n"] for key, row in outcome.rows.items()} == {"a": 1, "b": 2}
     sha256 = hashlib.sha256(TEXT).hexdigest()
-    assert seen.file["sha256"] == desk.client.files.get(file_id).sha256 == sha256  # type: ignore[attr-defined]
+    assert seen.file is not None
+    assert seen.file.sha256 == desk.client.files.get(file_id).sha256 == sha256
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from flask_openapi3 import OpenAPI
 from redis import Redis
 
+from collect.jobs.limits import ROLES
 from collect.jobs.template import Template
 from collect.storage import api_keys, datasets, indexes, organisations
 from collect.storage.database import Database, transact
@@ -95,9 +96,9 @@ def inside(api: Api, running: Running) -> Api:
 
 
 def made_keys(db: Database) -> dict[str, str]:
-    made = {role: api_keys.create(db, org_id="labs", name=f"labs {role}", role=role) for role in api_keys.ROLES[:3]}
+    made = {role: api_keys.create(db, org_id="labs", name=f"labs {role}", role=role) for role in ROLES[:3]}
     found: dict[str, str] = {role: key.secret for role, key in made.items()}
     found["platform"] = api_keys.create(db, org_id=None, name="staff", role="platform").secret
-    for role in api_keys.ROLES[:3]:
+    for role in ROLES[:3]:
         found[f"other {role}"] = api_keys.create(db, org_id="other", name=f"other {role}", role=role).secret
     return found

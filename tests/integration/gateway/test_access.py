@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from flask_openapi3 import OpenAPI
 
+from collect.jobs.limits import ROLES, Limits, Role
 from collect.storage import api_keys, organisations
 from integration.gateway.calls import TEMPLATE, UNKNOWN_ID, Api, form, problem, upload
 from integration.gateway.conftest import Running
@@ -28,7 +29,7 @@ PUBLIC = {
 class Route:
     """The least role that may use it; a body that passes; whether it names something of an organisation."""
 
-    role: api_keys.Role
+    role: Role
     body: Any = None
     named: str | None = None
 
@@ -108,8 +109,8 @@ def test_what_looks_after_the_process_needs_no_key(api: Api, method: str, path: 
 @pytest.mark.parametrize(("method", "rule"), CALLS)
 def test_a_role_may_do_what_it_includes_and_nothing_else(api: Api, method: str, rule: str) -> None:
     route = ROUTES[method, rule]
-    for role in api_keys.ROLES[:3]:
-        enough = api_keys.ROLES.index(role) >= api_keys.ROLES.index(route.role)
+    for role in ROLES[:3]:
+        enough = ROLES.index(role) >= ROLES.index(route.role)
         answer = api.call(method, filled(rule), key=role, json=route.body)
         if enough:
             assert answer.status_code not in {401, 403}, (role, answer.text)
@@ -231,7 +232,7 @@ def test_staff_act_for_the_organisation_that_they_name(api: Api) -> None:
 
 def test_only_staff_choose_an_organisation(api: Api) -> None:
     theirs = api.job(key="other operator")["id"]
-    for role in api_keys.ROLES[:3]:
+    for role in ROLES[:3]:
         problem(api.get(f"/v1/jobs/{theirs}", key=role, headers={"X-Organisation": "other"}), 404)
 
 
@@ -250,6 +251,7 @@ def test_an_unknown_path_is_a_problem_too(api: Api) -> None:
 
 def test_a_limit_of_requests_is_told_and_kept(api: Api) -> None:
     answer = api.get("/v1/organisation")
+    assert answer.get_json()["limits"] == Limits().model_dump(), "those with a default too"
     assert answer.headers["RateLimit"].startswith("limit=6000, remaining=")
     assert answer.headers["RateLimit-Limit"] == "6000"
     assert 0 < int(answer.headers["RateLimit-Reset"]) <= 61

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import requests
 
+from collect.jobs.limits import ROLES
 from collect.storage import api_keys, organisations
 from collect.testing.system import LOOPBACK, Service, System, eventually
 from integration.gateway.calls import UNKNOWN_ID
@@ -30,7 +31,7 @@ class Gateway:
         self.system = system
         self.service = service
         roles: dict[str, str] = {
-            role: api_keys.create(system.db, org_id="labs", name=role, role=role).secret for role in api_keys.ROLES[:3]
+            role: api_keys.create(system.db, org_id="labs", name=role, role=role).secret for role in ROLES[:3]
         }
         few = api_keys.create(system.db, org_id="few", name="few", role="operator").secret
         self.keys: dict[str, str] = {**roles, "few": few}

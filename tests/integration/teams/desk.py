@@ -8,8 +8,9 @@ from typing import Any
 from ulid import ULID
 
 from collect.admin.check import check
+from collect.api.jobs import Job
+from collect.api.previews import TeamsPreview
 from collect.client.api import CollectClient
-from collect.client.models import Job, Preview
 from collect.demo.teams import COLUMNS, Roster, write_csv
 from collect.jobs.forms import Form
 from collect.storage import api_keys, forms, organisations
@@ -42,7 +43,7 @@ class Office:
         wanted = {"file_id": file_id, "max_rejected": ANY_NUMBER, **params}
         return self.client.jobs.create("teams", wanted, reason="a test", max_rows_per_second=max_rows_per_second)
 
-    def preview(self, data: bytes | Roster | str, **params: Any) -> Preview:
+    def preview(self, data: bytes | Roster | str, **params: Any) -> TeamsPreview:
         file_id = data if isinstance(data, str) else self.send(data)
         return self.client.jobs.preview("teams", {"file_id": file_id, **params})
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from collect.api.jobs import Job
 from collect.client.errors import InvalidRequest, Refused
-from collect.client.models import Job
 from collect.demo.teams import Roster, write_csv
 from integration.teams.desk import FORM, Desk, Office, file_of
 from support.waiting import eventually

@@ -10,6 +10,10 @@ from requests.adapters import BaseAdapter
 
 from collect.client.transport import Patience, Transport
 
+AT = "2017-08-01T10:00:00.000Z"
+ACTOR = {"id": "01kk", "name": "nightly"}
+FILE = {"id": "01kf", "name": "b.csv", "bytes": 5, "sha256": "00", "created_at": AT, "expires_at": AT}
+
 Answer = Callable[[requests.PreparedRequest], requests.Response]
 
 
@@ -102,8 +106,9 @@ def job(**changes: Any) -> dict[str, Any]:
         "params": {},
         "state": "running",
         "status": "Running.",
-        "created_at": "2017-08-01T10:00:00.000Z",
-        "progress": {"total": 100, "done": 42, "succeeded": 41, "rejected": 1},
+        "created_at": AT,
+        "created_by": ACTOR,
+        "progress": {"total": 100, "done": 42, "succeeded": 41, "rejected": 1, "at": AT},
         "allowed_verbs": ["pause"],
         **changes,
     }

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from collect.client.cli import file_options, suggestions
 from collect.client.cli.parameters import Mapping, Shift
 from unit.client.commandline import run, sent
-from unit.client.scripted import Answer, Scripted, answering, job
+from unit.client.scripted import FILE, Answer, Scripted, answering, job
 
 UP_BY_TEN = {"column_shift": {"manager_phone": -10}}
 EXCHANGED = {"column_map": {"district": "block", "block": "district"}}
@@ -27,15 +27,16 @@ def path(tmp_path: Path) -> Path:
 
 
 def stored(file_id: str = "01kf") -> Answer:
-    return answering(201, {"id": file_id, "name": "teams.csv", "bytes": 20, "sha256": "0"})
+    return answering(201, {**FILE, "id": file_id})
 
 
 def previewed(*warnings: dict[str, Any], **more: Any) -> Answer:
-    return answering(200, {"ok": True, "total_rows": 10_000, "warnings": list(warnings), **more})
+    return answering(200, {"ok": True, "total_rows": 10_000, "warnings": list(warnings), "file": FILE, **more})
 
 
 def warning(code: str, suggestion: dict[str, Any] | None) -> dict[str, Any]:
-    return {"code": code, "message": "Something slipped.", "suggestion": suggestion}
+    suggested = {} if suggestion is None else {"suggestion": suggestion}
+    return {"code": code, "message": "Something slipped.", **suggested}
 
 
 def test_teams_are_asked_for_with_what_was_given_and_nothing_else(path: Path) -> None:

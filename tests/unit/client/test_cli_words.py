@@ -1,10 +1,12 @@
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import pytest
 
+from collect.api.jobs import Job, Progress, UndoPreview
 from collect.client import errors
 from collect.client.api import CollectClient, NotConfigured
 from collect.client.cli import words
@@ -13,10 +15,10 @@ from collect.client.cli.exits import MEANINGS, Exit, of_error, of_job
 from collect.client.cli.parameters import Mapping, Moment, Share
 from collect.client.cli.speed import Speed, clock_face
 from collect.client.errors import ClientError, Problem
-from collect.client.models import Job, Progress, UndoPreview
 from unit.client.commandline import run, sent
 from unit.client.scripted import Scripted, answering, job
 
+AT = datetime(2017, 8, 1, tzinfo=UTC)
 CLI_DOC = Path(__file__).resolve().parents[3] / "docs" / "cli.md"
 
 
@@ -92,7 +94,7 @@ def test_speed_is_that_of_the_last_seconds_not_of_the_whole_time() -> None:
         speed.see(float(second), (second - 59) * 1000)
 
     assert speed.rows_per_second == pytest.approx(1000)
-    assert speed.seconds_left(Progress(total=16_000, done=6_000)) == pytest.approx(10)
+    assert speed.seconds_left(Progress(total=16_000, done=6_000, at=AT)) == pytest.approx(10)
 
 
 def test_speed_begins_anew_when_a_job_goes_back() -> None:
@@ -101,7 +103,7 @@ def test_speed_begins_anew_when_a_job_goes_back() -> None:
     speed.see(1, 0)
 
     assert speed.rows_per_second == 0
-    assert speed.seconds_left(Progress(total=100, done=0, seconds_left=3.0)) == 3.0
+    assert speed.seconds_left(Progress(total=100, done=0, seconds_left=3.0, at=AT)) == 3.0
 
 
 @pytest.mark.parametrize(("seconds", "face"), [(None, "-:--"), (0.4, "0:00"), (61, "1:01"), (3723, "1:02:03")])

@@ -78,6 +78,7 @@ SUMMARY = {
     ],
     "value_map": {"district": {"Puna": "Puna", "Pune ": "Pune "}}, "rejected": 12, "stored": 5, "examined": 5,
 }  # fmt: skip
+PAGE: dict[str, Any] = {"items": [], "next_cursor": None, "rejected": 12, "stored": 5}
 MAP = {"district": {"Puna": "Pune"}}
 
 
@@ -148,7 +149,10 @@ def test_every_warning_is_shown_and_without_a_terminal_nothing_is_asked(tmp_path
     path = tmp_path / "rejects.csv"
     path.write_text("row,k\n1,b\n")
     told = [{"code": code, "message": f"{code} [1]."} for code in ("row_replaced", "cells_changed", "quoted_lines")]
-    rejects = {"rejected_rows": 1, "items": [{"row": 1, "code": "duplicate_key", "message": "k 'b' is that of row 2."}]}
+    rejects = {
+        "rejected_rows": 1,
+        "items": [{"row": 1, "field": "k", "code": "duplicate_key", "message": "k 'b' is that of row 2."}],
+    }
     preview = answering(200, {"ok": True, "rows": 1, "warnings": told, "errors": [], "rejects": rejects})
 
     ran = run(Scripted(preview), "correct", "01kj", path, "--preview")
@@ -206,20 +210,20 @@ def test_a_key_that_changes_is_refused_unless_it_is_meant(tmp_path: Path) -> Non
 
 
 def test_rejects_are_summed_up_by_their_values(tmp_path: Path) -> None:
-    ran = run(Scripted(answering(200, SUMMARY), answering(200, SUMMARY)), "rejects", "01kj", "--summary")
+    ran = run(Scripted(answering(200, SUMMARY), answering(200, PAGE)), "rejects", "01kj", "--summary")
     assert "the row as a whole: wrong_number_of_cells, 1 row\n" in ran.out
     assert "district: not_in_values, 4 rows\n" in ran.out
     assert "'Puna'   3" in ran.out
     assert "and 1 other values" in ran.out
     assert "12 rows were rejected; 5 of them are stored" in ran.err
 
-    machine = run(Scripted(answering(200, SUMMARY), answering(200, SUMMARY)), "rejects", "01kj", "--summary", "--json")
+    machine = run(Scripted(answering(200, SUMMARY), answering(200, PAGE)), "rejects", "01kj", "--summary", "--json")
     assert json.loads(machine.out)["value_map"] == SUMMARY["value_map"]
 
 
 def test_what_became_of_corrected_rows_is_told_revision_by_revision() -> None:
     wrong = {"row": 17, "revision": 1, "code": "not_a_phone", "message": "manager_phone '12' is no phone number."}
-    corrected = {"line": "Team Pune,12", "corrected_line": "Team Pune,9431000017", "became": "written"}
+    corrected = {"line": "Team Pune,12", "corrected_line": "Team Pune,9431000017", "became": "written", "audit_seq": 3}
     gateway = Scripted(answering(200, {"items": [{**wrong, **corrected, "at": "2017-08-01T10:00:00.000Z"}]}))
 
     ran = run(gateway, "jobs", "corrections", "01kj", "--row", 17)

@@ -6,9 +6,7 @@ import requests
 
 from collect.client.errors import ClientError, Unreachable
 from collect.client.files import FilesApi
-from unit.client.scripted import Scripted, answering, failing, transport
-
-FILE = {"id": "01kf", "name": "b.csv", "bytes": 5, "sha256": "00"}
+from unit.client.scripted import FILE, Scripted, answering, failing, transport
 
 
 class Watched(io.BytesIO):

@@ -4,10 +4,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
+from collect.api.jobs import AuditEntry, Job
 from collect.client.errors import WaitedInVain
 from collect.client.jobs import JobsApi
-from collect.client.models import AuditEntry, Job
-from unit.client.scripted import Scripted, Time, answering, job, transport
+from unit.client.scripted import ACTOR, Scripted, Time, answering, job, transport
 
 
 def query(request: requests.PreparedRequest) -> dict[str, list[str]]:
@@ -39,7 +39,15 @@ def test_a_job_carries_its_etag_and_writes_itself_as_the_api_did() -> None:
 
 
 def test_the_audits_words_from_and_to_survive_the_way_through_python() -> None:
-    entry = {"seq": 2, "at": "2017-08-01T10:00:00.000Z", "verb": "pause", "from": "running", "to": "paused"}
+    entry = {
+        "seq": 2,
+        "at": "2017-08-01T10:00:00.000Z",
+        "verb": "pause",
+        "from": "running",
+        "to": "paused",
+        "actor": ACTOR,
+        "reason": "lunch",
+    }
 
     found = AuditEntry.model_validate(entry)
 

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 from flask import Response, current_app, g, request
 
 from collect.errors import Forbidden, InvalidInput, NotFound, Unauthorised
+from collect.jobs.limits import Role
 from collect.jobs.model import Actor
 from collect.observability import logs
 from collect.storage import api_keys, organisations
-from collect.storage.api_keys import Key, Role
+from collect.storage.api_keys import Key
 from collect.storage.organisations import Organisation
 from gateway.services import services
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from collect.api.answers import Warning
 from collect.csv.layout import is_upsert, keeps_blanks
 from collect.csv.wrong_cells import excerpt
 from collect.errors import FieldError
@@ -44,14 +45,14 @@ class KeyEffects:
     changed: list[tuple[Stored, int, str]] = field(default_factory=list)
     cleared: dict[str, list[int]] = field(default_factory=dict)
 
-    def warnings(self) -> list[dict[str, Any]]:
+    def warnings(self) -> list[Warning]:
         """Return the warnings of the preview."""
         return [*self._replaced(), *self._outlived(), *self._changed(), *self._cleared()]
 
     def _named(self, key: str) -> str:
         return f"{self.key} {excerpt(key)}"
 
-    def _replaced(self) -> list[dict[str, Any]]:
+    def _replaced(self) -> list[Warning]:
         if not self.replaced:
             return []
         became = "would be overwritten" if self.is_upsert else "would be replaced and become a reject"
@@ -60,7 +61,7 @@ class KeyEffects:
         message = f"{_rows(self.replaced)} of this file, written already, {became}: {_listed(told, self.replaced)}."
         return [_warning("row_replaced", message, len(self.replaced), rows)]
 
-    def _outlived(self) -> list[dict[str, Any]]:
+    def _outlived(self) -> list[Warning]:
         if not self.outlived:
             return []
         told = [f"row {new:,}, by row {old:,} ({self._named(key)})" for old, new, key in self.outlived[:MOST_SHOWN]]
@@ -71,7 +72,7 @@ class KeyEffects:
         )
         return [_warning("row_overwritten", message, len(self.outlived), rows)]
 
-    def _changed(self) -> list[dict[str, Any]]:
+    def _changed(self) -> list[Warning]:
         if not self.changed:
             return []
         some = [(there, _writer(there), new, key) for there, new, key in self.changed[:MOST_SHOWN]]
@@ -83,14 +84,14 @@ class KeyEffects:
         message = f"{_rows(self.changed)} of another job would be changed: {_listed(told, self.changed)}."
         return [_warning("other_job_changed", message, len(self.changed), rows)]
 
-    def _cleared(self) -> list[dict[str, Any]]:
+    def _cleared(self) -> list[Warning]:
         if not self.cleared:
             return []
         told = [f"{len(rows):,} of `{name}` (first by row {rows[0]:,})" for name, rows in self.cleared.items()]
         rows = [{"column": name, "row": row} for name, found in self.cleared.items() for row in found[:MOST_SHOWN]]
         count = sum(map(len, self.cleared.values()))
         message = f"Stored values would be emptied, since cells of corrected rows are blank: {', '.join(told)}."
-        return [{**_warning("would_clear", message, count, rows), "columns": list(self.cleared)}]
+        return [_warning("would_clear", message, count, rows, columns=list(self.cleared))]
 
 
 def effects(
@@ -156,5 +157,7 @@ def _listed(told: Sequence[str], found: Sequence[Any]) -> str:
     return "; ".join(told) + more
 
 
-def _warning(code: str, message: str, count: int, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {"code": code, "message": message, "columns": [], "evidence": {"count": count, "rows": list(rows)}}
+def _warning(
+    code: str, message: str, count: int, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()
+) -> Warning:
+    return Warning(code=code, message=message, columns=list(columns), evidence={"count": count, "rows": list(rows)})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow.compute as pc
 
+from collect.api.answers import Holder, Warning
+from collect.api.jobs import CorrectionPreview, RejectedAgain, StillWrong
 from collect.csv import correction_effects, corrections
 from collect.csv.correction_effects import CellChange, KeyChange
 from collect.csv.layout import Layout, keeps_blanks
@@ -28,7 +29,7 @@ MOST_CELLS = 5
 """Most changed cells of one column that a warning shows."""
 
 
-def preview(job: Job, wanted: Wanted) -> dict[str, Any]:
+def preview(job: Job, wanted: Wanted) -> CorrectionPreview:
     """Return what the correction would do. Stores nothing, and runs nothing.
 
     Raises:
@@ -39,20 +40,20 @@ def preview(job: Job, wanted: Wanted) -> dict[str, Any]:
     wrong, valid = _checked(made)
     effects = _key_effects(made, valid, keys)
     holder = locks.holders(services().db, [job.lock]).get(job.lock) if job.lock else None
-    return {
-        "ok": True,
-        "rows": len(made.given),
-        "warnings": [
+    return CorrectionPreview(
+        ok=True,
+        rows=len(made.given),
+        warnings=[
             *_other_keys(keys),
             *effects.warnings(),
             *([] if wanted.lines is None else wanted.lines.warnings()),
             *_other_cells(made),
             *_left_out(made),
         ],
-        "errors": [],
-        "conflict": {"holder": holder} if holder not in (None, job.id) else None,
-        "rejects": _rejected_again(wrong | effects.rejects),
-    }
+        errors=[],
+        conflict=None if holder is None or holder == job.id else Holder(holder=holder),
+        rejects=_rejected_again(wrong | effects.rejects),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,16 +114,16 @@ def _key_effects(made: Correction, rows: Sequence[CorrectedRow], changes: Sequen
     return corrected_keys.effects(made.job, rows, stored, key=made.template.key, other=other)
 
 
-def _rejected_again(wrong: Mapping[int, FieldError]) -> dict[str, Any]:
+def _rejected_again(wrong: Mapping[int, FieldError]) -> RejectedAgain:
     """Return the rows that would be rejected again, with their errors."""
     items = [
-        {"row": row, "field": error.field, "code": error.code, "message": error.message}
+        StillWrong(row=row, field=error.field, code=error.code, message=error.message)
         for row, error in sorted(wrong.items())[:MOST_SHOWN]
     ]
-    return {"rejected_rows": len(wrong), "items": items}
+    return RejectedAgain(rejected_rows=len(wrong), items=items)
 
 
-def _other_keys(changes: Sequence[KeyChange]) -> list[dict[str, Any]]:
+def _other_keys(changes: Sequence[KeyChange]) -> list[Warning]:
     if not changes:
         return []
     told = " ".join(said_of_key(change) for change in changes[:MOST_SHOWN])
@@ -132,20 +133,20 @@ def _other_keys(changes: Sequence[KeyChange]) -> list[dict[str, Any]]:
         for change in changes[:MOST_SHOWN]
     ]  # fmt: skip
     return [
-        {
-            "code": "key_changed",
-            "message": f"{rows_of(changes)} would be written with another key. {told}",
-            "columns": sorted({change.column for change in changes}),
-            "evidence": {
+        Warning(
+            code="key_changed",
+            message=f"{rows_of(changes)} would be written with another key. {told}",
+            columns=sorted({change.column for change in changes}),
+            evidence={
                 "count": len({change.row for change in changes}),
                 "not_wrong": len({change.row for change in changes if not change.was_wrong}),
                 "rows": shown,
             },
-        }
+        )
     ]
 
 
-def _other_cells(made: Correction) -> list[dict[str, Any]]:
+def _other_cells(made: Correction) -> list[Warning]:
     changes = correction_effects.cell_changes(made.given, made.rejects, made.sheet, made.template, made.rules)
     if not changes:
         return []
@@ -161,12 +162,12 @@ def _other_cells(made: Correction) -> list[dict[str, Any]]:
         for name, found in by_column.items()
     }
     return [
-        {
-            "code": "cells_changed",
-            "message": f"{' '.join(told)} A spreadsheet may have changed them.",
-            "columns": list(by_column),
-            "evidence": {"count": len(changes), "columns": columns},
-        }
+        Warning(
+            code="cells_changed",
+            message=f"{' '.join(told)} A spreadsheet may have changed them.",
+            columns=list(by_column),
+            evidence={"count": len(changes), "columns": columns},
+        )
     ]
 
 
@@ -182,21 +183,18 @@ def _said_of_cells(name: str, changes: Sequence[CellChange]) -> str:
     return f"{len(changes):,} {verb.format(name)}: {some}{more}."
 
 
-def _left_out(made: Correction) -> list[dict[str, Any]]:
+def _left_out(made: Correction) -> list[Warning]:
     found = correction_effects.left_out(made.given, made.rejects, made.sheet)
     if not found:
         return []
     some = "; ".join(f"row {one.row:,}: {corrections.shown(one.text)}" for one in found[:MOST_SHOWN])
     rows = "1 row has" if len(found) == 1 else f"{len(found):,} rows have"
     return [
-        {
-            "code": "text_left_out",
-            "message": f"{rows} more cells than there are columns. What stands in them was not given out, and is left "
+        Warning(
+            code="text_left_out",
+            message=f"{rows} more cells than there are columns. What stands in them was not given out, and is left "
             f"out now: {some}.",
-            "columns": [],
-            "evidence": {
-                "count": len(found),
-                "rows": [{"row": one.row, "text": one.text} for one in found[:MOST_SHOWN]],
-            },
-        }
-    ]  # fmt: skip
+            columns=[],
+            evidence={"count": len(found), "rows": [{"row": one.row, "text": one.text} for one in found[:MOST_SHOWN]]},
+        )
+    ]

@@ -10,6 +10,7 @@ from typing import Any
 
 from flask import Response, g, jsonify, request
 
+from collect.api.previews import AnyPreview
 from collect.errors import DatasetHeld, InvalidInput
 from collect.jobs.model import Confirm, Counts, Job
 from collect.observability import traces
@@ -19,11 +20,11 @@ from collect.storage import files, idempotency, locks
 from collect.storage.database import Transaction, transact
 from collect.storage.files import InputFile
 from collect.storage.idempotency import Answer, Claim
+from gateway import answers
 from gateway.http.auth import caller
 from gateway.http.uploads import Sent
 from gateway.kinds import table
 from gateway.kinds.kind import Asker, Wanted
-from gateway.schemas import views
 from gateway.schemas.requests import NewJobBody, until
 from gateway.schemas.times import check_ahead
 from gateway.services import services
@@ -84,7 +85,7 @@ def _asker() -> Asker:
     return Asker(db=here.db, blobs=here.blobs, organisation=who.organisation, key_id=who.actor.id, at=here.clock.now())
 
 
-def preview(chosen: Chosen) -> dict[str, Any]:
+def preview(chosen: Chosen) -> AnyPreview:
     """Return what the job would do. Raises the same errors as creating the job would."""
     if chosen.new.on_conflict == "supersede":
         _try_out(chosen.new)
@@ -130,7 +131,7 @@ def create(chosen: Chosen, keep: Keep, *, sent: Sent | None = None) -> Job:
             files.insert(tx, sent.file)
         line = locks.queue(tx, job.lock) if job.lock else []
         waiting = line[0] if line and line[0] != job.id else None
-        body = views.rendered(job, Counts(), now=services().clock.now(), waiting_for=waiting)
+        body = answers.of_values(job, Counts(), now=services().clock.now(), waiting_for=waiting).body()
         headers = {"Location": f"/v1/jobs/{job.id}", "ETag": etag(job)}
         keep(tx, Answer(status=202, body=body, headers=headers))
         return job
@@ -142,6 +143,19 @@ def create(chosen: Chosen, keep: Keep, *, sent: Sent | None = None) -> Job:
     if new.on_conflict == "supersede":
         _poke_superseded(committed.value)
     return committed.value
+
+
+def keep_file(sent: Sent, file: InputFile, keep: Keep | None = None) -> None:
+    """Store the document of a file that was sent, so that the organisation can use the file."""
+    headers = {"Location": f"/v1/files/{file.id}"}
+
+    def work(tx: Transaction) -> None:
+        files.insert(tx, file)
+        if keep is not None:
+            keep(tx, Answer(status=201, body=answers.file(file).body(), headers=headers))
+
+    transact(services().db, work)
+    sent.keep()
 
 
 def _poke_superseded(job: Job) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from collect.api.jobs import BadValue, RejectsSummary, WrongWay
 from collect.csv import value_maps
 from collect.csv.cells import CellRules
 from collect.csv.corrections import Sheet, record
@@ -21,7 +22,7 @@ MOST_EXAMINED_BYTES = 64 * 1024 * 1024
 TABLE_HEADER = ("column", "code", "value", "count", "replacement")
 
 
-def summary(db: Database, job: Job) -> dict[str, Any]:
+def summary(db: Database, job: Job) -> RejectsSummary:
     """Return the errors by column and code. ``examined``: how many of the ``stored`` rejects were read.
 
     Raises:
@@ -29,27 +30,23 @@ def summary(db: Database, job: Job) -> dict[str, Any]:
     """
     template = csv_downloads.template_of(db, job)
     examined = _Examined(db, job)
-    found = _groups(examined, job, template, parts.planned(db, job_id=job.id))
-    counted = parts.counted(db, job_ids=[job.id])[job.id].rejected
-    items = list(_items(found))
-    listed = {
-        (item["field"], item["code"]): [(value["value"], value["count"]) for value in item["values"]] for item in items
-    }
-    return {
-        "items": items,
-        "value_map": value_maps.start(listed),
-        "rejected": counted,
-        "stored": reject_store.count(db, job_id=job.id),
-        "examined": examined.rows,
-    }
+    items = list(_items(_groups(examined, job, template, parts.planned(db, job_id=job.id))))
+    listed = {(item.field, item.code): [(value.value, value.count) for value in item.values] for item in items}
+    return RejectsSummary(
+        items=items,
+        value_map=value_maps.start(listed),
+        rejected=parts.counted(db, job_ids=[job.id])[job.id].rejected,
+        stored=reject_store.count(db, job_id=job.id),
+        examined=examined.rows,
+    )
 
 
-def table(found: Mapping[str, Any]) -> Iterator[bytes]:
+def table(errors: RejectsSummary) -> Iterator[bytes]:
     """Yield a summary as a CSV. Its column ``replacement`` is empty, for the user to fill in."""
     yield (record(TABLE_HEADER, ",") + "\n").encode()
-    for item in found["items"]:
-        for value in item["values"]:
-            cells = (item["field"], item["code"], value["value"], str(value["count"]), "")
+    for item in errors.items:
+        for value in item.values:
+            cells = (item.field, item.code, value.value, str(value.count), "")
             yield (record(cells, ",") + "\n").encode()
 
 
@@ -79,20 +76,16 @@ def _groups(examined: _Examined, job: Job, template: Template, planned: Mapping[
     return value_maps.groups(examined, sheet, template, CellRules.of(job.params))
 
 
-def _items(groups: Iterable[Group]) -> Iterator[dict[str, Any]]:
+def _items(groups: Iterable[Group]) -> Iterator[WrongWay]:
     left = MOST_LISTED_BYTES
     for group in groups:
         listed = group.listed(left)
         left -= sum(value_maps.bytes_of(value) for value, _ in listed)
-        yield _item(group, listed)
-
-
-def _item(group: Group, listed: list[tuple[str, int]]) -> dict[str, Any]:
-    return {
-        "field": group.field,
-        "code": group.code,
-        "count": group.count,
-        "distinct": len(group.values),
-        "values": [{"value": value, "count": count} for value, count in listed],
-        "more": len(group.values) - len(listed),
-    }
+        yield WrongWay(
+            field=group.field,
+            code=group.code,
+            count=group.count,
+            distinct=len(group.values),
+            values=[BadValue(value=value, count=count) for value, count in listed],
+            more=len(group.values) - len(listed),
+        )

@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from collect.api.answers import Warning
+from collect.api.previews import AnyPreview
 from collect.csv.layout import is_upsert
 from collect.errors import InvalidInput
 from collect.jobs import restarts
@@ -18,7 +20,6 @@ from gateway.jobs import create
 from gateway.jobs.create import Chosen
 from gateway.kinds import table
 from gateway.kinds.csv_kinds import DEFAULT_MAX_REJECTED
-from gateway.routes.files import make_known
 from gateway.schemas.requests import NewJobBody, RestartBody
 from gateway.services import services
 
@@ -88,12 +89,12 @@ def chosen(parent: Job, body: RestartBody, sent: Sent | None) -> Chosen:
     return replace(made, new=replace(made.new, detected=detected))
 
 
-def preview(parent: Job, made: Chosen, sent: Sent | None) -> dict[str, Any]:
+def preview(parent: Job, made: Chosen, sent: Sent | None) -> AnyPreview:
     """Return what the new job would do, with a warning of rows that the parent has written. Keeps a sent file."""
     seen = create.preview(made)
     if sent is not None and sent.file is not None:
-        make_known(sent, sent.file)
-    return {**seen, "warnings": [*_rows_of_parent(parent, made), *seen["warnings"]]}
+        create.keep_file(sent, sent.file)
+    return seen.model_copy(update={"warnings": [*_rows_of_parent(parent, made), *seen.warnings]})
 
 
 def _with_limit(params: dict[str, Any], limit: MaxRejected | None) -> dict[str, Any]:
@@ -119,22 +120,22 @@ def _number(text: str) -> Any:
     return value if isinstance(value, float) else text
 
 
-def _rows_of_parent(parent: Job, made: Chosen) -> list[dict[str, Any]]:
+def _rows_of_parent(parent: Job, made: Chosen) -> list[Warning]:
     """Return a warning for the parent, and for each of its own parents, whose rows are still stored."""
     count = table.kind(parent.kind).marked
     if count is None or is_upsert(made.new.params):
         return []
-    found: list[dict[str, Any]] = []
+    warnings: list[Warning] = []
     for job in (parent, *jobs.ancestors(services().db, parent)):
         rows = count(services().db, job)
         if rows:
-            found.append(
-                {
-                    "code": "rows_of_parent",
-                    "message": f"{restarts.rows_are_there(job.id, rows)} Rows with the same keys would be rejected. "
+            warnings.append(
+                Warning(
+                    code="rows_of_parent",
+                    message=f"{restarts.rows_are_there(job.id, rows)} Rows with the same keys would be rejected. "
                     f"{restarts.way_out(job, services().clock.now())}",
-                    "columns": [],
-                    "evidence": {"job_id": job.id, "rows": rows, "unprocessed": restarts.unprocessed_link(job)},
-                }
+                    columns=[],
+                    evidence={"job_id": job.id, "rows": rows, "unprocessed": restarts.unprocessed_link(job)},
+                )
             )
-    return found
+    return warnings

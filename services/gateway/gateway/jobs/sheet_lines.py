@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from collect.api.answers import Warning
 from collect.checks.line_counts import FileLines
 from collect.csv.blocks import Block
 from collect.csv.files import Opened
@@ -21,17 +20,17 @@ class SheetLines:
             self._lines = FileLines(width=len(opened.header.cells), delimiter=opened.header.delimiter)
         self._lines.look(block)
 
-    def warnings(self) -> list[dict[str, Any]]:
+    def warnings(self) -> list[Warning]:
         """Return a warning when a quoted cell holds a whole line, else an empty list."""
         found = [] if self._lines is None else list(self._lines.warnings(blank=0))
         return [
-            {
-                "code": warning.code,
-                "message": f"A cell in quotes holds line {warning.evidence['line']:,} of the file, "
+            Warning(
+                code=warning.code,
+                message=f"A cell in quotes holds line {warning.evidence['line']:,} of the file, "
                 f"{warning.evidence['text']!r}, which looks like a row of its own: it would be stored within that "
                 "cell. See whether a quote is missing there, or one too many stands before it.",
-                "columns": [],
-                "evidence": {name: warning.evidence[name] for name in ("line", "text", "like_rows")},
-            }
+                columns=[],
+                evidence={name: warning.evidence[name] for name in ("line", "text", "like_rows")},
+            )
             for warning in found
         ]

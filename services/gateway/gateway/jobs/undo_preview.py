@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from collect.api.answers import Holder
+from collect.api.jobs import UndoPreview
 from collect.jobs.model import Job
 from collect.jobs.progress import summed
 from collect.jobs.states import Verb
@@ -12,8 +12,8 @@ from collect.storage.database import Database
 from gateway.kinds.table import KINDS
 
 
-def would_undo(db: Database, job: Job) -> dict[str, Any]:
-    """Return ``{will_delete, will_restore, conflicts, seconds}``.
+def preview(db: Database, job: Job, verb: Verb | None) -> UndoPreview:
+    """Return what undo or terminate would do. ``verb``: the verb, or ``None`` if it would be a repeat.
 
     The unit is a document; for an export, a row of its result; for teams, a team. Documents that still carry the job's
     mark are taken back. Documents that the job touched and that carry another mark, or are gone, are conflicts; only
@@ -27,19 +27,20 @@ def would_undo(db: Database, job: Job) -> dict[str, Any]:
     marked = count(db, job) if count is not None and touched else touched
     conflicts = max(0, touched - marked)
     will_restore = min(marked, max(0, counts.changed - conflicts))
-    return {
-        "will_delete": marked - will_restore,
-        "will_restore": will_restore,
-        "conflicts": conflicts,
-        "seconds": round(marked / kind.undone_a_second, 1),
-    }
+    holder = _holder(db, job) if verb is Verb.UNDO else None
+    return UndoPreview(
+        will_delete=marked - will_restore,
+        will_restore=will_restore,
+        conflicts=conflicts,
+        seconds=round(marked / kind.undone_a_second, 1),
+        **({} if holder is None else {"conflict": holder}),
+    )
 
 
-def held(db: Database, job: Job, verb: Verb) -> dict[str, Any]:
-    """Return ``{conflict: {holder}}`` when another job holds the lock that ``verb`` has to take, else ``{}``.
+def _holder(db: Database, job: Job) -> Holder | None:
+    """Return the other job that holds the lock which undo has to take, or ``None``.
 
-    Only undo takes a lock: a job at rest has given its lock back. A job that is terminated still has its lock, or needs
-    none.
+    Terminate takes no lock: its job still has its lock, or needs none.
     """
-    holder = locks.holders(db, [job.lock]).get(job.lock) if verb is Verb.UNDO and job.lock else None
-    return {"conflict": {"holder": holder}} if holder not in (None, job.id) else {}
+    holder = locks.holders(db, [job.lock]).get(job.lock) if job.lock else None
+    return None if holder in (None, job.id) else Holder(holder=holder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -15,6 +15,9 @@ from pydantic import (
     model_validator,
 )
 
+from collect.api import answers as api
+from collect.api.answers import Holder
+from collect.api.previews import FileColumn, SampledReject, SampledRejects
 from collect.checks import similar_keys
 from collect.checks.duplicate_keys import SampledKeys
 from collect.checks.preview import CsvPreview
@@ -25,11 +28,10 @@ from collect.jobs.model import MaxRejected
 from collect.jobs.template import Template
 from collect.storage import files, jobs, results
 from collect.storage.files import InputFile
+from gateway import answers
 from gateway.kinds.kind import Asker
-from gateway.schemas import views
 from gateway.schemas.cells import DateFormat, DecimalMark, DelimiterName, Encoding, Header, ValueMap, spelled
 from gateway.schemas.requests import Id, RejectLimit, Strict
-from gateway.schemas.times import written
 
 MOST_STORED_KEYS = 100_000
 """Most stored keys that a preview reads to find keys that are alike. That many take about 0.3 s."""
@@ -190,7 +192,7 @@ def file_of(asker: Asker, params: CsvParams, sent: InputFile | None) -> InputFil
     return sent or files.get(asker.db, org_id=asker.org_id, file_id=params.file_id)
 
 
-def preview_body(
+def preview_fields(
     seen: CsvPreview,
     params: CsvParams,
     file: InputFile,
@@ -199,10 +201,9 @@ def preview_body(
     holder: str | None,
     warnings: Sequence[Warning],
     export: OwnExport | None = None,
-    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the answer of a preview. ``more``: the fields that only this kind has."""
-    body: dict[str, Any] = {
+    """Return the fields of an :class:`collect.api.previews.UploadPreview`."""
+    return {
         "ok": not seen.errors,
         "total_rows": seen.total_rows,
         "seconds": None if seen.total_rows is None else round(seen.total_rows / rows_per_second, 1),
@@ -211,34 +212,32 @@ def preview_body(
             *_many_rejects(seen, params),
             *(_warning(warning) for warning in (*_of_own_export(export), *seen.warnings, *warnings)),
         ],
-        "errors": [_error(error) for error in seen.errors],
-        "conflict": {"holder": holder} if holder else None,
+        "errors": [api.FieldError(**asdict(error)) for error in seen.errors],
+        "conflict": Holder(holder=holder) if holder else None,
         "delimiter": seen.delimiter,
         "encoding": seen.encoding,
         "has_header": seen.has_header,
         "columns": [
-            {
-                "header": column.header,
-                "mapped_to": column.mapped_to,
-                "type_seen": column.type_seen,
-                "samples": list(column.samples),
-            }
+            FileColumn(
+                header=column.header,
+                mapped_to=column.mapped_to,
+                type_seen=column.type_seen,
+                samples=list(column.samples),
+            )
             for column in seen.columns
         ],
         "first_rows": [dict(row) for row in seen.first_rows],
-        "rejects": {
-            "sampled_rows": seen.rejects.sampled_rows,
-            "rejected_rows": seen.rejects.rejected_rows,
-            "estimate": seen.rejects.estimate,
-            "items": [
-                {"row": reject.row, "line": reject.line, **_error(reject.errors[0])} for reject in seen.rejects.items
+        "rejects": SampledRejects(
+            sampled_rows=seen.rejects.sampled_rows,
+            rejected_rows=seen.rejects.rejected_rows,
+            estimate=seen.rejects.estimate,
+            items=[
+                SampledReject(row=reject.row, line=reject.line, **asdict(reject.errors[0]))
+                for reject in seen.rejects.items
             ],
-        },
-        "file": views.file(file),
-        **(more or {}),
+        ),
+        "file": answers.file(file),
     }
-    rendered: dict[str, Any] = written(body)
-    return rendered
 
 
 def keys_alike(
@@ -265,14 +264,14 @@ def keys_alike(
     )
 
 
-def _many_rejects(seen: CsvPreview, params: CsvParams) -> list[dict[str, Any]]:
+def _many_rejects(seen: CsvPreview, params: CsvParams) -> list[api.Warning]:
     if seen.total_rows is None or seen.rejects.estimate <= params.reject_limit().limit(seen.total_rows):
         return []
     message = (
         f"About {seen.rejects.estimate:,} of {seen.total_rows:,} rows would be rejected: the job would pause itself."
         f"{_note(seen)}"
     )
-    return [{"code": "many_rejects", "message": message}]
+    return [api.Warning(code="many_rejects", message=message)]
 
 
 def _note(seen: CsvPreview) -> str:
@@ -280,16 +279,11 @@ def _note(seen: CsvPreview) -> str:
     return of_a_sample(seen.rejects.sampled_rows, seen.total_rows)
 
 
-def _warning(warning: Warning) -> dict[str, Any]:
-    corrects = {} if warning.suggestion is None else {"suggestion": dict(warning.suggestion)}
-    return {
-        "code": warning.code,
-        "message": warning.message,
-        "columns": list(warning.columns),
-        "evidence": dict(warning.evidence),
-        **corrects,
-    }
-
-
-def _error(error: FieldError) -> dict[str, str]:
-    return {"field": error.field, "code": error.code, "message": error.message}
+def _warning(warning: Warning) -> api.Warning:
+    return api.Warning(
+        code=warning.code,
+        message=warning.message,
+        columns=list(warning.columns),
+        evidence=dict(warning.evidence),
+        **({} if warning.suggestion is None else {"suggestion": dict(warning.suggestion)}),
+    )

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from math import log10
-from typing import Any
 
+from collect.api.answers import Warning
+from collect.api.previews import ExportPreview
 from collect.exporting import formats
 from collect.exporting.selection import Selection
 from collect.exporting.splitting import MOST_CHOICES
+from collect.jobs.forms import FormField
 from collect.jobs.model import Confirm, Reason
 from collect.storage import estimates, usual_range
 from collect.storage.choices import Found
@@ -25,24 +27,24 @@ MOST_NAMED = 10
 CONFIRM_OR_STOP = "Confirm it when that many are wanted; otherwise stop it, and ask for another range."
 
 
-def preview(asker: Asker, chosen: Selection, confirm: Confirm, choices: Found) -> dict[str, Any]:
+def preview(asker: Asker, chosen: Selection, confirm: Confirm, choices: Found) -> ExportPreview:
     """Return the preview of the export: rows, bytes, seconds, warnings and columns."""
     found = estimates.estimate(asker.db, chosen)
     unusual = _unusual(asker, chosen, found)
     size, left_out = _sampled(asker, chosen, found.rows)
     over = found.rows > asker.organisation.limits.confirm_threshold_rows
-    return {
-        "ok": True,
-        "total_rows": found.rows,
-        "exact": found.exact,
-        "bytes": size,
-        "seconds": round(found.in_range / ROWS_PER_SECOND, 1),
-        "confirm_required": confirm == "always" or (confirm == "auto" and over),
-        "warnings": [*([unusual] if unusual else []), *left_out, *_not_split(choices)],
-        "errors": [],
-        "conflict": None,
-        "columns": [{"name": field.name, "type": field.type.value} for field in chosen.written],
-    }
+    return ExportPreview(
+        ok=True,
+        total_rows=found.rows,
+        exact=found.exact,
+        bytes=size,
+        seconds=round(found.in_range / ROWS_PER_SECOND, 1),
+        confirm_required=confirm == "always" or (confirm == "auto" and over),
+        warnings=[*([unusual] if unusual else []), *left_out, *_not_split(choices)],
+        errors=[],
+        conflict=None,
+        columns=[FormField(name=field.name, type=field.type) for field in chosen.written],
+    )
 
 
 def gate(asker: Asker, chosen: Selection, confirm: Confirm) -> Reason | None:
@@ -56,7 +58,7 @@ def gate(asker: Asker, chosen: Selection, confirm: Confirm) -> Reason | None:
     limit = f"the threshold is {threshold:,}" if confirm == "auto" else "a confirmation was asked for"
     message = f"{_rows(found)} would be exported; {limit}."
     unusual = _unusual(asker, chosen, found)
-    hint = f"{unusual['message']} {CONFIRM_OR_STOP}" if unusual else CONFIRM_OR_STOP
+    hint = f"{unusual.message} {CONFIRM_OR_STOP}" if unusual else CONFIRM_OR_STOP
     return Reason(code="confirmation_required", message=message, hint=hint)
 
 
@@ -82,7 +84,7 @@ def _over(asker: Asker, chosen: Selection, threshold: int) -> Estimate | None:
     return replace(found, rows=max(found.rows, threshold + 1))
 
 
-def _unusual(asker: Asker, chosen: Selection, found: Estimate) -> dict[str, Any] | None:
+def _unusual(asker: Asker, chosen: Selection, found: Estimate) -> Warning | None:
     """Return a warning if the dates select far more rows than this key usually asks for. Filters are not considered."""
     usual = usual_range.usual(asker.db, org_id=asker.org_id, key_id=asker.key_id, form_id=chosen.form_id)
     if usual is None or not usual.is_far_below(found.in_range):
@@ -92,10 +94,10 @@ def _unusual(asker: Asker, chosen: Selection, found: Estimate) -> dict[str, Any]
         f"Between these dates lie about {_rounded(found.in_range):,} responses; this key usually asks for about "
         f"{_rounded(round(usual.rows)):,} of this form{f', {dates}' if dates else ''}."
     )
-    return {"code": "range_unusual", "message": message, "suggestion": usual.dates}
+    return Warning(code="range_unusual", message=message, suggestion=usual.dates)
 
 
-def _sampled(asker: Asker, chosen: Selection, rows: int) -> tuple[int, list[dict[str, Any]]]:
+def _sampled(asker: Asker, chosen: Selection, rows: int) -> tuple[int, list[Warning]]:
     """Return the size of the result in bytes, and warnings of fields that would be left out.
 
     Both come from sampled responses of the whole range.
@@ -107,16 +109,16 @@ def _sampled(asker: Asker, chosen: Selection, rows: int) -> tuple[int, list[dict
     return size, [_left_out(made.left_out, sampled)] if made.left_out else []
 
 
-def _left_out(fields: Mapping[str, int], sampled: int) -> dict[str, Any]:
+def _left_out(fields: Mapping[str, int], sampled: int) -> Warning:
     names = sorted(fields)[:MOST_NAMED]
     message = (
         f"Of {sampled:,} responses that were looked at, some have values of fields that the form has no more: "
         f"{', '.join(names)}{'' if len(fields) <= MOST_NAMED else ', …'}. They are left out."
     )
-    return {"code": "fields_left_out", "message": message, "columns": names, "evidence": dict(fields)}
+    return Warning(code="fields_left_out", message=message, columns=names, evidence=dict(fields))
 
 
-def _not_split(choices: Found) -> list[dict[str, Any]]:
+def _not_split(choices: Found) -> list[Warning]:
     if not choices.too_many and choices.exact:
         return []
     names = ", ".join(choices.too_many)
@@ -124,7 +126,7 @@ def _not_split(choices: Found) -> list[dict[str, Any]]:
     some = "The range is large, so that choices were looked for in some responses only. "
     kept = "Each answer stands whole in the column of its field."
     message = f"{many if choices.too_many else ''}{'' if choices.exact else some}{kept}"
-    return [{"code": "choices_not_split", "message": message, "columns": list(choices.too_many)}]
+    return [Warning(code="choices_not_split", message=message, columns=list(choices.too_many))]
 
 
 def _rows(found: Estimate) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from collect.api.previews import AnyPreview
 from collect.csv.validation import Valid
 from collect.errors import FieldError
 from collect.jobs.model import Confirm, FileRef, Job, MaxRejected, OnConflict, Reason
@@ -50,7 +51,7 @@ class Wanted:
     """
 
     params: dict[str, Any]
-    preview: Callable[[Confirm], dict[str, Any]]
+    preview: Callable[[Confirm], AnyPreview]
     gate: Callable[[Confirm], Reason | None] = _free
     lock: str | None = None
     on_conflict: OnConflict = "reject"

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictInt
 
+from collect.api import previews as api
+from collect.api.previews import DuplicateName, InSeveralTeams, TeamsPreview
 from collect.checks import preview as csv_preview
 from collect.checks.cleared_values import BlankCells
 from collect.checks.duplicate_keys import SampledKeys
@@ -71,7 +73,7 @@ def check(asker: Asker, given: dict[str, Any], sent: InputFile | None) -> Wanted
     csv_kinds.check_columns(params, TEMPLATE)
     return Wanted(
         params=params.model_dump(exclude_unset=True) | {"mode": params.mode},
-        preview=lambda _: _Preview(asker, params, file, export).body(),
+        preview=lambda _: _Preview(asker, params, file, export).answer(),
         lock=team_store.lock_name(org_id=asker.org_id),
         on_conflict=params.on_conflict,
         supersedes=params.supersedes,
@@ -132,7 +134,7 @@ class _Preview:
         self._columns = TeamColumns()
         self._stored: dict[str, dict[str, Any]] = {}
 
-    def body(self) -> dict[str, Any]:
+    def answer(self) -> TeamsPreview:
         seen = csv_preview.preview(
             self._asker.blobs,
             self._file.blob,
@@ -143,7 +145,7 @@ class _Preview:
             look=self._look,
         )
         columns = {column.mapped_to for column in seen.columns if column.mapped_to is not None}
-        return csv_kinds.preview_body(
+        fields = csv_kinds.preview_fields(
             seen,
             self._params,
             self._file,
@@ -156,10 +158,11 @@ class _Preview:
                 *self._alike(seen),
                 *self._columns.slipped(self._stored, self._params.moved()),
             ],
-            more={
-                "teams": _shown(self._changes(seen), seen.rejects.rejected_rows),
-                "effects": teams_changes.effects(columns, upsert=self._upsert, keeps_blanks=self._keeps_blanks),
-            },
+        )
+        return TeamsPreview(
+            **fields,
+            teams=_answer(self._changes(seen), seen.rejects.rejected_rows),
+            effects=teams_changes.effects(columns, upsert=self._upsert, keeps_blanks=self._keeps_blanks),
         )
 
     def _look(self, lot: Lot, valid: Valid) -> dict[int, tuple[FieldError, ...]] | None:
@@ -225,10 +228,9 @@ class _Preview:
         )
 
 
-def _shown(changes: TeamChanges, rejected: int) -> dict[str, Any]:
-    return {
-        **asdict(changes),
-        "rejected": rejected,
-        "duplicates": [{"team_name": name, "rows": list(rows)} for name, rows in changes.duplicates],
-        "several": [{"phone": phone, "teams": list(names)} for phone, names in changes.several],
+def _answer(changes: TeamChanges, rejected: int) -> api.TeamChanges:
+    examples = {
+        "duplicates": [DuplicateName(team_name=name, rows=list(rows)) for name, rows in changes.duplicates],
+        "several": [InSeveralTeams(phone=phone, teams=list(names)) for phone, names in changes.several],
     }
+    return api.TeamChanges(**{**asdict(changes), **examples}, rejected=rejected)

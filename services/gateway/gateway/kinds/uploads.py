@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from collect.api.previews import UploadPreview
 from collect.checks import guarded_text, outliers, swapped
 from collect.checks import preview as csv_preview
 from collect.checks.cleared_values import BlankCells
@@ -48,7 +49,7 @@ def check(asker: Asker, given: dict[str, Any], sent: InputFile | None) -> Wanted
     csv_kinds.check_columns(params, datasets.get(asker.db, org_id=asker.org_id, name=params.dataset))
     return Wanted(
         params=params.model_dump(exclude_unset=True) | {"mode": params.mode},
-        preview=lambda _: _Preview(asker, params, file, export).body(),
+        preview=lambda _: _Preview(asker, params, file, export).answer(),
         lock=datasets.lock_name(org_id=asker.org_id, name=params.dataset),
         on_conflict=params.on_conflict,
         supersedes=params.supersedes,
@@ -87,7 +88,7 @@ class _Preview:
         self._keys = SampledKeys()
         self._blanks = BlankCells()
 
-    def body(self) -> dict[str, Any]:
+    def answer(self) -> UploadPreview:
         seen = csv_preview.preview(
             self._asker.blobs,
             self._file.blob,
@@ -96,7 +97,7 @@ class _Preview:
             sent=self._file.ref,
             look=self._look,
         )
-        return csv_kinds.preview_body(
+        fields = csv_kinds.preview_fields(
             seen,
             self._params,
             self._file,
@@ -110,6 +111,7 @@ class _Preview:
                 *self._unlikely(seen),
             ],
         )
+        return UploadPreview(**fields)
 
     def _look(self, lot: Lot, valid: Valid) -> Mapping[int, Sequence[FieldError]]:
         self._keys.look(lot, valid)

@@ -7,17 +7,19 @@ import inspect
 import re
 from http import HTTPStatus
 from importlib.resources import files
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from flask_openapi3 import OpenAPI
 from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode
 
+from collect.api.jobs import Job
 from gateway import examples
+from gateway.http.answering import BYTES, CSV, JSON, Answers, Model, stated
 from gateway.http.auth import PUBLIC, ROLE
 from gateway.jobs import restart
 from gateway.kinds.table import KINDS
 from gateway.openapi import headers
-from gateway.schemas.answers import ANSWERS, BYTES, CSV, JSON, VERBS, JobShown, Shape
 from gateway.schemas.requests import CorrectionsBody, CorrectionsForm, NewJobBody, RestartBody
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -25,7 +27,6 @@ _KEPT = "descriptions"
 _PROBLEM_JSON = "application/problem+json"
 _MULTIPART = "multipart/form-data"
 _TEXT: dict[str, Any] = {"type": "string"}
-_IN_RANGES = ("/content", "/result")
 _FILE: dict[str, Any] = {"type": "string", "format": "binary"}
 
 _PROBLEM: dict[str, Any] = {
@@ -76,10 +77,14 @@ def _whole(app: OpenAPI) -> dict[str, Any]:
     schemas = parts.setdefault("schemas", {})
     schemas.pop("ValidationErrorModel", None)
     schemas["Problem"] = _PROBLEM
-    models: set[type[BaseModel]] = {NewJobBody, RestartBody, CorrectionsBody, *(kind.params for kind in KINDS.values())}
-    models |= {shape for found in ANSWERS.values() for kinds in found.values() for shape in kinds.values() if shape}
-    for model in sorted(models, key=_name):
-        schemas.update(_schemas(model))
+    bodies: list[type[BaseModel]] = [
+        NewJobBody,
+        RestartBody,
+        CorrectionsBody,
+        *(kind.params for kind in KINDS.values()),
+    ]
+    for body in bodies:
+        _add(schemas, body, "validation")
     schemas[_name(NewJobBody)]["properties"]["params"] = {
         "anyOf": [_reference(kind.params) for kind in KINDS.values()],
         "description": "Those of the kind.",
@@ -100,12 +105,15 @@ def _whole(app: OpenAPI) -> dict[str, Any]:
     for path, operations in document["paths"].items():
         for method in METHODS:
             if method in operations:
-                _complete(operations[method], method, path, views[method, path])
+                answers = stated(views[method, path])
+                for model in _models(answers):
+                    _add(schemas, model, "serialization")
+                _complete(operations[method], method, path, views[method, path], answers)
     examples.add(document)
     return document
 
 
-def _complete(operation: dict[str, Any], method: str, path: str, view: Any) -> None:
+def _complete(operation: dict[str, Any], method: str, path: str, view: Any, answers: Answers) -> None:
     operation.pop("description", None)
     operation |= _texts(view)
     body = _body(method, path)
@@ -115,16 +123,16 @@ def _complete(operation: dict[str, Any], method: str, path: str, view: Any) -> N
     if not public:
         operation["security"] = [{"key": []}]
         operation["x-role"] = getattr(view, ROLE, "viewer")
-        operation.setdefault("parameters", []).extend(_header(name) for name in _headers(method, path))
+        operation.setdefault("parameters", []).extend(_header(name) for name in _headers(answers))
     operation["responses"] = {
         str(status): {
             "description": HTTPStatus(status).phrase,
-            "headers": headers.named(*_answered(method, path, status, kinds, public=public)),
-            "content": {kind: {"schema": _reference(shape) if shape else _TEXT} for kind, shape in kinds.items()},
+            "headers": headers.named(*_answered(path, answers, status, public=public)),
+            "content": {kind: {"schema": _reference(model) if model else _TEXT} for kind, model in content.items()},
         }
-        for status, kinds in ANSWERS[method, path].items()
+        for status, content in sorted(answers.by_status.items())
     }
-    refused = [] if public else _refusals(operation, method, path)
+    refused = [] if public else _refusals(operation, method, path, answers)
     operation["responses"] |= {str(status): {"$ref": "#/components/responses/Problem"} for status in refused}
 
 
@@ -138,60 +146,55 @@ def _texts(view: Any) -> dict[str, str]:
     return {name: text for name, text in texts.items() if text}
 
 
-def _refusals(operation: dict[str, Any], method: str, path: str) -> list[int]:
-    found = {400, 401, 404, 422, 429, 503}
+def _refusals(operation: dict[str, Any], method: str, path: str, answers: Answers) -> list[int]:
+    statuses = {400, 401, 404, 422, 429, 503}
     if operation["x-role"] != "viewer":
-        found.add(403)
+        statuses.add(403)
     if "requestBody" in operation:
-        found |= {408, 413}
+        statuses |= {408, 413}
     if JSON in operation.get("requestBody", {}).get("content", {}):
-        found.add(415)
+        statuses.add(415)
     if method in ("post", "put") or path.endswith(("/unprocessed", "/rejects", "/result", "/manifest")):
-        found.add(409)
+        statuses.add(409)
     if path.endswith("/result"):
-        found.add(410)
-    if _is_verb(method, path):
-        found.add(412)
-    if path.endswith(_IN_RANGES):
-        found |= {412, 416}
-    return sorted(found)
+        statuses.add(410)
+    if answers.conditional or answers.ranges:
+        statuses.add(412)
+    if answers.ranges:
+        statuses.add(416)
+    return sorted(statuses)
 
 
-def _answered(method: str, path: str, status: int, kinds: dict[str, Shape], *, public: bool) -> list[str]:
+def _answered(path: str, answers: Answers, status: int, *, public: bool) -> list[str]:
     """Return the names of the headers of an answer that is not an error."""
-    found = ["X-Request-Id", *(() if public else headers.COUNTED)]
-    if _creates(method, path) and status != HTTPStatus.OK:
-        found.append("Idempotency-Replayed")
+    content = answers.by_status[status]
+    names = ["X-Request-Id", *(() if public else headers.COUNTED)]
+    if answers.creates and status != HTTPStatus.OK:
+        names.append("Idempotency-Replayed")
         if not path.endswith(("/keys", "/corrections")):
-            found.append("Location")
-    if JobShown in kinds.values():
-        found.append("ETag")
-        if "{job_id}" in path and method != "patch":
-            found.append("Retry-After")
-    if CSV in kinds or BYTES in kinds:
-        found.append("Content-Disposition")
-    if path.endswith(_IN_RANGES):
-        found += ["Accept-Ranges", "ETag", *(["Repr-Digest"] if kinds else [])]
+            names.append("Location")
+    if Job in content.values():
+        names.append("ETag")
+        if answers.waits:
+            names.append("Retry-After")
+    if CSV in content or BYTES in content:
+        names.append("Content-Disposition")
+    if answers.ranges:
+        names += ["Accept-Ranges", "ETag", *(["Repr-Digest"] if content else [])]
     if status == HTTPStatus.PARTIAL_CONTENT:
-        found.append("Content-Range")
-    return found
+        names.append("Content-Range")
+    return names
 
 
-def _creates(method: str, path: str) -> bool:
-    """Return whether the call takes an Idempotency-Key."""
-    makes = path in {"/v1/files", "/v1/jobs", "/v1/keys"} or path.endswith(("/restart", "/corrections"))
-    return method == "post" and makes
-
-
-def _headers(method: str, path: str) -> list[str]:
-    found = ["X-Organisation"]
-    if _creates(method, path):
-        found.append("Idempotency-Key")
-    if _is_verb(method, path):
-        found.append("If-Match")
-    if path.endswith(_IN_RANGES):
-        found += ["If-Match", "If-None-Match", "If-Range", "Range"]
-    return found
+def _headers(answers: Answers) -> list[str]:
+    names = ["X-Organisation"]
+    if answers.creates:
+        names.append("Idempotency-Key")
+    if answers.conditional:
+        names.append("If-Match")
+    if answers.ranges:
+        names += ["If-Match", "If-None-Match", "If-Range", "Range"]
+    return names
 
 
 def _body(method: str, path: str) -> dict[str, Any] | None:
@@ -224,12 +227,26 @@ def _content(kinds: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {"required": True, "content": {kind: {"schema": schema} for kind, schema in kinds.items()}}
 
 
-def _schemas(model: type[BaseModel]) -> dict[str, Any]:
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    return {**schema.pop("$defs", {}), _name(model): schema}
+def _models(answers: Answers) -> set[type[BaseModel]]:
+    models = {model for content in answers.by_status.values() for model in content.values() if model is not None}
+    return {each for model in models for each in get_args(model) or (model,)}
 
 
-def _reference(model: type[BaseModel]) -> dict[str, Any]:
+def _add(schemas: dict[str, Any], model: type[BaseModel], mode: JsonSchemaMode) -> None:
+    """Add the schemas of a model, and of the models in it, to the components.
+
+    Raises:
+        ValueError: another model has the same name.
+    """
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}", mode=mode)
+    for name, added in {**schema.pop("$defs", {}), _name(model): schema}.items():
+        if schemas.setdefault(name, added) != added:
+            raise ValueError(f"two models of the API are called {name}")
+
+
+def _reference(model: Model) -> dict[str, Any]:
+    if several := get_args(model):
+        return {"anyOf": [_reference(each) for each in several]}
     return {"$ref": f"#/components/schemas/{_name(model)}"}
 
 
@@ -239,7 +256,3 @@ def _name(model: type[BaseModel]) -> str:
 
 def _header(name: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": False, "description": _HEADERS[name], "schema": _TEXT}
-
-
-def _is_verb(method: str, path: str) -> bool:
-    return method == "post" and path.rsplit("/", 1)[-1] in (*VERBS, "corrections")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Response, g, jsonify, request
+from flask import Response, g, request
 from flask_openapi3 import APIBlueprint, Tag
 from pymongo.errors import PyMongoError
 
+from collect.api import jobs as api
+from collect.api.answers import Page
 from collect.csv import corrections
 from collect.csv.cells import CellRules
 from collect.errors import FieldError, InvalidInput, Transient
@@ -21,7 +23,9 @@ from collect.protocol.verbs import Options, Outcome, Request
 from collect.storage import jobs, parts
 from collect.storage.database import Transaction, now
 from collect.storage.idempotency import Answer
+from gateway import answers
 from gateway.http import json_body, uploads
+from gateway.http.answering import CSV, JSON, answer, answering
 from gateway.http.auth import caller, needs
 from gateway.http.json_body import checked
 from gateway.http.preconditions import check_unmoved, if_match
@@ -33,7 +37,6 @@ from gateway.jobs.create import Keep, etag
 from gateway.jobs.sheet_lines import SheetLines
 from gateway.routes.jobs import answered, waited
 from gateway.routes.verbs import rests
-from gateway.schemas import views
 from gateway.schemas.pages import page, place_of_two, two
 from gateway.schemas.requests import (
     CorrectedCells,
@@ -43,10 +46,8 @@ from gateway.schemas.requests import (
     CorrectQuery,
     JobPath,
 )
-from gateway.schemas.times import written
 from gateway.services import services
 
-CSV = "text/csv"
 FILE_NAME = "corrections.csv"
 
 blueprint = APIBlueprint("corrections", __name__, url_prefix="/v1/jobs/<job_id>", abp_tags=[Tag(name="control")])
@@ -54,6 +55,7 @@ blueprint = APIBlueprint("corrections", __name__, url_prefix="/v1/jobs/<job_id>"
 
 @blueprint.post("/corrections")
 @needs("operator")
+@answering({JSON: api.Job}, 202, preview=api.CorrectionPreview, creates=True, conditional=True, waits=True)
 def correct(path: JobPath, query: CorrectQuery) -> Response:
     """Correct rejected rows.
 
@@ -125,17 +127,18 @@ def _of_json(body: CorrectionsBody) -> Wanted:
 
 
 @blueprint.get("/corrections")
-def show_corrections(path: JobPath, query: CorrectionsQuery) -> dict[str, Any]:
+def show_corrections(path: JobPath, query: CorrectionsQuery) -> Page[api.CorrectedRow]:
     """List corrections.
 
     Every revision of a row that was rejected and corrected since, by row, with its outcome. A row that is still
     rejected is listed in `rejects`, with its present revision.
     """
     job = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
-    found, following = history.page(
+    revisions, following = history.page(
         services().db, org_id=job.org_id, job_id=job.id, limit=query.limit, row=query.row, after=place_of_two(query)
     )
-    return page(written(found), None if following is None else two(following))
+    shown = [api.CorrectedRow.model_validate(revision) for revision in revisions]
+    return page(shown, None if following is None else two(following))
 
 
 def _from_file(path: JobPath, query: CorrectQuery, sent: Sent, said: CorrectionsForm) -> Response:
@@ -167,7 +170,7 @@ def _answer(path: JobPath, query: CorrectQuery, fingerprint: str, reason: str, w
     job = jobs.get(services().db, org_id=caller().org_id, job_id=path.job_id)
     check_unmoved(job)
     verbs.check(job, Verb.CORRECT)
-    return jsonify(correction_preview.preview(job, wanted))
+    return answer(correction_preview.preview(job, wanted))
 
 
 def _correct(path: JobPath, query: CorrectQuery, fingerprint: str, reason: str, wanted: Wanted) -> Response:
@@ -184,10 +187,10 @@ def _correct(path: JobPath, query: CorrectQuery, fingerprint: str, reason: str, 
             seconds = outcome.job.last_action.latency_ms / 1000
             metrics.VERB_SECONDS.labels(kind=job.kind, verb=Verb.CORRECT.value).observe(seconds)
 
-    answer = create.once(fingerprint, do)
+    created = create.once(fingerprint, do)
     if query.wait_seconds and made:
         return answered(waited(made[0], rests, query.wait_seconds), status=202)
-    return answer
+    return created
 
 
 def _perform(job: Job, reason: str, wanted: Wanted, keep: Keep) -> Outcome:
@@ -202,10 +205,10 @@ def _perform(job: Job, reason: str, wanted: Wanted, keep: Keep) -> Outcome:
 
     def along(tx: Transaction, corrected: Job) -> None:
         at = now()
-        body = views.rendered(
+        shown = answers.of_values(
             transitions.noted(corrected, at=at), counts, now=at, waiting_for=None, blank_rows=counts.blank_rows
         )
-        keep(tx, Answer(status=202, body=body, headers={"ETag": etag(corrected)}))
+        keep(tx, Answer(status=202, body=shown.body(), headers={"ETag": etag(corrected)}))
 
     corrected = jobs_correct.prepare(job, wanted)
     try:

@@ -2,54 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
+from collect.api import jobs as api
+from collect.api.answers import Page
 from collect.errors import Conflict
 from collect.jobs.model import Job
-from collect.jobs.restarts import LEFT_ROWS as LEFT_ROWS
+from collect.jobs.restarts import LEFT_ROWS
 from collect.storage import audit as audit_log
 from collect.storage import jobs, ledger, parts, rejects
+from gateway import answers
+from gateway.http.answering import CSV, JSON, answering
 from gateway.http.auth import caller
 from gateway.http.downloads import csv_download
 from gateway.jobs import csv_downloads, reject_summary
-from gateway.schemas import views
-from gateway.schemas.pages import PageQuery, one_of_all, page, place
+from gateway.schemas.pages import PageQuery, cursor, one_of_all, page, place
 from gateway.schemas.requests import JobPath, RejectsQuery, UnprocessedQuery
-from gateway.schemas.times import written
 from gateway.services import services
 
 blueprint = APIBlueprint("details", __name__, url_prefix="/v1/jobs/<job_id>", abp_tags=[Tag(name="jobs")])
 
 
 @blueprint.get("/audit")
-def audit(path: JobPath, query: PageQuery) -> dict[str, Any]:
+def audit(path: JobPath, query: PageQuery) -> Page[api.AuditEntry]:
     """List a job's moves.
 
     Each with its number, who asked for it, why, and when it was in effect.
     """
     job = _job(path)
-    found, following = audit_log.page(
+    entries, following = audit_log.page(
         services().db, org_id=job.org_id, job_id=job.id, limit=query.limit, after=place(query, int) or 0
     )
-    return page(written(found), following)
+    return page([api.AuditEntry.model_validate(entry) for entry in entries], following)
 
 
 @blueprint.get("/parts")
-def show_parts(path: JobPath, query: PageQuery) -> dict[str, Any]:
+def show_parts(path: JobPath, query: PageQuery) -> Page[api.Part]:
     """List a job's parts.
 
     The ranges that workers run one by one.
     """
     job = _job(path)
-    found, following = one_of_all(query, parts.of_job(services().db, job_id=job.id), int, lambda part: part.n)
-    return page([views.part(part) for part in found], following)
+    shown, following = one_of_all(query, parts.of_job(services().db, job_id=job.id), int, lambda part: part.n)
+    return page([answers.part(part) for part in shown], following)
 
 
 @blueprint.get("/rejects")
-def show_rejects(path: JobPath, query: RejectsQuery) -> Response | dict[str, Any]:
+@answering({JSON: api.RejectsSummary | api.RejectsPage, CSV: None})
+def show_rejects(path: JobPath, query: RejectsQuery) -> Response | api.RejectsSummary | api.RejectsPage:
     """List rejected rows.
 
     Rows that were not written, and why. As CSV they have their own columns, ready to be corrected and sent again.
@@ -64,23 +65,26 @@ def show_rejects(path: JobPath, query: RejectsQuery) -> Response | dict[str, Any
     if query.format == "csv":
         lines = csv_downloads.rejects(services().db, services().blobs, job)
         return csv_download(lines, name=f"rejects-{job.id}.csv")
-    found, following = rejects.page(
+    stored, following = rejects.page(
         services().db, org_id=job.org_id, job_id=job.id, limit=query.limit, after=place(query, int) or 0
     )
-    counted = parts.counted(services().db, job_ids=[job.id])[job.id].rejected
-    stored = rejects.count(services().db, job_id=job.id)
-    shown = [views.reject(reject, job) for reject in found]
-    return {**page(shown, following), "rejected": counted, "stored": stored}
+    return api.RejectsPage(
+        items=[answers.reject(reject, job) for reject in stored],
+        next_cursor=cursor(following),
+        rejected=parts.counted(services().db, job_ids=[job.id])[job.id].rejected,
+        stored=rejects.count(services().db, job_id=job.id),
+    )
 
 
-def _summary(job: Job, query: RejectsQuery) -> Response | dict[str, Any]:
-    found = reject_summary.summary(services().db, job)
+def _summary(job: Job, query: RejectsQuery) -> Response | api.RejectsSummary:
+    summary = reject_summary.summary(services().db, job)
     if query.format == "csv":
-        return csv_download(reject_summary.table(found), name=f"values-{job.id}.csv")
-    return found
+        return csv_download(reject_summary.table(summary), name=f"values-{job.id}.csv")
+    return summary
 
 
 @blueprint.get("/unprocessed")
+@answering({CSV: None})
 def unprocessed(path: JobPath, query: UnprocessedQuery) -> Response:
     """Download the rows that were not reached.
 
@@ -98,16 +102,16 @@ def unprocessed(path: JobPath, query: UnprocessedQuery) -> Response:
 
 
 @blueprint.get("/conflicts")
-def conflicts(path: JobPath, query: PageQuery) -> dict[str, Any]:
+def conflicts(path: JobPath, query: PageQuery) -> Page[api.Conflict]:
     """List conflicts.
 
     What undo left alone, and why.
     """
     job = _job(path)
-    found, following = ledger.conflicts(
+    listed, following = ledger.conflicts(
         services().db, org_id=job.org_id, job_id=job.id, limit=query.limit, skip=place(query, int) or 0
     )
-    return page(written(found), following)
+    return page([api.Conflict.model_validate(conflict) for conflict in listed], following)
 
 
 def _job(path: JobPath) -> Job:

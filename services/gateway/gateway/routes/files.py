@@ -5,19 +5,16 @@ from __future__ import annotations
 from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
+from collect.api.data import File
 from collect.errors import InvalidInput
 from collect.storage import files
 from collect.storage import object_store as blob_store
-from collect.storage.database import Transaction, transact
-from collect.storage.files import InputFile
-from collect.storage.idempotency import Answer
+from gateway import answers
 from gateway.http import uploads
+from gateway.http.answering import JSON, answering, in_ranges
 from gateway.http.auth import caller, needs
 from gateway.http.downloads import partial
-from gateway.http.uploads import Sent
 from gateway.jobs import create
-from gateway.jobs.create import Keep
-from gateway.schemas import views
 from gateway.schemas.requests import FilePath, FileQuery
 from gateway.services import services
 
@@ -26,6 +23,7 @@ blueprint = APIBlueprint("files", __name__, url_prefix="/v1/files", abp_tags=[Ta
 
 @blueprint.post("")
 @needs("operator")
+@answering({JSON: File}, 201, creates=True)
 def receive(query: FileQuery) -> Response:
     """Send a file.
 
@@ -37,19 +35,20 @@ def receive(query: FileQuery) -> Response:
         if file is None:
             raise InvalidInput("A multipart body has the file in a part called `file`.", code="no_file")
         fingerprint = create.fingerprint_of({"name": file.name, "sha256": file.sha256})
-        return create.once(fingerprint, lambda keep: make_known(sent, file, keep))
+        return create.once(fingerprint, lambda keep: create.keep_file(sent, file, keep))
 
 
 @blueprint.get("/<file_id>")
-def show(path: FilePath) -> dict[str, object]:
+def show(path: FilePath) -> File:
     """Show a file.
 
     Its name, size and checksum.
     """
-    return views.file(files.get(services().db, org_id=caller().org_id, file_id=path.file_id))
+    return answers.file(files.get(services().db, org_id=caller().org_id, file_id=path.file_id))
 
 
 @blueprint.get("/<file_id>/content")
+@in_ranges
 def content(path: FilePath) -> Response:
     """Download a file.
 
@@ -62,16 +61,3 @@ def content(path: FilePath) -> Response:
         name=file.name,
         sha256=file.sha256,
     )
-
-
-def make_known(sent: Sent, file: InputFile, keep: Keep | None = None) -> None:
-    """From now on the file that came is one of the organisation's."""
-    headers = {"Location": f"/v1/files/{file.id}"}
-
-    def work(tx: Transaction) -> None:
-        files.insert(tx, file)
-        if keep is not None:
-            keep(tx, Answer(status=201, body=views.file(file), headers=headers))
-
-    transact(services().db, work)
-    sent.keep()

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from flask import Response, g, jsonify, request
+from flask import Response, g, request
 from flask_openapi3 import APIBlueprint, Tag
 
+from collect.api import jobs as api
+from collect.api.answers import Page
+from collect.api.previews import AnyPreview
 from collect.errors import InvalidInput
 from collect.jobs.model import Job
 from collect.jobs.states import ENDED, RESTING, State
 from collect.storage import jobs
+from gateway import answers
 from gateway.http import json_body, uploads
+from gateway.http.answering import JSON, answer, answering
 from gateway.http.auth import caller, needs
 from gateway.http.json_body import checked
 from gateway.http.uploads import Sent
 from gateway.jobs import create as jobs_create
 from gateway.kinds import table
-from gateway.routes.files import make_known
-from gateway.schemas import views
 from gateway.schemas.pages import page, place
 from gateway.schemas.requests import CreateQuery, JobPath, JobQuery, JobsQuery, NewJobBody, PatchBody
 from gateway.services import services
@@ -32,6 +34,7 @@ blueprint = APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", abp_tags=[Tag(
 
 @blueprint.post("")
 @needs("operator")
+@answering({JSON: api.Job}, 202, preview=AnyPreview, creates=True)
 def create(query: CreateQuery) -> Response:
     """Create a job.
 
@@ -48,7 +51,7 @@ def create(query: CreateQuery) -> Response:
     given = request.get_json()
     body = checked(NewJobBody, given)
     if query.validate_only:
-        return jsonify(jobs_create.preview(jobs_create.choose(body)))
+        return answer(jobs_create.preview(jobs_create.choose(body)))
     return jobs_create.once(
         jobs_create.fingerprint_of(given), lambda keep: jobs_create.create(jobs_create.choose(body), keep)
     )
@@ -64,8 +67,8 @@ def _create_with_file(query: CreateQuery, sent: Sent) -> Response:
         raise InvalidInput("Either name a file by its id or send it along, not both.", code="two_files")
     if query.validate_only:
         seen = jobs_create.preview(jobs_create.choose(body, sent=file))
-        make_known(sent, file)
-        return jsonify(seen)
+        jobs_create.keep_file(sent, file)
+        return answer(seen)
     fingerprint = jobs_create.fingerprint_of({"job": given, "sha256": file.sha256})
     return jobs_create.once(
         fingerprint, lambda keep: jobs_create.create(jobs_create.choose(body, sent=file), keep, sent=sent)
@@ -73,7 +76,7 @@ def _create_with_file(query: CreateQuery, sent: Sent) -> Response:
 
 
 @blueprint.get("")
-def find(query: JobsQuery) -> dict[str, Any]:
+def find(query: JobsQuery) -> Page[api.Job]:
     """List jobs.
 
     Newest first. `state` may be given several times, or with commas between its values. `q` is looked for in ids,
@@ -92,10 +95,11 @@ def find(query: JobsQuery) -> dict[str, Any]:
     found, following = jobs.page(
         services().db, org_id=caller().org_id, filters=filters, limit=query.limit, before=place(query, str)
     )
-    return page(views.jobs(services().db, found, now=services().clock.now()), following)
+    return page(answers.jobs(services().db, found, now=services().clock.now()), following)
 
 
 @blueprint.get("/<job_id>")
+@answering({JSON: api.Job}, waits=True)
 def show(path: JobPath, query: JobQuery) -> Response:
     """Show a job.
 
@@ -114,6 +118,7 @@ def show(path: JobPath, query: JobQuery) -> Response:
 
 @blueprint.patch("/<job_id>")
 @needs("operator")
+@answering({JSON: api.Job})
 def patch(path: JobPath, body: PatchBody) -> Response:
     """Change a job's limits.
 
@@ -129,8 +134,7 @@ def patch(path: JobPath, body: PatchBody) -> Response:
 
 def answered(job: Job, *, status: int) -> Response:
     """A job as a response, with its ETag."""
-    response = jsonify(views.job(services().db, job, now=services().clock.now()))
-    response.status_code = status
+    response = answer(answers.job(services().db, job, now=services().clock.now()), status=status)
     response.headers["ETag"] = jobs_create.etag(job)
     if g.get("ask_again"):
         response.headers["Retry-After"] = str(AGAIN_SECONDS)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Response, g
 from flask_openapi3 import APIBlueprint, Tag
 
+from collect.api.answers import Page
+from collect.api.data import Key, NewKey
 from collect.storage import api_keys
 from collect.storage.database import Transaction, transact
 from collect.storage.idempotency import Answer
+from gateway import answers
+from gateway.http.answering import JSON, answering
 from gateway.http.auth import caller, needs
 from gateway.jobs import create as jobs_create
 from gateway.jobs.create import Keep
-from gateway.schemas import views
 from gateway.schemas.pages import PageQuery, page, place
 from gateway.schemas.requests import KeyBody, KeyPath, until
 from gateway.schemas.times import check_ahead
@@ -24,17 +25,18 @@ blueprint = APIBlueprint("keys", __name__, url_prefix="/v1/keys", abp_tags=[Tag(
 
 @blueprint.get("")
 @needs("admin")
-def find(query: PageQuery) -> dict[str, Any]:
+def find(query: PageQuery) -> Page[Key]:
     """List keys.
 
     Newest first, never with their secrets.
     """
-    found, following = api_keys.page(services().db, org_id=caller().org_id, limit=query.limit, before=place(query, str))
-    return page([views.key(key) for key in found], following)
+    keys, following = api_keys.page(services().db, org_id=caller().org_id, limit=query.limit, before=place(query, str))
+    return page([answers.key(key) for key in keys], following)
 
 
 @blueprint.post("")
 @needs("admin")
+@answering({JSON: NewKey}, 201, creates=True)
 def create(body: KeyBody) -> Response:
     """Create a key.
 
@@ -48,16 +50,16 @@ def create(body: KeyBody) -> Response:
 
     def work(tx: Transaction, keep: Keep) -> None:
         api_keys.insert(tx, new)
-        keep(tx, Answer(status=201, body={**views.key(new.key), "key": None}, headers={}))
+        keep(tx, Answer(status=201, body={**answers.key(new.key).body(), "key": None}, headers={}))
 
     return jobs_create.once(jobs_create.fingerprint_of(body.model_dump(mode="json")), make, shown={"key": new.secret})
 
 
 @blueprint.delete("/<key_id>")
 @needs("admin")
-def revoke(path: KeyPath) -> dict[str, Any]:
+def revoke(path: KeyPath) -> Key:
     """Revoke a key.
 
     In effect at once.
     """
-    return views.key(api_keys.revoke(services().db, org_id=caller().org_id, key_id=path.key_id))
+    return answers.key(api_keys.revoke(services().db, org_id=caller().org_id, key_id=path.key_id))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask_openapi3 import APIBlueprint, Tag
 
+from collect.api import data as api
+from collect.jobs.limits import Limits
 from collect.storage import organisations
 from collect.storage.organisations import Organisation
 from gateway.http.auth import caller, needs
@@ -16,24 +16,24 @@ blueprint = APIBlueprint("organisation", __name__, url_prefix="/v1/organisation"
 
 
 @blueprint.get("")
-def show() -> dict[str, Any]:
+def show() -> api.Organisation:
     """Show the organisation.
 
     The one that the key acts for.
     """
-    return _shown(caller().organisation)
+    return _answer(caller().organisation)
 
 
 @blueprint.patch("")
 @needs("admin")
-def patch(body: OrganisationBody) -> dict[str, Any]:
+def patch(body: OrganisationBody) -> api.Organisation:
     """Change limits.
 
     Limits that are not named stay.
     """
     limits = body.limits.model_dump(exclude_unset=True, exclude_none=True)
-    return _shown(organisations.patch(services().db, org_id=caller().org_id, limits=limits))
+    return _answer(organisations.patch(services().db, org_id=caller().org_id, limits=limits))
 
 
-def _shown(found: Organisation) -> dict[str, Any]:
-    return {"id": found.id, "name": found.name, "limits": found.limits.model_dump()}
+def _answer(one: Organisation) -> api.Organisation:
+    return api.Organisation(id=one.id, name=one.name, limits=Limits(**one.limits.model_dump()))

@@ -8,14 +8,17 @@ from typing import Any
 from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
+from collect.api.jobs import Manifest
 from collect.errors import Conflict, Gone, NotFound
 from collect.jobs.model import Job
 from collect.storage import jobs
 from collect.storage import results as result_store
+from gateway import answers
+from gateway.http.answering import in_ranges
 from gateway.http.auth import caller
 from gateway.http.downloads import partial
 from gateway.jobs import partial_result
-from gateway.schemas import names, views
+from gateway.schemas import names
 from gateway.schemas.requests import JobPath, ResultQuery
 from gateway.services import services
 
@@ -25,6 +28,7 @@ EXPIRED = "result_expired"
 
 
 @blueprint.get("/result")
+@in_ranges
 def result(path: JobPath, query: ResultQuery) -> Response:
     """Download an export.
 
@@ -48,12 +52,12 @@ def result(path: JobPath, query: ResultQuery) -> Response:
 
 
 @blueprint.get("/manifest")
-def manifest(path: JobPath) -> dict[str, Any]:
+def manifest(path: JobPath) -> Manifest:
     """Show what an export has written.
 
     Rows, bytes and checksums, part by part. It stays when the result has expired.
     """
-    return views.manifest(_made(path), now=services().clock.now())
+    return answers.manifest(_made(path), now=services().clock.now())
 
 
 def _made(path: JobPath) -> Job:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Any
 
 from flask_openapi3 import APIBlueprint, Tag
 from werkzeug.routing import BaseConverter
 
+from collect.api.answers import Page
+from collect.api.data import Person, Team
 from collect.storage import teams
 from collect.storage.database import Document
 from collect.teams.names import name_of
@@ -27,33 +28,33 @@ class AnyText(BaseConverter):
 
 
 @blueprint.get("")
-def show_all(query: TeamsQuery) -> dict[str, Any]:
+def show_all(query: TeamsQuery) -> Page[Team]:
     """List teams.
 
     In the order of their names. `name` is what the names begin with.
     """
     after, org_id = place(query, str), caller().org_id
     prefix = unicodedata.normalize("NFC", query.name)
-    found, following = teams.page(services().db, org_id=org_id, prefix=prefix, limit=query.limit, after=after)
-    return page([_shown(team) for team in found], following)
+    stored, following = teams.page(services().db, org_id=org_id, prefix=prefix, limit=query.limit, after=after)
+    return page([_answer(team) for team in stored], following)
 
 
 @blueprint.get("/<text:name>")
-def show(path: TeamPath) -> dict[str, Any]:
+def show(path: TeamPath) -> Team:
     """Show a team.
 
     A name may hold slashes. Letters may be composed in any Unicode form, as in a file.
     """
-    return _shown(teams.get(services().db, org_id=caller().org_id, name=name_of(path.name)))
+    return _answer(teams.get(services().db, org_id=caller().org_id, name=name_of(path.name)))
 
 
-def _shown(team: Document) -> dict[str, Any]:
+def _answer(team: Document) -> Team:
     values = team["values"]
-    return {
-        "name": values["team_name"],
-        "description": values["description"],
-        **{role: [{"phone": phone} for phone in values[role]] for role in teams.ROLES},
-        "form_ids": values["form_ids"],
-        "written_by": team["written_by"],
-        "revision": team["revision"],
-    }
+    return Team(
+        name=values["team_name"],
+        description=values["description"],
+        **{role: [Person(phone=phone) for phone in values[role]] for role in teams.ROLES},
+        form_ids=values["form_ids"],
+        written_by=team["written_by"],
+        revision=team["revision"],
+    )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from flask import Response, g, jsonify, request
+from flask import Response, g, request
 from flask_openapi3 import APIBlueprint, Tag
 
+from collect.api import jobs as api
+from collect.api.previews import AnyPreview
 from collect.errors import NotFound
 from collect.jobs.model import Job, MaxRejected
 from collect.jobs.states import RESTARTABLE, RESTING, State, Verb
@@ -15,6 +17,7 @@ from collect.protocol import transitions, verbs
 from collect.protocol.verbs import Options, Request
 from collect.storage import jobs
 from gateway.http import uploads
+from gateway.http.answering import JSON, answer, answering
 from gateway.http.auth import caller, needs
 from gateway.http.json_body import checked
 from gateway.http.preconditions import check_unmoved, if_match
@@ -42,6 +45,7 @@ blueprint = APIBlueprint("verbs", __name__, url_prefix="/v1/jobs/<job_id>", abp_
 
 @blueprint.post("/pause")
 @needs("operator")
+@answering({JSON: api.Job}, 202, conditional=True, waits=True)
 def pause(path: JobPath, query: VerbQuery, body: PauseBody) -> Response:
     """Pause a job.
 
@@ -64,6 +68,7 @@ def _is_paused_until(path: JobPath, at: datetime | None) -> bool:
 
 @blueprint.post("/resume")
 @needs("operator")
+@answering({JSON: api.Job}, 202, conditional=True, waits=True)
 def resume(path: JobPath, query: VerbQuery, body: ResumeBody) -> Response:
     """Resume a job.
 
@@ -76,6 +81,7 @@ def resume(path: JobPath, query: VerbQuery, body: ResumeBody) -> Response:
 
 @blueprint.post("/stop")
 @needs("operator")
+@answering({JSON: api.Job}, 202, conditional=True, waits=True)
 def stop(path: JobPath, query: VerbQuery, body: VerbBody) -> Response:
     """Stop a job.
 
@@ -86,6 +92,7 @@ def stop(path: JobPath, query: VerbQuery, body: VerbBody) -> Response:
 
 @blueprint.post("/confirm")
 @needs("operator")
+@answering({JSON: api.Job}, 202, conditional=True, waits=True)
 def confirm(path: JobPath, query: VerbQuery, body: VerbBody) -> Response:
     """Confirm a job.
 
@@ -96,6 +103,7 @@ def confirm(path: JobPath, query: VerbQuery, body: VerbBody) -> Response:
 
 @blueprint.post("/terminate")
 @needs("operator")
+@answering({JSON: api.Job}, 202, preview=api.UndoPreview, conditional=True, waits=True)
 def terminate(path: JobPath, query: UndoQuery, body: VerbBody) -> Response:
     """Terminate a job.
 
@@ -110,6 +118,7 @@ def terminate(path: JobPath, query: UndoQuery, body: VerbBody) -> Response:
 
 @blueprint.post("/undo")
 @needs("operator")
+@answering({JSON: api.Job}, 202, preview=api.UndoPreview, conditional=True, waits=True)
 def undo(path: JobPath, query: UndoQuery, body: VerbBody) -> Response:
     """Undo a job.
 
@@ -125,6 +134,7 @@ def undo(path: JobPath, query: UndoQuery, body: VerbBody) -> Response:
 
 @blueprint.post("/restart")
 @needs("operator")
+@answering({JSON: api.Job}, 202, preview=AnyPreview, creates=True, conditional=True, waits=True)
 def restart(path: JobPath, query: RestartQuery) -> Response:
     """Restart a job.
 
@@ -149,17 +159,17 @@ def _restart(
     made: list[Job] = []
     if query.validate_only:
         parent = _restartable(path)
-        return jsonify(jobs_restart.preview(parent, jobs_restart.chosen(parent, body, sent), sent))
+        return answer(jobs_restart.preview(parent, jobs_restart.chosen(parent, body, sent), sent))
 
     def do(keep: Keep) -> None:
         parent = _restartable(path)
         made.append(create.create(jobs_restart.chosen(parent, body, sent), keep, sent=sent))
 
-    answer = create.once(fingerprint, do)
+    created = create.once(fingerprint, do)
     if not query.wait_seconds or not made:
-        return answer
+        return created
     rested = answered(waited(made[0], rests, query.wait_seconds), status=202)
-    rested.headers["Location"] = answer.headers["Location"]
+    rested.headers["Location"] = created.headers["Location"]
     return rested
 
 
@@ -200,8 +210,7 @@ def _would_undo(path: JobPath, verb: Verb) -> Response:
     repeats = verbs.repeats(job, verb)
     if not repeats:
         verbs.check(job, verb)
-    held = {} if repeats else undo_preview.held(services().db, job, verb)
-    return jsonify({**undo_preview.would_undo(services().db, job), **held})
+    return answer(undo_preview.preview(services().db, job, None if repeats else verb))
 
 
 def rests(job: Job) -> bool:

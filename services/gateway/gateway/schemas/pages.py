@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from collect.api.answers import Page
 from collect.errors import InvalidInput
 
 DEFAULT_LIMIT = 50
@@ -30,9 +31,14 @@ class PageQuery(BaseModel):
     cursor: str | None = None
 
 
-def page(items: Sequence[Any], following: str | int | None) -> dict[str, Any]:
-    """A page's body."""
-    return {"items": list(items), "next_cursor": None if following is None else _written(following)}
+def page(items: Sequence[T], following: str | int | None) -> Page[T]:
+    """Return a page of a list. ``following``: where the next page begins; ``None`` on the last page."""
+    return Page(items=list(items), next_cursor=cursor(following))
+
+
+def cursor(following: str | int | None) -> str | None:
+    """Return the cursor of the page that begins at ``following``; ``None`` for no page."""
+    return None if following is None else _written(following)
 
 
 def place(query: PageQuery, kind: type[P]) -> P | None:

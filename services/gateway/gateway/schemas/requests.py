@@ -215,7 +215,7 @@ class RestartBody(VerbBody):
     max_rows_per_second: RowsPerSecond | None = None
 
 
-class CorrectedRow(Strict):
+class RowCorrection(Strict):
     """A rejected row by its number in the file, and the columns that change; the others stay as they are."""
 
     row: StrictInt = Field(ge=1, le=2**53 - 1)
@@ -239,7 +239,7 @@ class CorrectionsBody(CorrectedCells):
 
     reason: str = Field(default="", max_length=1_000)
     trim: StrictBool = False
-    rows: list[CorrectedRow] | None = Field(default=None, min_length=1, max_length=10_000)
+    rows: list[RowCorrection] | None = Field(default=None, min_length=1, max_length=10_000)
     value_map: ValueMap | None = Field(default=None, min_length=1, max_length=2_000)
     change_keys: StrictBool = False
 

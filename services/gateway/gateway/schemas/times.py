@@ -1,35 +1,15 @@
-"""Times as the API writes them: RFC 3339 in UTC, with milliseconds."""
+"""The times of requests."""
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer
 
+from collect.api.answers import rfc3339
 from collect.errors import FieldError, InvalidInput
-
-
-def rfc3339(at: datetime) -> str:
-    """``2026-01-31T09:30:00.000Z``."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def written(value: Any) -> Any:
-    """``value`` as JSON has it, its times as the API writes them."""
-    match value:
-        case datetime():
-            return rfc3339(value)
-        case dict():
-            return {name: written(inner) for name, inner in value.items()}
-        case float() if not math.isfinite(value):  # JSON has no such number
-            return None
-        case list() | tuple():
-            return [written(inner) for inner in value]
-        case _:
-            return value
 
 
 def check_ahead(at: datetime | None, *, field: str, now: datetime) -> None:

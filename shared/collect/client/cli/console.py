@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from collect.api.answers import Answer
 from collect.client.api import URL_VARIABLE, CollectClient
 from collect.client.errors import ApiError, ClientError
-from collect.client.models import Answer
 
 UNBROKEN = 10_000
 """Width of an output that is not a terminal, in characters. So wide that each item stays on one line, for grep."""

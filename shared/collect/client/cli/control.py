@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
+from collect.api.jobs import Job
 from collect.client.cli import exits, parameters, words
 from collect.client.cli.console import Shell, json_option, pass_shell
 from collect.client.cli.watching import follow
-from collect.client.models import Job
 
 _verb = parameters.together(
     click.argument("job_id", metavar="ID"),

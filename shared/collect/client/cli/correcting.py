@@ -8,11 +8,11 @@ from typing import Any
 import click
 from rich.text import Text
 
+from collect.api.jobs import CorrectionPreview
 from collect.client.cli import exits, file_options, parameters, words
 from collect.client.cli.console import Shell, json_option, pass_shell
 from collect.client.cli.control import tell
 from collect.client.cli.watching import follow
-from collect.client.models import CorrectionPreview
 
 
 @click.command()
@@ -91,7 +91,7 @@ def _say(shell: Shell, found: CorrectionPreview) -> None:
     for item in found.rejects.items[: words.MOST_SAMPLED]:
         shell.err.print(Text(f"  row {item.row:,}: {item.message}"))
     if found.conflict:
-        shell.err.print(Text(f"Held now by job {found.conflict.get('holder')}.", style="yellow"))
+        shell.err.print(Text(f"Held now by job {found.conflict.holder}.", style="yellow"))
 
 
 COMMANDS: tuple[click.Command, ...] = (correct,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from collect.api.jobs import Job
 from collect.client.api import NotConfigured
 from collect.client.errors import (
     ApiError,
@@ -19,7 +20,6 @@ from collect.client.errors import (
     Unreachable,
     WaitedInVain,
 )
-from collect.client.models import Job
 from collect.jobs.states import State
 
 

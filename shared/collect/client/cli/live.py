@@ -8,13 +8,13 @@ from collections.abc import Callable
 import click
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from collect.api.jobs import Job
 from collect.client.cli import words
 from collect.client.cli.console import Shell
 from collect.client.cli.keyboard import Keyboard
 from collect.client.cli.speed import Speed, clock_face
 from collect.client.errors import Refused
 from collect.client.jobs import is_at
-from collect.client.models import Job
 
 LOOK_SECONDS = 0.25
 DEFAULT_REASON = "From the command line"

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
+from collect.api.jobs import AuditEntry, Conflict, CorrectedRow, Job, Part, Reject
 from collect.client.cli import exits, parameters, words
 from collect.client.cli.console import Shell, json_option, pass_shell
-from collect.client.models import AuditEntry, Conflict, CorrectedRow, Job, Part, Reject
 from collect.jobs.states import State
 
 job_argument = click.argument("job_id", metavar="ID")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from collect.client.models import Progress
+from collect.api.jobs import Progress
 
 WINDOW_SECONDS = 5.0
 

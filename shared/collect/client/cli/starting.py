@@ -9,10 +9,12 @@ from typing import Any
 import click
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from collect.api.data import File
+from collect.api.jobs import Job
+from collect.api.previews import Preview
 from collect.client.cli import exits, file_options, parameters, suggestions, words
 from collect.client.cli.console import Shell, json_option, pass_shell
 from collect.client.cli.watching import follow
-from collect.client.models import File, Job, Preview
 from collect.jobs import restarts
 
 file_argument = click.argument("path", metavar="FILE", type=parameters.FILE)

@@ -8,8 +8,8 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from collect.api.data import Person, Team
 from collect.client.cli.console import Shell, json_option, pass_shell
-from collect.client.models import Person, Team
 
 MOST_SHOWN = 3
 

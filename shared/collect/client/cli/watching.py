@@ -6,12 +6,12 @@ import time
 
 import click
 
+from collect.api.jobs import Job
 from collect.client.cli import exits, words
 from collect.client.cli.console import Shell, json_option, pass_shell
 from collect.client.cli.live import DEFAULT_REASON, Live
 from collect.client.cli.speed import Speed, clock_face
 from collect.client.jobs import is_at
-from collect.client.models import Job
 from collect.jobs.states import TAKING_BACK
 
 LOOK_SECONDS = 1.0

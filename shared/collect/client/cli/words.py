@@ -9,18 +9,19 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from collect.api.answers import Warning
+from collect.api.jobs import Action, Job, RejectsSummary, UndoPreview
+from collect.api.previews import (
+    ExportPreview,
+    FileColumn,
+    Preview,
+    SampledRejects,
+    TeamChanges,
+    TeamsPreview,
+    UploadPreview,
+)
 from collect.client.cli import suggestions
 from collect.client.cli.console import Shell
-from collect.client.models import (
-    Action,
-    Job,
-    Notice,
-    Preview,
-    RejectsSummary,
-    SampledRejects,
-    TeamsTouched,
-    UndoPreview,
-)
 
 MOST_SAMPLED = 5
 
@@ -71,40 +72,44 @@ def action(last: Action) -> str:
     return said
 
 
-def preview(shell: Shell, found: Preview) -> None:
+def preview(shell: Shell, would: Preview) -> None:
     """Print the preview of a job."""
-    shell.out.print(_extent(found))
-    if found.confirm_required:
+    shell.out.print(_extent(would))
+    if isinstance(would, ExportPreview) and would.confirm_required:
         shell.out.print(Text("It would wait for a confirmation.", style="yellow"))
-    if any(column.header for column in found.columns):
-        table = Table("header", "column", "type seen", "samples", box=None, pad_edge=False, header_style="bold")
-        for column in found.columns:
-            samples = ", ".join(_short(sample) for sample in column.samples[:3])
-            cells = (column.header, column.mapped_to or "(left out)", column.type_seen or "", samples)
-            table.add_row(*(Text(cell) for cell in cells))
-        shell.out.print(table)
-    if found.teams is not None:
-        shell.out.print(Text("\n".join(_teams(found.teams, found.total_rows))))
-    for effect in found.effects:
-        shell.out.print(Text(f"  {effect}"))
-    for notice in found.warnings:
-        _warning(shell, notice)
-    for notice in found.errors:
-        shell.out.print(Text(f"Error: {notice.message}", style="red"))
-    if found.rejects.rejected_rows:
-        _sampled_rejects(shell, found.rejects)
-    if found.holder:
-        shell.out.print(Text(f"Held now by job {found.holder}.", style="yellow"))
+    if isinstance(would, UploadPreview) and would.columns:
+        _columns(shell, would.columns)
+    if isinstance(would, TeamsPreview):
+        shell.out.print(Text("\n".join(_teams(would.teams, would.total_rows))))
+        for effect in would.effects:
+            shell.out.print(Text(f"  {effect}"))
+    for warning in would.warnings:
+        _warning(shell, warning)
+    for error in would.errors:
+        shell.out.print(Text(f"Error: {error.message}", style="red"))
+    if isinstance(would, UploadPreview) and would.rejects.rejected_rows:
+        _sampled_rejects(shell, would.rejects)
+    if would.holder:
+        shell.out.print(Text(f"Held now by job {would.holder}.", style="yellow"))
 
 
-def _warning(shell: Shell, notice: Notice) -> None:
-    shell.out.print(Text(f"Warning: {notice.message}", style="yellow"))
-    if notice.suggestion:
-        or_apply = ", or --apply-suggestions" if suggestions.is_applicable(notice.suggestion) else ""
-        shell.out.print(Text(f"  add {suggestions.options(notice.suggestion)}{or_apply}"))
+def _columns(shell: Shell, columns: list[FileColumn]) -> None:
+    table = Table("header", "column", "type seen", "samples", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        samples = ", ".join(_short(sample) for sample in column.samples[:3])
+        cells = (column.header, column.mapped_to or "(left out)", column.type_seen or "", samples)
+        table.add_row(*(Text(cell) for cell in cells))
+    shell.out.print(table)
 
 
-def _teams(found: TeamsTouched, total_rows: int | None) -> Iterator[str]:
+def _warning(shell: Shell, warning: Warning) -> None:
+    shell.out.print(Text(f"Warning: {warning.message}", style="yellow"))
+    if warning.suggestion:
+        or_apply = ", or --apply-suggestions" if suggestions.is_applicable(warning.suggestion) else ""
+        shell.out.print(Text(f"  add {suggestions.options(warning.suggestion)}{or_apply}"))
+
+
+def _teams(found: TeamChanges, total_rows: int | None) -> Iterator[str]:
     some = "" if found.examined_rows == total_rows else f" of the {found.examined_rows:,} rows that were looked at,"
     yield (
         f"teams:{some} {found.created:,} would be created, {found.changed:,} changed, {found.unchanged:,} left as they "
@@ -119,14 +124,15 @@ def _teams(found: TeamsTouched, total_rows: int | None) -> Iterator[str]:
         yield f"phones: {found.phones_in_several_teams:,} would be in several teams"
 
 
-def _extent(found: Preview) -> str:
-    about = "" if found.exact else "about "
-    said = ["an unknown number of rows" if found.total_rows is None else f"{about}{found.total_rows:,} rows"]
-    if found.bytes is not None:
-        said.append(f"about {found.bytes / 1e6:,.1f} MB")
-    if found.seconds is not None:
-        said.append(f"about {found.seconds:.0f} s")
-    return ", ".join(said)
+def _extent(would: Preview) -> str:
+    export = would if isinstance(would, ExportPreview) else None
+    about = "about " if export is not None and not export.exact else ""
+    words = ["an unknown number of rows" if would.total_rows is None else f"{about}{would.total_rows:,} rows"]
+    if export is not None:
+        words.append(f"about {export.bytes / 1e6:,.1f} MB")
+    if would.seconds is not None:
+        words.append(f"about {would.seconds:.0f} s")
+    return ", ".join(words)
 
 
 def _sampled_rejects(shell: Shell, rejects: SampledRejects) -> None:

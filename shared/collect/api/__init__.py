@@ -1,0 +1,1 @@
+"""The answers of the REST API as pydantic models. The gateway serialises with them, and the client parses with them."""
