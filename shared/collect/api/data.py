@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from collect.api.answers import Answer, Time
+from collect.api.answers import Answer, KnownValues, Time
+from collect.jobs.columns import MOST_PATTERN_CHARACTERS, Bound, ColumnName, ColumnType
 from collect.jobs.forms import FormField
 from collect.jobs.limits import Limits, Role
-from collect.jobs.template import Column
 
 
 class File(Answer):
@@ -23,12 +23,28 @@ class File(Answer):
     expires_at: Time
 
 
+class DatasetColumn(Answer):
+    """A column. ``minimum`` and ``maximum`` are inclusive: numbers, or ISO 8601 texts for dates and times."""
+
+    SOMETIMES = frozenset({"required", "pattern", "minimum", "maximum", "values", "country", "null_values"})
+
+    name: ColumnName
+    type: Annotated[ColumnType | str, Field(union_mode="left_to_right"), KnownValues()]
+    required: bool = False
+    pattern: str | None = Field(default=None, max_length=MOST_PATTERN_CHARACTERS)
+    minimum: Bound | None = None
+    maximum: Bound | None = None
+    values: tuple[str, ...] | None = None
+    country: str | None = None
+    null_values: tuple[str, ...] = ()
+
+
 class Dataset(Answer):
     """A dataset: its template, the job that holds it, and its number of rows."""
 
     name: str
     key: list[str]
-    columns: list[Column]
+    columns: list[DatasetColumn]
     locked_by: str | None = None
     row_count: int = 0
 

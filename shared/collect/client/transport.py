@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ import requests
 from pydantic import ValidationError
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.auth import AuthBase
-from ulid import ULID
 
 from collect.client.errors import ApiError, BadAnswer, ClientError, TooMany, Unreachable, from_answer
 
@@ -270,7 +270,7 @@ class _Bearer(AuthBase):
 
 def new_idempotency_key() -> str:
     """Return a new, unique idempotency key."""
-    return str(ULID()).lower()
+    return uuid.uuid4().hex
 
 
 def _again_in(error: ApiError | Unreachable, pause: float) -> float | None:

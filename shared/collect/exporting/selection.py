@@ -11,19 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar
 
 from collect.errors import FieldError, InvalidInput
 from collect.exporting import style as styles
 from collect.exporting.style import PLAIN, Choices, Style, style_of
+from collect.jobs.export_formats import FORMATS
 from collect.jobs.forms import NUMBERS, TEXTS, TIMES, FieldType, Form, FormField
 
 T = TypeVar("T")
 
 PINNED = timedelta(seconds=10)
 """Time before the creation of the job at which its export ends. Later responses are left out, whenever the job runs."""
-Format = Literal["csv", "csv.gz", "jsonl", "parquet"]
-FORMATS = get_args(Format)
 OPERATORS = ("eq", "ne", "in", "lt", "lte", "gt", "gte", "exists")
 MOST_FILTERS = 50
 MOST_VALUES = 1_000

@@ -6,30 +6,16 @@ import hashlib
 import math
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from enum import StrEnum
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, field_validator, model_validator
 
+from collect.jobs.columns import MOST_PATTERN_CHARACTERS, Bound, ColumnName
+from collect.jobs.columns import ColumnType as ColumnType
+
 MOST_COLUMNS = 500
-MOST_PATTERN_CHARACTERS = 1_000
 KEY_SEPARATOR = "|"
 _ESCAPED = str.maketrans({"\\": "\\\\", KEY_SEPARATOR: "\\" + KEY_SEPARATOR})
-
-
-class ColumnType(StrEnum):
-    """What the cells of a column are."""
-
-    STRING = "string"
-    INTEGER = "integer"
-    NUMBER = "number"
-    BOOLEAN = "boolean"
-    DATE = "date"
-    DATETIME = "datetime"
-    PHONE = "phone"
-    LATITUDE = "latitude"
-    LONGITUDE = "longitude"
-    ENUM = "enum"
 
 
 NUMERIC = frozenset({ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.LATITUDE, ColumnType.LONGITUDE})
@@ -37,9 +23,7 @@ TEMPORAL = frozenset({ColumnType.DATE, ColumnType.DATETIME})
 _NOT_FOR_KEYS = frozenset({ColumnType.NUMBER, ColumnType.LATITUDE, ColumnType.LONGITUDE, ColumnType.BOOLEAN})
 _NATURAL_BOUNDS = {ColumnType.LATITUDE: (-90.0, 90.0), ColumnType.LONGITUDE: (-180.0, 180.0)}
 
-ColumnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=100)]
 DatasetName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$", max_length=100)]
-Bound = int | float | str
 
 
 class Column(BaseModel):

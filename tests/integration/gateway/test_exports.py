@@ -12,7 +12,8 @@ from collect.client import CollectClient
 from collect.demo import responses, survey
 from collect.demo.responses import Batch
 from collect.exporting import formats
-from collect.exporting.selection import FORMATS, select
+from collect.exporting.selection import select
+from collect.jobs.export_formats import FORMATS
 from collect.jobs.states import State
 from collect.protocol import maintenance
 from collect.storage import estimates, forms, usual_range

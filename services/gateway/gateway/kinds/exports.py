@@ -8,6 +8,7 @@ from pydantic import Field, StrictBool, StringConstraints
 
 from collect.exporting import selection
 from collect.exporting.selection import MOST_FILTERS
+from collect.jobs.export_formats import Format
 from collect.storage import choices, forms
 from collect.storage.files import InputFile
 from gateway.http.json_body import checked
@@ -37,7 +38,7 @@ class ExportParams(Strict):
     to_date: TimeText | None = None
     filters: list[Filter] = Field(default_factory=list, max_length=MOST_FILTERS)
     columns: list[ColumnName] | None = Field(default=None, max_length=MOST_COLUMNS)
-    format: selection.Format = "csv"
+    format: Format = "csv"
     formula_safe: StrictBool = True
     time_zone: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
     bom: StrictBool = False

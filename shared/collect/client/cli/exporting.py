@@ -13,7 +13,7 @@ from collect.client.cli import exits, parameters, words
 from collect.client.cli.console import Shell, json_option, pass_shell
 from collect.client.cli.file_options import Delimiter
 from collect.client.cli.starting import create, started
-from collect.exporting.selection import FORMATS
+from collect.jobs.export_formats import FORMATS
 
 EXISTS = "exists"
 
