@@ -51,7 +51,7 @@ def test_a_list_that_has_slipped_is_corrected_by_the_command_that_starts_it(town
 
     done = town.collect("create", "teams", slipped, "--mode", "upsert", "--apply-suggestions", "--wait", "--json")
     assert done.code == 0, done.err
-    assert "Corrected: --column-shift manager_phone=-10" in done.err
+    assert "Applied: --column-shift manager_phone=-10" in done.err
     assert stored(town, right) == managers(right)
     rejects = town.collect("rejects", done.json["id"], "--json").json
     assert [(reject["row"], reject["code"]) for reject in rejects] == [

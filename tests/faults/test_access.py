@@ -334,7 +334,7 @@ def test_no_account_is_made_for_two_services_or_of_the_operators(shared: Plant, 
             shared.urls["upload-worker"] = {**before, "MONGODB_URL": other}
             with pytest.raises(subprocess.CalledProcessError) as refused:
                 make_accounts(shared, tmp_path)
-            assert "an account of its own on MongoDB" in refused.value.stderr
+            assert "its own account on MongoDB" in refused.value.stderr
     finally:
         shared.urls["upload-worker"] = before
 

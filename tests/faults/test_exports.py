@@ -253,7 +253,7 @@ def orphans(plant: Exporter, job: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "killed"), [(0.6, False), (4.0, True)], ids=["its slot lets go", "its slot is killed"]
+    ("seconds", "killed"), [(0.6, False), (2.0, True)], ids=["its slot lets go", "its slot is killed"]
 )
 def test_an_export_is_terminated_only_when_what_was_being_written_is_gone(
     plant: Exporter, seconds: float, killed: bool
