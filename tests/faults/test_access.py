@@ -159,7 +159,7 @@ def test_a_job_goes_its_whole_way_with_least_rights(shared: Plant) -> None:
     shared.succeeded(job, rows=ROWS, rejected=ROWS // 100)
     shared.client.jobs.correct(job, rows=[{"row": 100, "values": {"gender": "nothing"}}], reason="not corrected")
     shared.succeeded(job, rows=ROWS, rejected=ROWS // 100)
-    shared.client.jobs.undo(job, reason="not batch")
+    shared.client.jobs.undo(job, reason="not wanted")
     shared.until_state(job, State.UNDONE)
     assert shared.snapshot() == []
     nobody_was_refused(shared, worker)
@@ -172,7 +172,7 @@ def test_exports_go_their_whole_way_with_least_rights(shared: Plant) -> None:
     whole = export(shared)
     shared.until_state(whole, State.SUCCEEDED)
     assert told(shared, whole, "manifest")["rows"] == ROWS
-    shared.client.jobs.undo(whole, reason="not batch")
+    shared.client.jobs.undo(whole, reason="not wanted")
     shared.until_state(whole, State.UNDONE)
     slow = export(shared, rows_per_second=4_000)
     eventually(lambda: shared.db.ledger.find_one({"job_id": slow}), seconds=REST_SECONDS, what="a chunk is written")
@@ -197,7 +197,7 @@ def test_teams_and_corrections_go_their_whole_way_with_least_rights(shared: Plan
     shared.until_state(job, State.SUCCEEDED)
     assert shared.db.teams.count_documents({"values.managers": "+919000000000"}) == 1
     shared.sound()
-    shared.client.jobs.undo(job, reason="not batch")
+    shared.client.jobs.undo(job, reason="not wanted")
     shared.until_state(job, State.UNDONE)
     assert [shared.db[name].count_documents({}) for name in ("teams", "members")] == [0, 0]
     nobody_was_refused(shared, worker)

@@ -316,7 +316,7 @@ def test_the_client_previews_asks_confirms_and_downloads(api: Api, running: Runn
         job = client.jobs.create("export", {"form_id": FORM})
         assert job.reason is not None
         assert job.reason.code == "confirmation_required"
-        assert client.jobs.confirm(job.id, reason="it is batch").state is State.QUEUED
+        assert client.jobs.confirm(job.id, reason="it is wanted").state is State.QUEUED
         partial.write_bytes(exported.WHOLE[:20])
         assert client.jobs.download(made.id, target) == len(exported.WHOLE)
         manifest = client.jobs.manifest(made.id)
