@@ -204,8 +204,9 @@ def _verb(
 def _start(db: Database, job: Job) -> Callable[[], list[OutboxEntry]]:
     """Return a function that starts a job whose ``start_at`` has come, as if it were created now.
 
-    A job started by a timer has no caller to answer 409 to, so where a new job would be refused, this one queues. The
-    function returns the outbox entries to send.
+    A job started by a timer has no caller to answer 409 to, so where a new job would be refused, this one queues. A job
+    that was paused, and resumed after its time, is in the queue already, and keeps its place. The function returns the
+    outbox entries to send.
     """
     request = Request(actor=job.created_by, reason="The time at which it was to start has come.", requested_at=now())
 
@@ -214,9 +215,15 @@ def _start(db: Database, job: Job) -> Callable[[], list[OutboxEntry]]:
         if current.state is State.QUEUED and current.started_at is None and current.start_at == job.start_at:
             enter(tx, jobs.update(tx, current, {"start_at": None}))
 
+    def enter(tx: Transaction, job: Job) -> None:
+        if job.lock is not None and job.id in locks.queue(tx, job.lock):
+            admission.stand_in_line(tx, job)
+        else:
+            admission.enter(tx, job, request)
+
     def act() -> list[OutboxEntry]:
         try:
-            return list(transact(db, lambda tx: work(tx, lambda tx, job: admission.enter(tx, job, request))).outbox)
+            return list(transact(db, lambda tx: work(tx, enter)).outbox)
         except (Conflict, NotFound):
             return list(transact(db, lambda tx: work(tx, admission.stand_in_line)).outbox)
 

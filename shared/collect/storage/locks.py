@@ -26,12 +26,15 @@ def join(tx: Transaction, lock: str, job_id: str) -> None:
 
 
 def join_behind(tx: Transaction, lock: str, job_id: str, *, behind: str) -> None:
-    """Put the job into the queue directly after ``behind``, which must be in the queue.
+    """Put the job into the queue directly after ``behind``.
 
     Raises:
-        DatasetHeld: another job already waits after ``behind``.
+        DatasetHeld: another job already waits after ``behind``, or ``behind`` is not in the queue, because the lock's
+            document is damaged.
     """
     line = queue(tx, lock)
+    if behind not in line:
+        raise DatasetHeld(f"Job {behind} takes back without its lock. Wait until it has ended.", holder=behind)
     place = line.index(behind) + 1
     if place < len(line):
         raise DatasetHeld(

@@ -304,6 +304,18 @@ def test_a_job_that_is_paused_before_its_time_starts_when_it_is_resumed_after_it
     assert state_of(db, job) is State.SUCCEEDED
 
 
+@pytest.mark.parametrize("state", [State.TERMINATING, State.UNDOING, State.UNDO_FAILED])
+def test_a_job_that_has_lost_its_place_in_the_line_cannot_be_superseded(db: Database, state: State) -> None:
+    """No move of the protocol leads there: each of these states keeps the lock. A damaged lock does."""
+    old = job_in(db, state)
+    db.locks.update_one({"_id": LOCK}, {"$set": {"queue": []}})
+    before = snapshot(db)
+    with pytest.raises(DatasetHeld) as refused:
+        make(db, AFTER, on_conflict="supersede", supersedes=old.id)
+    assert refused.value.holder == old.id
+    assert snapshot(db) == before
+
+
 def test_a_paused_job_keeps_its_place_and_its_dataset(db: Database) -> None:
     first = job_in(db, State.RUNNING)
     second = make(db, rows(prefix="second"), on_conflict="queue")

@@ -8,8 +8,10 @@ from collect.errors import Fenced
 from collect.jobs.model import Job, Phase, Reason, Rest
 from collect.jobs.states import State, Verb
 from collect.protocol import commits, maintenance
+from collect.storage import locks
 from collect.storage.database import Database, now
 from integration.storage.hands import (
+    LOCK,
     Hand,
     do,
     make,
@@ -21,6 +23,7 @@ from integration.storage.hands import (
     state_of,
     take_hold,
 )
+from integration.storage.states import job_in
 
 
 def test_a_message_that_was_lost_is_published_again_with_the_same_ticket(db: Database) -> None:
@@ -88,6 +91,24 @@ def test_the_timers_do_what_is_due_and_only_if_the_job_is_still_as_it_was(db: Da
     assert resumed.last_action is not None
     assert resumed.last_action.effective_at is not None
     assert list(maintenance.due(db, now)) == []
+
+
+@pytest.mark.parametrize("on_conflict", ["reject", "queue", "supersede"])
+def test_a_job_that_is_resumed_after_its_time_keeps_its_place_when_the_timer_fires(
+    db: Database, on_conflict: str
+) -> None:
+    later = make(db, rows(prefix="after"), start_at=datetime.now(UTC) + timedelta(hours=1), on_conflict=on_conflict)
+    do(db, later, Verb.PAUSE)
+    holder = job_in(db, State.RUNNING)
+    db.jobs.update_one({"_id": later.id}, {"$set": {"start_at": datetime.now(UTC) - timedelta(seconds=1)}})
+    do(db, later, Verb.RESUME)
+    for _, act in maintenance.due(db, datetime.now(UTC)):
+        act()
+    assert locks.holders(db, [LOCK]) == {LOCK: holder.id}
+    assert (state_of(db, holder), state_of(db, later)) == (State.RUNNING, State.QUEUED)
+    do(db, holder, Verb.STOP)
+    run_until_rest(db)
+    assert state_of(db, later) is State.SUCCEEDED
 
 
 def test_nobody_confirmed_in_time(db: Database) -> None:
