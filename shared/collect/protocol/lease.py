@@ -1,4 +1,4 @@
-"""An owner's hold on one part: claiming it, and every write that it allows (docs/protocol.md, `claim` to `finish`).
+"""An owner's hold on one part: claiming it, and every write that it allows (docs/protocol.md, `claim` to `fail`).
 
 Correctness rests on one filter, :attr:`Lease.mine`, which names the epoch. The last statement of each transaction
 writes with it. If the outcome of a write is unknown, the part is read again; the outcome is never guessed.

@@ -1,4 +1,4 @@
-"""The transactions of a job's planner: parts as it finds them, and the end of the plan (docs/protocol.md, `planned`).
+"""The transactions of a job's planner: parts as it finds them, and the end of the plan (docs/protocol.md).
 
 The owner of part 0 is the planner. While it plans, the cursor of part 0 is ``{planned, rows}``: how many parts are
 stored, and how many rows they have.
