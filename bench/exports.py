@@ -63,8 +63,8 @@ def export(rig_: Rig, *, slots: int, **params: Any) -> tuple[Job, float, int]:
     """The job at rest, its seconds, and the largest memory of a slot in bytes."""
     worker = rig_.worker(kind="export", slots=slots)
     with Memory(worker) as memory:
-        batch = {"form_id": survey.FORM_ID, **params}
-        job_id = rig_.client.jobs.create("export", batch, reason="bench", confirm="never").id
+        asked = {"form_id": survey.FORM_ID, **params}
+        job_id = rig_.client.jobs.create("export", asked, reason="bench", confirm="never").id
         rig_.until(job_id, State.SUCCEEDED, State.FAILED, State.PAUSED)
     job = rig_.client.jobs.get(job_id)
     assert job.state is State.SUCCEEDED, job.status

@@ -15,9 +15,9 @@ from collect.storage.database import Database
 from storm.files import Sheet
 
 MOST_REJECTS = 400
-"""That somebody looks at before he corrects some of them."""
+"""Most rejects that a simulated person reads before correcting some of them."""
 BAD = {"upload": {"age": "unknown"}, "teams": {"team_name": ""}}
-"""What makes any row bad, or leaves it so."""
+"""Cells that make a row invalid."""
 Row = dict[str, Any]
 
 
@@ -73,7 +73,7 @@ def is_wrong(sheet: Sheet, row: int, text: str) -> str | None:
     """What speaks against a row having been written with this text."""
     right = replace(sheet, bad=0, corrected=frozenset())
     if right.cells(row) == replace(sheet, corrected=frozenset()).cells(row):
-        return f"row {row} was good, and nobody corrected it"
+        return f"row {row} was good, so no correction was sent for it"
     cells = _cells(text)
     expected = list(right.cells(row).values())
     return None if cells == expected else f"row {row} was corrected as {expected}, and written as {cells}"

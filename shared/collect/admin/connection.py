@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -14,6 +14,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings
 
 from collect import settings
+from collect.api.answers import rfc3339
 from collect.storage.database import Database, connect
 from collect.storage.object_store import Blobs, open_blobs
 
@@ -113,5 +114,5 @@ json_option = click.option(
 
 def _plain(value: Any) -> str:
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return rfc3339(value)
     return str(value)

@@ -238,7 +238,7 @@ class Conflict(Answer):
 
 
 class UndoPreview(Answer):
-    """What terminate or undo would do. ``conflict``: another job holds the dataset, so undo is refused now."""
+    """The preview of terminate or undo. ``conflict``: another job holds the dataset, so undo is refused now."""
 
     SOMETIMES = frozenset({"conflict"})
 
@@ -268,7 +268,7 @@ class RejectedAgain(Answer):
 
 
 class CorrectionPreview(Answer):
-    """What a correction of ``rows`` rows would do. ``conflict``: the job that holds what the correction needs."""
+    """The preview of a correction of ``rows`` rows. ``conflict``: the job that holds what the correction needs."""
 
     ok: bool = True
     rows: int = 0

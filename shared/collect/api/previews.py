@@ -1,4 +1,4 @@
-"""Previews: what a job would do."""
+"""The previews of jobs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collect.jobs.forms import FormField
 
 
 class Preview(Answer):
-    """What a job would do. ``ok``: the job would be accepted. ``conflict``: the job that holds the dataset now."""
+    """The preview of a job. ``ok``: the job would be accepted. ``conflict``: the job that holds the dataset now."""
 
     ok: bool = True
     total_rows: int | None = None
@@ -54,7 +54,7 @@ class SampledRejects(Answer):
 
 
 class UploadPreview(Preview):
-    """What an upload would do. ``blank_rows``: lines that are empty or have only delimiters. They are no rows."""
+    """The preview of an upload. ``blank_rows``: lines that are empty or have only delimiters. They are no rows."""
 
     blank_rows: int = 0
     delimiter: str | None = None
@@ -108,14 +108,14 @@ class TeamChanges(Answer):
 
 
 class TeamsPreview(UploadPreview):
-    """What a job of teams would do. ``effects``: sentences that say what a row does to stored teams."""
+    """The preview of a job of teams. ``effects``: sentences that say what a row does to stored teams."""
 
     teams: TeamChanges = TeamChanges()
     effects: list[str] = Field(default_factory=list)
 
 
 class ExportPreview(Preview):
-    """What an export would write. ``exact``: the rows were counted; otherwise they are estimated, like the bytes."""
+    """The preview of an export. ``exact``: the rows were counted; otherwise they are estimated, like the bytes."""
 
     total_rows: int = 0
     seconds: float = 0.0

@@ -39,11 +39,11 @@ def refused(error: TaskRefused) -> Reason:
     return Reason(code=error.code, message=error.detail, where=error.where)
 
 
-def put_off(said: str) -> Reason:
-    """Return the reason of a job whose slice could not go on for now. ``said`` is the cause, as a sentence."""
+def put_off(cause: str) -> Reason:
+    """Return the reason of a job whose slice had to be put off. ``cause``: a sentence."""
     return Reason(
         code=commits.PUT_OFF,
-        message=f"On {now():%Y-%m-%d at %H:%M:%S} UTC it could not go on: {said}",
+        message=f"On {now():%Y-%m-%d at %H:%M:%S} UTC it could not go on: {cause}",
         hint="It is tried again each second until it can.",
     )
 

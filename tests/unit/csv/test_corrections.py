@@ -1,4 +1,4 @@
-"""Rows that somebody has corrected: which they are, what their columns are called, and their text."""
+"""Corrected rows: their numbers, the names of their columns, and their text."""
 
 import csv
 import io

@@ -27,7 +27,7 @@ Model = Any
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What a route answers when it does not refuse.
+    """The answers of a route that are no errors.
 
     ``by_status``: status → content type → model. ``creates``: it takes an Idempotency-Key. ``ranges``: it sends a
     file, whole or in part. ``conditional``: it takes If-Match with the ETag of a job. ``waits``: it can wait for a job.
@@ -41,7 +41,7 @@ class Answers:
 
 
 def answering(
-    content: Mapping[str, Model] | None = None,
+    content: Mapping[str, Model],
     *statuses: int,
     preview: Model = None,
     creates: bool = False,
@@ -52,7 +52,7 @@ def answering(
 
     ``preview``: the model of the answer 200 to ``validate_only=true``. A route that returns a model needs no statement.
     """
-    by_status: dict[int, Mapping[str, Model]] = {status: content or {} for status in statuses or (200,)}
+    by_status: dict[int, Mapping[str, Model]] = dict.fromkeys(statuses or (200,), content)
     if preview is not None:
         by_status[200] = {JSON: preview}
     answers = Answers(by_status=by_status, creates=creates, conditional=conditional, waits=waits)

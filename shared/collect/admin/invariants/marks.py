@@ -47,7 +47,7 @@ def place_of(facts: Facts) -> Place | None:
 
 @dataclass(kw_only=True)
 class Written:
-    """What all jobs have written according to their ledgers. It holds one entry for each chunk in memory."""
+    """The writes of all jobs according to their ledgers. It holds one entry for each chunk in memory."""
 
     entries: dict[str, tuple[Entry, Place]] = field(default_factory=dict)
     created: Counter[Place] = field(default_factory=Counter)

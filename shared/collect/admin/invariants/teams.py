@@ -28,7 +28,7 @@ class _Job:
 
 @dataclass(kw_only=True)
 class Written:
-    """What all teams jobs have written according to their parts."""
+    """The writes of all teams jobs according to their parts."""
 
     jobs: dict[str, _Job] = field(default_factory=dict)
     going: list[str] = field(default_factory=list)
